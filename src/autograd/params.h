@@ -1,0 +1,69 @@
+/* Parameters are rows of one table: name, shape, init, flags, storage. Initialisation, freezing, decay groups, clipping, checkpoint,
+ * import, export and inspection all read it. */
+#ifndef XR_AUTOGRAD_PARAMS_H
+#define XR_AUTOGRAD_PARAMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "autograd/tensor.h"
+#include "util/error.h"
+
+typedef enum xr_init { XR_INIT_NORMAL, XR_INIT_ZERO, XR_INIT_ONE } xr_init; /* N(0, initializer_range) / 0 / 1 */
+
+enum {
+    XR_PARAM_NO_DECAY = 1,      /* bias or LayerNorm: outside the decay group (HF Trainer, XTREME) */
+    XR_PARAM_HEAD = 2,          /* belongs to a task head: may be absent in a pretrained directory */
+    XR_PARAM_FROZEN = 4,
+    XR_PARAM_PAD_ROW = 8,       /* row 1 (<pad>) starts at zero and gets no gradient (padding_idx) */
+    XR_PARAM_ROW_GRAD = 16      /* gradient is a list of rows (an embedding used for look-up only) */
+};
+
+/* Gradient of an embedding as the list of rows touched in a step, in order of first touch. */
+typedef struct xr_rowgrad {
+    size_t rows, cols;          /* of the parameter */
+    int32_t *slot;              // [rows] position in the list, -1 if untouched
+    uint32_t *row;              // [cap] touched rows
+    float *g;                   // [cap, cols]
+    size_t n, cap;
+} xr_rowgrad;
+
+/* Storage belongs to the row: x may lie in the table's own block, in a mapped file, or apart. */
+typedef struct xr_param {
+    xr_tensor t;                /* leaf: t.x values, t.g gradient or t.rowgrad */
+    char *name;                 /* Hugging Face name, e.g. "roberta.encoder.layer.0.attention.self.query.weight" */
+    int rank;                   /* 1 or 2: the shape in the file is [cols] or [rows, cols] */
+    int layer;                  /* 0 embeddings, 1..L encoder layers, L+1 head: for layer-wise rates and freezing */
+    xr_init init;
+    unsigned flags;
+} xr_param;
+
+typedef struct xr_params {
+    xr_param **row;             // [n] in order of declaration; the order of the Hugging Face state dict
+    size_t n, cap;
+    float *values;              /* one block, 64-byte aligned slices; NULL while values live elsewhere (mapped) */
+    float *grads;               /* one block of the dense gradients */
+    size_t values_bytes, grads_bytes;
+    float **own;                // [n] separately owned storage of a row, or NULL
+} xr_params;
+
+/* Declares a row and returns it (stable address); NULL with the error set. rank 1: rows = 1. */
+xr_param *xr_params_add(xr_params *ps, const char *name, int rank, size_t rows, size_t cols, xr_init init, unsigned flags, int layer);
+xr_param *xr_params_find(const xr_params *ps, const char *name);
+size_t xr_params_count(const xr_params *ps);                        /* scalars in all rows */
+xr_status xr_params_alloc(xr_params *ps);                           /* storage for every row that has none */
+xr_status xr_params_alloc_grads(xr_params *ps);                     /* per flags: dense block and row lists; none for frozen rows */
+void xr_param_init(xr_param *p, float std, uint64_t seed);          /* a function of (seed, name): independent of the order of rows */
+void xr_params_zero_grads(xr_params *ps);
+void xr_params_free(xr_params *ps);
+
+/* The gradient row for `row`, zeroed on first touch in a step; NULL with the error set when memory is out. */
+float *xr_rowgrad_at(xr_rowgrad *rg, uint32_t row);
+void xr_rowgrad_clear(xr_rowgrad *rg);
+
+/* What `linear` multiplies by. Today f32 master values; bf16 planes, packed views (with the version of the values they were made from) and
+ * adapters are added here without touching any op's signature. */
+typedef struct xr_weight {
+    xr_param *master;           // [out, in]
+} xr_weight;
+
+#endif

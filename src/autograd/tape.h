@@ -1,0 +1,77 @@
+/* The tape: nodes in creation order, which is the topological order; backward walks them from last to first.
+ *
+ * Eager: a builder checks shapes, takes memory from the arena, runs forward, returns the node. Once anything has failed the tape is
+ * poisoned: builders return NULL, accept NULL, and the step asks xr_tape_status once. So model code reads as a formula.
+ *
+ * Lifetimes: activations and args live in `acts` until xr_tape_reset (or a release to a mark); gradients of activations come
+ * from a pool of their own and go back to it as soon as the node's backward has run. */
+#ifndef XR_AUTOGRAD_TAPE_H
+#define XR_AUTOGRAD_TAPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "autograd/tensor.h"
+#include "util/arena.h"
+#include "util/error.h"
+#include "util/rowset.h"
+
+typedef struct xr_tape xr_tape;
+
+typedef struct xr_shape {
+    size_t rows, cols;      /* of the output */
+    size_t saved;           /* bytes to keep for backward */
+    size_t scratch;         /* bytes needed during forward or backward only */
+} xr_shape;
+
+/* One op is one file in ops/ and one such struct; positional initialisers on purpose, so that a missing member warns. */
+struct xr_op {
+    const char *name;
+    xr_status (*shape)(const xr_tensor *n, xr_shape *out);  /* check inputs, size the output */
+    void (*forward)(xr_tape *t, xr_tensor *n);              /* n->x, n->saved are allocated */
+    void (*backward)(xr_tape *t, const xr_tensor *n);       /* n->g is set; adds into the inputs' gradients */
+    xr_tensor *(*sample)(xr_tape *t, int k);                /* k-th test case for the generic gradient check, NULL past the end */
+};
+
+/* reserve: bytes of address space for activations; 0 makes a dry tape, which computes shapes and sizes and touches no data. */
+xr_tape *xr_tape_new(size_t reserve);
+void xr_tape_free(xr_tape *t);
+void xr_tape_reset(xr_tape *t);             /* forget nodes and activations, clear the poison */
+
+/* Random numbers of this pass. train = 0 switches dropout off. */
+void xr_tape_begin(xr_tape *t, int train, int grad, uint64_t seed, uint32_t step);
+int xr_tape_train(const xr_tape *t);
+int xr_tape_grad(const xr_tape *t);         /* backward will be asked for: save what it needs */
+int xr_tape_dry(const xr_tape *t);
+uint64_t xr_tape_seed(const xr_tape *t);
+uint32_t xr_tape_step(const xr_tape *t);
+
+xr_status xr_tape_status(const xr_tape *t);
+void xr_tape_poison(xr_tape *t);            /* after xr_fail, from a builder */
+size_t xr_tape_peak(const xr_tape *t);      /* bytes: high-water mark of activations and gradients together */
+
+/* A leaf over the caller's memory (x may be NULL on a dry tape). */
+xr_tensor *xr_input(xr_tape *t, float *x, size_t rows, size_t cols, int needs_grad);
+
+/* For builders in ops/: a node with n_in inputs (NULL inputs poison) and a copy of *args; NULL when poisoned. */
+xr_tensor *xr_node(xr_tape *t, const xr_op *op, xr_tensor *const *in, int n_in, const void *args, size_t args_size);
+/* Memory that lives as long as the node's activations. NULL when exhausted (poisons) or dry. */
+void *xr_tape_get(xr_tape *t, size_t n, size_t size);
+/* The scratch asked for in shape, valid during forward/backward of the current node. */
+void *xr_tape_scratch(xr_tape *t);
+
+/* For backward: the gradient of `in` and whether it already holds something. *acc = 0: overwrite; 1: add.
+ * NULL when `in` needs none. The first call per input marks it as written. */
+float *xr_grad(xr_tape *t, xr_tensor *in, int *acc);
+
+/* Seeds d(loss)/d(root) = scale for every element of root and runs backward over all nodes after `from` (a node count, 0 = all). */
+xr_status xr_backward(xr_tape *t, xr_tensor *root, float scale);
+
+/* Re-runs a part of the graph in backward instead of keeping its activations (Chen et al. 2016): y = body(t, x, context).
+ * body must be a pure function of x, the context and the parameters. */
+typedef xr_tensor *(*xr_segment_body)(xr_tape *t, xr_tensor *x, const void *context);
+xr_tensor *xr_segment(xr_tape *t, xr_tensor *x, xr_segment_body body, const void *context, size_t context_size);
+
+/* Registry, generated from the files in ops/. NULL-terminated. */
+extern const xr_op *const xr_ops[];
+
+#endif

@@ -1,0 +1,42 @@
+/* A batch: B sequences packed one after another, N real tokens, no padding. Borrowed from the loader until its next call. */
+#ifndef XR_DATA_BATCH_H
+#define XR_DATA_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util/rowset.h"
+
+typedef struct xr_batch {
+    xr_rowset rows;             /* all N tokens; rows.n_seq = B; rows.sample identifies each sequence for the random numbers */
+    const int32_t *id;          // [N] token ids
+    size_t max_len;             /* longest sequence */
+
+    /* targets; NULL where the task has none */
+    const int32_t *label;       // [B] class
+    const float *target;        // [B, C] regression values or 0/1 labels
+    const float *class_weight;  // [C] or NULL
+    float smoothing;            /* label smoothing, 0 = off */
+    const uint32_t *mask_row;   // [n_mask] ascending rows of the masked positions
+    const int32_t *mask_target; // [n_mask] the true ids there
+    size_t n_mask;
+} xr_batch;
+
+/* A batch that owns its arrays, filled one sequence at a time. */
+typedef struct xr_batch_buffer {
+    xr_batch view;              /* valid after xr_batch_finish */
+    uint32_t *offset, *sample, *index, *seq, *mask_row;
+    int32_t *id, *label, *mask_target;
+    float *target;
+    size_t n, n_seq, n_target, n_mask, cap_n, cap_seq, cap_target, cap_mask;
+} xr_batch_buffer;
+
+#include "util/error.h"
+void xr_batch_clear(xr_batch_buffer *b);
+xr_status xr_batch_add(xr_batch_buffer *b, const int32_t *id, size_t n, uint32_t sample);   /* one sequence */
+xr_status xr_batch_add_label(xr_batch_buffer *b, int32_t label);                            /* of the sequence just added */
+xr_status xr_batch_add_target(xr_batch_buffer *b, const float *target, size_t c);
+xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target);              /* absolute row, ascending */
+const xr_batch *xr_batch_finish(xr_batch_buffer *b);
+void xr_batch_free(xr_batch_buffer *b);
+
+#endif

@@ -1,0 +1,60 @@
+/* Labelled examples of a run, tokenised once and kept as packed ids. */
+#ifndef XR_DATA_DATASET_H
+#define XR_DATA_DATASET_H
+
+#include <stdint.h>
+#include "data/batch.h"
+#include "data/source.h"
+#include "data/tokenizer.h"
+
+typedef enum xr_label_kind { XR_LABEL_CLASS, XR_LABEL_VALUE, XR_LABEL_MULTI } xr_label_kind;
+
+/* Names of classes, in id order, and how other spellings map to them ("e" -> "entailment", "contradictory" -> "contradiction"). */
+typedef struct xr_labels {
+    char **name; int n, cap;
+    char **from, **to; int n_map, cap_map;
+} xr_labels;
+void xr_labels_free(xr_labels *l);
+/* Parses "e=entailment,n=neutral"; XR_EUSAGE on bad syntax. */
+xr_status xr_labels_map(xr_labels *l, const char *spec);
+/* Id of a label after mapping, known aliases and trailing-space trimming; -1 = unknown; -2 = "-" (no gold label). */
+int xr_labels_find(const xr_labels *l, const char *text);
+
+typedef struct xr_data_options {
+    xr_columns columns;
+    const char *format;             /* NULL = by content */
+    size_t max_len;                 /* tokens per sequence with specials */
+    long max_samples;               /* per file; 0 = all */
+    xr_label_kind kind;
+    int grow_labels;                /* 1: a new label name is added (training); 0: it is an error naming the known ones */
+    int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */
+    int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
+    int skip_bad;                   /* --on-bad-record skip */
+    double max_bad_fraction;        /* with skip_bad: more than this share of a file is an error */
+} xr_data_options;
+
+typedef struct xr_dataset {
+    size_t n;                       /* examples */
+    uint64_t *offset;               // [n+1] into ids
+    int32_t *ids;
+    int32_t *label;                 // [n] -1 = none
+    float *target;                  // [n, n_target] for VALUE and MULTI
+    size_t n_target;
+    uint32_t *file;                 // [n] index into files
+    char **text, **text_pair;       // [n] when kept
+    char **files; size_t n_files;
+    /* counts for the start of a run */
+    uint64_t n_tokens, n_truncated, n_unk, n_no_gold, n_bad, n_empty_pair;
+    size_t cap, cap_ids, cap_target;
+} xr_dataset;
+
+/* Appends one file's examples. Errors name path and line. Notes (skipped rows, aliases, one-label files) go to the log, once a file. */
+xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels, const xr_data_options *o);
+/* Appends one example from memory. */
+xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char *text, const char *pair, const xr_data_options *o);
+void xr_dataset_free(xr_dataset *d);
+size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
+/* Examples of `a` that also stand in `b` (same ids), for the leak warning. */
+size_t xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b);
+
+#endif

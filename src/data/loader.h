@@ -1,0 +1,38 @@
+/* Which examples a step takes, and in which micro-batches: pure functions of (seed, epoch, recipe), so nothing needs saving.
+ *
+ * The order of an epoch is a keyed permutation. A step takes the next `batch_size` examples of it; within a step examples are sorted by length (ties by
+ * position) and cut into micro-batches of `micro_size` examples. With group_by_length the permutation is applied to
+ * mega-batches sorted by length, so that the examples of one step are alike. The sample word of the random numbers is the example's index,
+ * so the cut into micro-batches changes no mask. */
+#ifndef XR_DATA_LOADER_H
+#define XR_DATA_LOADER_H
+
+#include "data/dataset.h"
+
+typedef struct xr_loader_options {
+    size_t batch_size;          /* examples a step */
+    size_t micro_size;          /* examples a micro-batch; divides nothing in particular, the last may be smaller */
+    size_t token_budget;        /* > 0: a micro-batch also ends before it would exceed this many tokens */
+    int shuffle;                /* 0: file order (evaluation) */
+    int sort_by_length;         /* evaluation: longest first over the whole set */
+    int group_by_length;        /* training: steps of alike lengths */
+    int drop_last;
+    uint64_t seed;
+} xr_loader_options;
+
+typedef struct xr_loader xr_loader;
+
+xr_loader *xr_loader_new(const xr_dataset *d, const xr_loader_options *o);
+void xr_loader_free(xr_loader *l);
+size_t xr_loader_steps(const xr_loader *l);             /* steps an epoch */
+/* Prepares step `step` (0-based) of `epoch`; returns the number of micro-batches, < 0 on error. */
+int xr_loader_begin(xr_loader *l, uint32_t epoch, size_t step);
+/* Micro-batch k of the prepared step; borrowed until the next call. Labels/targets filled from the dataset. */
+const xr_batch *xr_loader_batch(xr_loader *l, int k);
+/* Example indices of micro-batch k in batch order. */
+const uint32_t *xr_loader_examples(const xr_loader *l, int k, size_t *n);
+size_t xr_loader_step_examples(const xr_loader *l);     /* in the prepared step */
+size_t xr_loader_step_tokens(const xr_loader *l);
+size_t xr_loader_max_tokens(const xr_loader *l);        /* upper bound of tokens in any micro-batch of any epoch */
+
+#endif

@@ -1,0 +1,56 @@
+/* XLM-R's tokenizer: sentencepiece unigram with fairseq's ids (XLMRobertaTokenizer).
+ *
+ * <s> 0, <pad> 1, </s> 2, <unk> 3, any other piece = sentencepiece id + 1, <mask> last = sentencepiece size + 1.
+ * tokenizer.cc is the only C++ file; it catches everything. A tokenizer is immutable after opening and safe to share between threads. */
+#ifndef XR_DATA_TOKENIZER_H
+#define XR_DATA_TOKENIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util/error.h"
+
+typedef struct xr_tokenizer xr_tokenizer;
+
+enum { XR_ID_BOS = 0, XR_ID_PAD = 1, XR_ID_EOS = 2, XR_ID_UNK = 3 };
+
+/* One token: id and the bytes of the original text it stands for (begin = end for specials that have none). */
+typedef struct xr_token { int32_t id; uint32_t begin, end; } xr_token;
+
+typedef struct xr_tokens { xr_token *v; size_t n, cap; } xr_tokens;     /* zero-initialise; xr_tokens_free */
+void xr_tokens_free(xr_tokens *t);
+
+/* PATH: a sentencepiece model, or a directory holding sentencepiece.bpe.model. The file is validated before the library sees it
+ * (catalogue 41-44). NULL with the error set. */
+xr_tokenizer *xr_tokenizer_open(const char *path);
+void xr_tokenizer_free(xr_tokenizer *t);
+
+int xr_tokenizer_vocab_size(const xr_tokenizer *t);         /* sentencepiece size + 2 */
+int32_t xr_tokenizer_mask_id(const xr_tokenizer *t);
+const char *xr_tokenizer_piece(const xr_tokenizer *t, int32_t id);  /* borrowed; NULL if out of range */
+const char *xr_tokenizer_sha256(const xr_tokenizer *t);     /* of the model file, 64 hex digits */
+const char *xr_tokenizer_path(const xr_tokenizer *t);       /* of the sentencepiece file */
+
+/* Appends the pieces of text[0..len) without <s> and </s>. specials = 1: "<s>", "</s>", "<pad>", "<unk>", "<mask>" in the text become those
+ * ids as in transformers (<mask> swallows the white space before it); 0: they are plain text. Bad UTF-8 is XR_EDATA with the byte offset. */
+xr_status xr_tokenizer_encode(const xr_tokenizer *t, const char *text, size_t len, int specials, xr_tokens *out);
+
+/* <s> A </s>, or <s> A </s></s> B </s> when pair is given; truncated longest-first to max_len tokens in all (0 = no limit).
+ * ids appended to out; `truncated` (may be NULL) receives the tokens cut. Token offsets of B are relative to B. */
+xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
+                                   xr_tokens *out, size_t *truncated);
+
+/* Text of ids: pieces joined, U+2581 to space, leading space dropped (as transformers' decode). skip_specials leaves out ids 0-2 and <mask>.
+ * Caller frees; NULL with the error set. */
+char *xr_tokenizer_decode(const xr_tokenizer *t, const int32_t *id, size_t n, int skip_specials);
+
+/* Trains a unigram model with XLM-R's settings (nmt_nfkc, dummy prefix, coverage 0.99995, …) from text files (plain or gzip), writes PATH atomically. */
+typedef struct xr_tokenizer_training {
+    int vocab_size;             /* of the model as used: pieces + <mask> and <pad> */
+    const char *const *input; int n_input;
+    long max_sentences;         /* 0 = all */
+    int threads;
+    uint64_t seed;
+} xr_tokenizer_training;
+xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output);
+
+#endif

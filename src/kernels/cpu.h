@@ -1,0 +1,19 @@
+/* Which instruction set our own kernels use, chosen once at start: AVX-512, AVX2+FMA or portable C. */
+#ifndef XR_KERNELS_CPU_H
+#define XR_KERNELS_CPU_H
+
+#include "util/error.h"
+
+typedef enum xr_isa { XR_ISA_PORTABLE, XR_ISA_AVX2, XR_ISA_AVX512 } xr_isa;
+
+xr_isa xr_cpu_best(void);                       /* what this machine can do */
+xr_isa xr_cpu_isa(void);                        /* what is used: the best, unless XR_ISA=portable|avx2|avx512 asks for less */
+const char *xr_isa_name(xr_isa isa);
+const char *xr_cpu_model(void);                 /* from /proc/cpuinfo, "unknown" if absent */
+int xr_cpu_has_bf16(void);                      /* AVX512-BF16 */
+xr_status xr_cpu_use(xr_isa isa);               /* for tests: XR_EUNAVAIL if the machine lacks it */
+
+void xr_threads_set(int n);                     /* 0 = all cores allowed to the process */
+int xr_threads(void);
+
+#endif

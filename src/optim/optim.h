@@ -1,0 +1,60 @@
+/* Optimizers (rules/), learning-rate schedules (schedules/), parameter groups, clipping.
+ *
+ * The optimizer brings spans of rows from step a to step b, given a gradient that is dense or a list of rows. Hyperparameters are a function
+ * of the step, so a row untouched for thousands of steps is brought up to date exactly (performance.md 2.7): with a row-list gradient, rows
+ * outside the list are updated later, when they are next read or at a flush, with the same bits as a dense update. */
+#ifndef XR_OPTIM_OPTIM_H
+#define XR_OPTIM_OPTIM_H
+
+#include <stdint.h>
+#include "autograd/params.h"
+#include "util/error.h"
+
+typedef struct xr_schedule {
+    const char *name;                                           /* linear, cosine, constant */
+    double (*factor)(uint64_t step, uint64_t total, uint64_t warmup);   /* of the peak rate for update `step` (0-based: HF's LambdaLR count) */
+} xr_schedule;
+extern const xr_schedule *const xr_schedules[];
+const xr_schedule *xr_schedule_find(const char *name);
+
+/* Values of one group at one step. */
+typedef struct xr_hyper { double lr, weight_decay, beta1, beta2, eps; } xr_hyper;
+
+typedef struct xr_rule {
+    const char *name;                                           /* adamw, sgd */
+    int n_moments;
+    /* n elements at update number `t` (1-based); g NULL = zero gradient; moment[k] is [n]. */
+    void (*update)(float *p, float *const *moment, const float *g, size_t n, uint64_t t, const xr_hyper *h, float clip);
+} xr_rule;
+extern const xr_rule *const xr_rules[];
+const xr_rule *xr_rule_find(const char *name);
+
+typedef struct xr_optim_options {
+    const char *rule, *schedule;
+    double learning_rate, weight_decay, beta1, beta2, eps;
+    double max_grad_norm;                                       /* <= 0: no clipping */
+    double layer_decay;                                         /* layer-wise rate decay: rate of layer l times this^(L + 1 - l); 1 = off */
+    uint64_t total_steps, warmup_steps;
+    int decay_all;                                              /* fairseq: biases and LayerNorm are decayed too */
+} xr_optim_options;
+
+typedef struct xr_optim xr_optim;
+
+xr_optim *xr_optim_new(xr_params *ps, const xr_optim_options *o, int n_layers);
+void xr_optim_free(xr_optim *o);
+
+/* Norm of the whole gradient, multiplied by grad_scale; fixed order of summation. */
+double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
+/* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero again. */
+xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);
+double xr_optim_lr(const xr_optim *o);                          /* base rate the next update will use */
+uint64_t xr_optim_steps(const xr_optim *o);                     /* updates done */
+
+/* Row-list parameters: brings the given rows up to date before they are read; and all rows before evaluation or saving. */
+void xr_optim_touch(xr_optim *o, const int32_t *id, size_t n);
+void xr_optim_flush(xr_optim *o);
+
+/* Moments of row k of the table, for checkpoints: [numel] or NULL. */
+float *xr_optim_moment(xr_optim *o, size_t param, int k);
+
+#endif

@@ -1,0 +1,37 @@
+/* Files and directories: whole-file reads, atomic writes, output directories that appear complete or not at all. */
+#ifndef XR_UTIL_FS_H
+#define XR_UTIL_FS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util/error.h"
+
+char *xr_path_join(const char *dir, const char *name);      /* caller frees */
+int xr_path_exists(const char *path);
+int xr_path_is_dir(const char *path);
+
+/* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
+char *xr_file_read(const char *path, size_t cap, size_t *len);
+
+/* Writes via a temporary sibling, fsync and rename: the file is whole or absent. */
+xr_status xr_file_write(const char *path, const void *data, size_t len);
+
+xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
+xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */
+
+/* A directory written beside its final name and renamed into place on commit. */
+typedef struct xr_outdir {
+    char *path;     /* final */
+    char *tmp;      /* where to write until commit */
+    int replace;
+} xr_outdir;
+/* replace = 0 refuses an existing non-empty `path` (XR_ECANTCREAT, names `remedy`, the flag to use). */
+xr_status xr_outdir_begin(xr_outdir *o, const char *path, int replace, const char *remedy);
+xr_status xr_outdir_commit(xr_outdir *o);                   /* fsync files and directory, rename; frees o's strings */
+void xr_outdir_abort(xr_outdir *o);                         /* removes what was written; fine after commit */
+
+/* SHA-256 (FIPS 180-4) of bytes and of a file, as 64 hex digits and NUL. */
+void xr_sha256_hex(const void *data, size_t len, char hex[65]);
+xr_status xr_file_sha256(const char *path, char hex[65]);
+
+#endif
