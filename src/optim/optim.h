@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include "autograd/params.h"
+#include "kernels/spans.h"
 #include "util/error.h"
 
 typedef struct xr_schedule {
@@ -20,11 +21,14 @@ const xr_schedule *xr_schedule_find(const char *name);
 /* Values of one group at one step. */
 typedef struct xr_hyper { double lr, weight_decay, beta1, beta2, eps; } xr_hyper;
 
+/* An elementwise rule: the scalars of an update and the kernel that uses them. Everything that depends on the step goes through the
+ * scalars, so that missed updates can be replayed from a table of them. */
 typedef struct xr_rule {
     const char *name;                                           /* adamw, sgd */
-    int n_moments;
-    /* n elements at update number `t` (1-based); g NULL = zero gradient; moment[k] is [n]. */
-    void (*update)(float *p, float *const *moment, const float *g, size_t n, uint64_t t, const xr_hyper *h, float clip);
+    int n_moments;                                              /* 0..2 */
+    /* Scalars of update number `t` (1-based); the gradient is multiplied by `clip`. */
+    void (*scalars)(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double clip);
+    xr_span_update update;
 } xr_rule;
 extern const xr_rule *const xr_rules[];
 const xr_rule *xr_rule_find(const char *name);
@@ -40,17 +44,23 @@ typedef struct xr_optim_options {
 
 typedef struct xr_optim xr_optim;
 
+/* For the rows of `ps` as they are: frozen flags set, gradients allocated. Borrows ps. NULL with the error set. */
 xr_optim *xr_optim_new(xr_params *ps, const xr_optim_options *o, int n_layers);
 void xr_optim_free(xr_optim *o);
 
 /* Norm of the whole gradient, multiplied by grad_scale; fixed order of summation. */
 double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
-/* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero again. */
+/* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero again.
+ * XR_EDIVERGED, with nothing changed, when the norm is not finite. */
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);
 double xr_optim_lr(const xr_optim *o);                          /* base rate the next update will use */
 uint64_t xr_optim_steps(const xr_optim *o);                     /* updates done */
 
-/* Row-list parameters: brings the given rows up to date before they are read; and all rows before evaluation or saving. */
+/* After moments were restored: `steps` updates are done, and every row has had them. */
+void xr_optim_set_steps(xr_optim *o, uint64_t steps);
+
+/* The vocabulary's embedding (the row-list parameter with the most rows): brings the given rows up to date before they are read by a
+ * forward pass; ids may repeat. Other row-list parameters are kept current by every step. flush: all rows, before evaluation or saving. */
 void xr_optim_touch(xr_optim *o, const int32_t *id, size_t n);
 void xr_optim_flush(xr_optim *o);
 

@@ -1,0 +1,83 @@
+#include "kernels/spans.h"
+
+#include <string.h>
+
+enum {
+    BLOCK = 1 << 14,    /* elements a thread takes at a time: p, m, v and g together stay in the second-level cache */
+    CHUNK = 64          /* elements kept in registers while factors are multiplied in */
+};
+
+void xr_sgd_step(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
+{
+    (void)m, (void)v;
+    float rate = s->step_size * s->clip, decay = s->decay;
+    for (size_t i = 0; i < n; i++) {
+        float x = p[i] * decay;
+        p[i] = g ? x - rate * g[i] : x;
+    }
+}
+
+static float *at(float *x, size_t i) { return x ? x + i : NULL; }
+
+void xr_span_step(xr_span_update update, float *p, float *m, float *v, float *g, size_t n, const xr_adamw_scalars *s)
+{
+#pragma omp parallel for schedule(static) if (n > BLOCK)
+    for (size_t i = 0; i < n; i += BLOCK) {
+        size_t k = n - i < BLOCK ? n - i : BLOCK;
+        update(p + i, at(m, i), at(v, i), g + i, k, s);
+        memset(g + i, 0, k * sizeof *g);
+    }
+}
+
+void xr_span_rows_step(xr_span_update update, const xr_span_rows *x, const uint32_t *row, const float *g, size_t n,
+                       const xr_adamw_scalars *s)
+{
+    size_t cols = x->cols;
+#pragma omp parallel for schedule(static) if (n * cols > BLOCK)
+    for (size_t i = 0; i < n; i++) {
+        size_t o = row[i] * cols;
+        update(x->p + o, at(x->m, o), at(x->v, o), g + i * cols, cols, s);
+    }
+}
+
+/* With zero moments an update is one multiplication: m and v stay zero and the step is zero. */
+static void replay_decay(float *p, size_t n, const xr_adamw_scalars *s, const xr_adamw_scalars *end)
+{
+    for (size_t i = 0; i < n; i += CHUNK) {
+        float x[CHUNK] = {0};
+        size_t k = n - i < CHUNK ? n - i : CHUNK;
+        memcpy(x, p + i, k * sizeof *x);
+        for (const xr_adamw_scalars *t = s; t < end; t++)
+            for (int j = 0; j < CHUNK; j++)
+                x[j] *= t->decay;
+        memcpy(p + i, x, k * sizeof *x);
+    }
+}
+
+static void replay_row(xr_span_update update, const xr_span_rows *x, size_t row, const xr_adamw_scalars *s,
+                       const xr_adamw_scalars *end)
+{
+    size_t o = row * x->cols;
+    if (!x->live[row]) {
+        replay_decay(x->p + o, x->cols, s, end);
+        return;
+    }
+    for (; s < end; s++)
+        update(x->p + o, at(x->m, o), at(x->v, o), NULL, x->cols, s);
+}
+
+void xr_span_rows_replay(xr_span_update update, const xr_span_rows *x, const xr_span_job *job, size_t n,
+                         const xr_adamw_scalars *steps, size_t n_steps)
+{
+#pragma omp parallel for schedule(dynamic, 16)
+    for (size_t i = 0; i < n; i++)
+        replay_row(update, x, job[i].row, steps + job[i].first, steps + n_steps);
+}
+
+void xr_span_rows_live(uint8_t *live, const float *x, size_t rows, size_t cols)
+{
+#pragma omp parallel for schedule(static)
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols && !live[r]; c++)
+            live[r] = x[r * cols + c] != 0.0f;
+}

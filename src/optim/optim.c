@@ -1,0 +1,210 @@
+/* The optimizer: one update over the table of parameters.
+ *
+ * Moments of dense rows are cut from one block; a row-list parameter has its own (deferred.c). Hyperparameters are computed
+ * from the step number in double, so nothing about the past is kept but the moments and the count of updates. */
+#include <math.h>
+#include <string.h>
+#include "optim/internal.h"
+#include "util/alloc.h"
+
+enum { MAX_MOMENTS = 2, SLICE = 16 };   /* floats in 64 bytes */
+
+typedef struct slot {
+    float *moment[MAX_MOMENTS];
+    xr_deferred *deferred;      /* row-list parameters only */
+} slot;
+
+struct xr_optim {
+    xr_params *ps;
+    xr_optim_options opt;
+    const xr_rule *rule;
+    const xr_schedule *schedule;
+    int n_layers;
+    uint64_t steps;
+    size_t n;                   /* rows of the table when the optimizer was made */
+    slot *slot;                 // [n]
+    xr_deferred *vocabulary;    /* the one that xr_optim_touch brings up to date; NULL if none */
+    float *block;
+    size_t block_bytes;
+};
+
+static xr_status check_options(const xr_optim_options *o)
+{
+    if (!(o->learning_rate >= 0.0 && isfinite(o->learning_rate)))
+        return xr_fail(XR_ECONFIG, "learning_rate: %g; expected a number >= 0; 2e-5 is usual for fine-tuning", o->learning_rate);
+    if (!(o->weight_decay >= 0.0 && isfinite(o->weight_decay)))
+        return xr_fail(XR_ECONFIG, "weight_decay: %g; expected a number >= 0, such as 0.01", o->weight_decay);
+    if (!(o->beta1 >= 0.0 && o->beta1 < 1.0 && o->beta2 >= 0.0 && o->beta2 < 1.0))
+        return xr_fail(XR_ECONFIG, "adam betas: %g and %g; expected 0 <= beta < 1, such as 0.9 and 0.999", o->beta1, o->beta2);
+    if (!((float)o->eps > 0.0f && isfinite(o->eps)))
+        return xr_fail(XR_ECONFIG, "adam epsilon: %g; expected a number > 0 that float32 can hold, such as 1e-8", o->eps);
+    if (!(o->layer_decay > 0.0 && o->layer_decay <= 1.0))
+        return xr_fail(XR_ECONFIG, "layer_decay: %g; expected 0 < layer_decay <= 1 (1 = the same rate in all layers)", o->layer_decay);
+    return XR_OK;
+}
+
+static int is_dense(const xr_param *p) { return !(p->flags & XR_PARAM_FROZEN) && !p->t.rowgrad; }
+
+static size_t padded(size_t n) { return (n + SLICE - 1) / SLICE * SLICE; }
+
+static xr_status alloc_dense(xr_optim *o)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < o->n; i++)
+        total += is_dense(o->ps->row[i]) ? padded(xr_numel(&o->ps->row[i]->t)) : 0;
+    o->block_bytes = total * (size_t)o->rule->n_moments * sizeof(float);
+    if (!o->block_bytes)
+        return XR_OK;
+    o->block = xr_map_alloc(o->block_bytes, 1);
+    if (!o->block)
+        return xr_fail_context("optimizer state (%zu bytes)", o->block_bytes);
+    float *next = o->block;
+    for (int k = 0; k < o->rule->n_moments; k++)
+        for (size_t i = 0; i < o->n; i++)
+            if (is_dense(o->ps->row[i])) {
+                o->slot[i].moment[k] = next;
+                next += padded(xr_numel(&o->ps->row[i]->t));
+            }
+    return XR_OK;
+}
+
+static xr_status alloc_deferred(xr_optim *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        const xr_param *p = o->ps->row[i];
+        if ((p->flags & XR_PARAM_FROZEN) || !p->t.rowgrad)
+            continue;
+        xr_deferred *d = o->slot[i].deferred = xr_deferred_new(o->rule, p);
+        if (!d)
+            return xr_fail_context("optimizer state of %s", p->name);
+        o->slot[i].moment[0] = d->x.m;
+        o->slot[i].moment[1] = d->x.v;
+        if (!o->vocabulary || d->rows > o->vocabulary->rows)
+            o->vocabulary = d;
+    }
+    return XR_OK;
+}
+
+static xr_status init(xr_optim *o, xr_params *ps, const xr_optim_options *opt, int n_layers)
+{
+    XR_TRY(check_options(opt));
+    o->ps = ps;
+    o->opt = *opt;
+    o->n_layers = n_layers;
+    o->n = ps->n;
+    if (!(o->rule = xr_rule_find(opt->rule)) || !(o->schedule = xr_schedule_find(opt->schedule)))
+        return xr_error_status();
+    if (!(o->slot = xr_alloc(o->n, sizeof *o->slot)))
+        return xr_error_status();
+    XR_TRY(alloc_dense(o));
+    return alloc_deferred(o);
+}
+
+xr_optim *xr_optim_new(xr_params *ps, const xr_optim_options *opt, int n_layers)
+{
+    xr_optim *o = xr_alloc(1, sizeof *o);
+    if (o && init(o, ps, opt, n_layers) < 0) {
+        xr_optim_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void xr_optim_free(xr_optim *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; o->slot && i < o->n; i++)
+        xr_deferred_free(o->slot[i].deferred);
+    if (o->block)
+        xr_map_free(o->block, o->block_bytes);
+    xr_free(o->slot);
+    xr_free(o);
+}
+
+uint64_t xr_optim_steps(const xr_optim *o) { return o->steps; }
+
+double xr_optim_lr(const xr_optim *o)
+{
+    return o->opt.learning_rate * o->schedule->factor(o->steps, o->opt.total_steps, o->opt.warmup_steps);
+}
+
+float *xr_optim_moment(xr_optim *o, size_t param, int k)
+{
+    XR_ASSERT(param < o->n && k >= 0, "moment %d of row %zu of %zu", k, param, o->n);
+    return k < o->rule->n_moments ? o->slot[param].moment[k] : NULL;
+}
+
+double xr_optim_grad_norm(const xr_optim *o, double grad_scale)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < o->n; i++) {
+        const xr_param *p = o->ps->row[i];
+        if (p->flags & XR_PARAM_FROZEN)
+            continue;
+        if (p->t.rowgrad)
+            sum += xr_vec_sumsq(p->t.rowgrad->g, p->t.rowgrad->n * p->t.cols);
+        else
+            sum += xr_vec_sumsq(p->t.g, xr_numel(&p->t));
+    }
+    return fabs(grad_scale) * sqrt(sum);
+}
+
+static xr_status reserve(xr_optim *o)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (o->slot[i].deferred)
+            XR_TRY(xr_deferred_reserve(o->slot[i].deferred));
+    return XR_OK;
+}
+
+static void step_row(xr_optim *o, size_t i, double lr, double clip)
+{
+    xr_param *p = o->ps->row[i];
+    slot *sl = &o->slot[i];
+    xr_hyper h = xr_group_hyper(&o->opt, o->n_layers, p, lr);
+    xr_adamw_scalars s;
+    o->rule->scalars(&s, &h, o->steps + 1, clip);
+    if (!sl->deferred) {
+        xr_span_step(o->rule->update, p->t.x, sl->moment[0], sl->moment[1], p->t.g, xr_numel(&p->t), &s);
+        return;
+    }
+    xr_deferred_step(sl->deferred, p->t.rowgrad, &s);
+    if (sl->deferred != o->vocabulary)
+        xr_deferred_flush(sl->deferred);
+}
+
+xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm)
+{
+    if (!isfinite(norm) || !isfinite(grad_scale))
+        return xr_fail(XR_EDIVERGED, "update %llu: the norm of the gradient is %g (scale %g), not a finite number; lower the learning "
+                       "rate, or look for NaN in the model with 'xlmr verify'", (unsigned long long)o->steps + 1, norm, grad_scale);
+    XR_TRY(reserve(o));
+    double lr = xr_optim_lr(o), clip = grad_scale * xr_clip_factor(o->opt.max_grad_norm, norm);
+    for (size_t i = 0; i < o->n; i++)
+        if (!(o->ps->row[i]->flags & XR_PARAM_FROZEN))
+            step_row(o, i, lr, clip);
+    o->steps++;
+    return XR_OK;
+}
+
+void xr_optim_set_steps(xr_optim *o, uint64_t steps)
+{
+    o->steps = steps;
+    for (size_t i = 0; i < o->n; i++)
+        if (o->slot[i].deferred)
+            xr_deferred_set_steps(o->slot[i].deferred, steps);
+}
+
+void xr_optim_touch(xr_optim *o, const int32_t *id, size_t n)
+{
+    if (o->vocabulary)
+        xr_deferred_touch(o->vocabulary, id, n);
+}
+
+void xr_optim_flush(xr_optim *o)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (o->slot[i].deferred)
+            xr_deferred_flush(o->slot[i].deferred);
+}
