@@ -28,7 +28,7 @@ struct xr_op {
     const char *name;
     xr_status (*shape)(const xr_tensor *n, xr_shape *out);  /* check inputs, size the output */
     void (*forward)(xr_tape *t, xr_tensor *n);              /* n->x, n->saved are allocated */
-    void (*backward)(xr_tape *t, const xr_tensor *n);       /* n->g is set; adds into the inputs' gradients */
+    void (*backward)(xr_tape *t, xr_tensor *n);             /* n->g is set and may be overwritten; adds into the inputs' gradients */
     xr_tensor *(*sample)(xr_tape *t, int k);                /* k-th test case for the generic gradient check, NULL past the end */
 };
 
@@ -62,14 +62,21 @@ void *xr_tape_scratch(xr_tape *t);
 /* For backward: the gradient of `in` and whether it already holds something. *acc = 0: overwrite; 1: add.
  * NULL when `in` needs none. The first call per input marks it as written. */
 float *xr_grad(xr_tape *t, xr_tensor *in, int *acc);
+/* For backward of an elementwise op that has turned n->g into the gradient of `in` in place: hands the buffer over, or adds it. */
+void xr_grad_pass(xr_tape *t, xr_tensor *n, xr_tensor *in);
 
-/* Seeds d(loss)/d(root) = scale for every element of root and runs backward over all nodes after `from` (a node count, 0 = all). */
-xr_status xr_backward(xr_tape *t, xr_tensor *root, float scale);
+/* Runs backward from root with d(loss)/d(root) = seed [rows, cols] of root, or ones when seed is NULL. Parameter gradients are added to what
+ * their rows hold; gradients of inputs stay in their leaves until xr_tape_reset. On a dry tape only sizes are counted. */
+xr_status xr_backward(xr_tape *t, xr_tensor *root, const float *seed);
+/* Runs forward of every node again, after the caller changed the values of leaves (finite differences). */
+void xr_tape_replay(xr_tape *t);
+/* Calls f for every distinct leaf that wants a gradient, in order of first use. */
+void xr_tape_leaves(xr_tape *t, void (*f)(xr_tensor *leaf, void *context), void *context);
 
-/* Re-runs a part of the graph in backward instead of keeping its activations (Chen et al. 2016): y = body(t, x, context).
- * body must be a pure function of x, the context and the parameters. */
+/* A part of the graph, y = body(t, x, context), of which only y [rows, cols of y] is kept: its activations are released at once. When a
+ * gradient is wanted, backward runs the body again (Chen et al. 2016). body must be a pure function of x, the context and the parameters. */
 typedef xr_tensor *(*xr_segment_body)(xr_tape *t, xr_tensor *x, const void *context);
-xr_tensor *xr_segment(xr_tape *t, xr_tensor *x, xr_segment_body body, const void *context, size_t context_size);
+xr_tensor *xr_segment(xr_tape *t, xr_tensor *x, size_t rows, size_t cols, xr_segment_body body, const void *context, size_t context_size);
 
 /* Registry, generated from the files in ops/. NULL-terminated. */
 extern const xr_op *const xr_ops[];

@@ -23,6 +23,7 @@ struct xr_tensor {
     void *args;                 /* the op's own struct, in the tape's arena */
     void *saved;                /* written by forward for backward, in the tape's arena */
     struct xr_rowgrad *rowgrad; /* leaves only: gradient kept as a list of rows instead of g (params.h) */
+    size_t scratch;             /* bytes of temporary memory its forward and backward ask for */
     int needs;                  /* gradient wanted */
 };
 

@@ -10,8 +10,10 @@ typedef struct xr_head {
     xr_status (*declare)(xr_model *m);                  /* adds rows, fills m->head_param */
     /* Logits for the batch: sequence_cls [B, C]; masked_lm [M, V] at `batch->mask_row`. */
     xr_tensor *(*forward)(xr_tape *t, xr_model *m, const xr_batch *batch);
-    /* 1 x 1 sum of losses for the batch's targets; *weight receives what to divide the step's sum by (examples, masked tokens, sum of class weights). */
-    xr_tensor *(*loss)(xr_tape *t, xr_model *m, const xr_batch *batch, double *weight, xr_tensor **logits);
+    /* What the sum of losses over a batch is divided by: masked tokens, examples, sum of class weights. */
+    double (*weight)(const xr_batch *batch, int n_labels);
+    /* 1 x 1 sum of the losses for the batch's targets. *logits (may be NULL) receives the logits node, NULL where they never exist whole. */
+    xr_tensor *(*loss)(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor **logits);
 } xr_head;
 
 extern const xr_head *const xr_heads[];                 /* generated from heads/, NULL-terminated */
