@@ -27,6 +27,7 @@ void xr_tokenizer_free(xr_tokenizer *t);
 int xr_tokenizer_vocab_size(const xr_tokenizer *t);         /* sentencepiece size + 2 */
 int32_t xr_tokenizer_mask_id(const xr_tokenizer *t);
 const char *xr_tokenizer_piece(const xr_tokenizer *t, int32_t id);  /* borrowed; NULL if out of range */
+int32_t xr_tokenizer_id(const xr_tokenizer *t, const char *piece);  /* the other way; XR_ID_UNK if there is no such piece */
 const char *xr_tokenizer_sha256(const xr_tokenizer *t);     /* of the model file, 64 hex digits */
 const char *xr_tokenizer_path(const xr_tokenizer *t);       /* of the sentencepiece file */
 
@@ -39,6 +40,10 @@ xr_status xr_tokenizer_encode(const xr_tokenizer *t, const char *text, size_t le
 xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
                                    xr_tokens *out, size_t *truncated);
 
+/* How many tokens longest-first truncation takes from each side of a pair: one at a time from the longer, from the second when
+ * they are equal (transformers' truncate_sequences). remove <= len_a + len_b. */
+void xr_truncate_longest_first(size_t len_a, size_t len_b, size_t remove, size_t *cut_a, size_t *cut_b);
+
 /* Text of ids: pieces joined, U+2581 to space, leading space dropped (as transformers' decode). skip_specials leaves out ids 0-2 and <mask>.
  * Caller frees; NULL with the error set. */
 char *xr_tokenizer_decode(const xr_tokenizer *t, const int32_t *id, size_t n, int skip_specials);
@@ -48,8 +53,9 @@ typedef struct xr_tokenizer_training {
     int vocab_size;             /* of the model as used: pieces + <mask> and <pad> */
     const char *const *input; int n_input;
     long max_sentences;         /* 0 = all */
-    int threads;
-    uint64_t seed;
+    int threads;                /* 0 = all; the model does not depend on it */
+    uint64_t seed;              /* of the choice of max_sentences lines */
+    double character_coverage;  /* 0 = 0.99995 */
 } xr_tokenizer_training;
 xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output);
 

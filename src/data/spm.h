@@ -1,0 +1,30 @@
+/* The sentencepiece border: what tokenizer.cc offers to the C files beside it. Ids here are sentencepiece's own.
+ * Every function catches whatever the library throws. A loaded model is immutable and shared between threads. */
+#ifndef XR_DATA_SPM_H
+#define XR_DATA_SPM_H
+
+#include "data/tokenizer.h"
+
+typedef struct xr_spm xr_spm;
+
+/* BYTES must have passed xr_spm_check; `path` is for messages. */
+xr_spm *xr_spm_load(const char *path, const void *bytes, size_t len);
+void xr_spm_free(xr_spm *m);
+
+int xr_spm_size(const xr_spm *m);
+const char *xr_spm_piece(const xr_spm *m, int id);              /* borrowed; id in [0, size) */
+int xr_spm_id(const xr_spm *m, const char *piece, size_t len);  /* 0 = unknown */
+
+/* Appends one token per piece: fairseq ids, offsets in bytes of text plus `base`. `text` is valid UTF-8. */
+xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out);
+
+/* A source of training lines: 1 = a line (borrowed until the next call), 0 = the end, < 0 = error set. */
+typedef struct xr_spm_lines {
+    int (*next)(void *context, const char **line, size_t *len);
+    void *context;
+} xr_spm_lines;
+
+typedef struct xr_spm_model { char *bytes; size_t len; } xr_spm_model;  /* xr_free(bytes) */
+xr_status xr_spm_train(int vocab_size, double character_coverage, xr_spm_lines lines, xr_spm_model *out);
+
+#endif

@@ -1,0 +1,171 @@
+/* Training a tokenizer: lines from the input files, all of them or a random sample, to sentencepiece's trainer. */
+#include <sched.h>
+#include <string.h>
+
+#include "data/spm.h"
+#include "data/spm_check.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/rng.h"
+#include "util/stream.h"
+
+typedef struct text { char *s; size_t len; } text;
+
+typedef struct corpus {
+    const xr_tokenizer_training *how;
+    xr_stream *stream;      /* of input[i_input - 1] */
+    int i_input;
+    long n_lines, n_reserved;
+    text *sample;           // [n_sample] only with max_sentences
+    size_t n_sample, cap_sample, i_sample;
+} corpus;
+
+/* ---- input ---- */
+
+/* Next line that is not empty, over all files: 1, 0 at the end, < 0 on error. */
+static int next_line(void *context, const char **line, size_t *len)
+{
+    corpus *c = context;
+    for (;;) {
+        char *s;
+        if (!c->stream) {
+            if (c->i_input == c->how->n_input)
+                return 0;
+            c->stream = xr_stream_open(c->how->input[c->i_input++]);
+            if (!c->stream)
+                return xr_error_status();
+        }
+        int got = xr_stream_line(c->stream, &s, len);
+        if (got < 0)
+            return got;
+        if (got == 0) {
+            xr_stream_close(c->stream);
+            c->stream = NULL;
+            continue;
+        }
+        size_t good = xr_utf8_prefix(s, *len);
+        if (good < *len)
+            return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or mend it",
+                           xr_stream_path(c->stream), xr_stream_line_number(c->stream), good, (unsigned char)s[good]);
+        if (*len == 0)
+            continue;
+        *line = s;
+        c->n_lines++;
+        c->n_reserved += memmem(s, *len, "\xE2\x96\x81", 3) != NULL;
+        return 1;
+    }
+}
+
+static int next_sample(void *context, const char **line, size_t *len)
+{
+    corpus *c = context;
+    if (c->i_sample == c->n_sample)
+        return 0;
+    *line = c->sample[c->i_sample].s;
+    *len = c->sample[c->i_sample++].len;
+    return 1;
+}
+
+/* Reservoir sampling (Vitter 1985, algorithm R) with the choice for line i a function of (seed, i) alone. */
+static xr_status take_sample(corpus *c)
+{
+    xr_philox_key key = xr_rng_key(c->how->seed, XR_RNG_SHUFFLE);
+    const char *line;
+    size_t len;
+    int got;
+    while ((got = next_line(c, &line, &len)) > 0) {
+        size_t i = (size_t)c->n_lines - 1, at = c->n_sample;
+        if (c->n_lines > c->how->max_sentences) {
+            at = (size_t)xr_rng_below(key, 0, (uint32_t)i, (uint32_t)(i >> 32), 0, i + 1);
+            if (at >= c->n_sample)
+                continue;
+        } else {
+            XR_TRY(xr_grow(&c->sample, &c->cap_sample, at + 1, sizeof *c->sample));
+            c->sample[c->n_sample++] = (text){0};
+        }
+        xr_free(c->sample[at].s);
+        c->sample[at] = (text){xr_strndup(line, len), len};
+        if (!c->sample[at].s)
+            return xr_error_status();
+    }
+    return got;
+}
+
+static void corpus_free(corpus *c)
+{
+    if (c->stream)
+        xr_stream_close(c->stream);
+    for (size_t i = 0; i < c->n_sample; i++)
+        xr_free(c->sample[i].s);
+    xr_free(c->sample);
+}
+
+/* ---- training ---- */
+
+/* The trainer adds up floats per thread, so its result depends on how many it is told to use: it is always told the same
+ * number (tokenizer.cc), and a smaller number of processors is had by binding them. */
+static int bind_processors(int n, cpu_set_t *before)
+{
+    cpu_set_t some;
+    if (n <= 0 || sched_getaffinity(0, sizeof *before, before) != 0 || CPU_COUNT(before) <= n)
+        return 0;
+    CPU_ZERO(&some);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && n > 0; cpu++)
+        if (CPU_ISSET(cpu, before)) {
+            CPU_SET(cpu, &some);
+            n--;
+        }
+    return sched_setaffinity(0, sizeof some, &some) == 0;
+}
+
+static xr_status train(corpus *c, xr_spm_model *model)
+{
+    const xr_tokenizer_training *how = c->how;
+    double coverage = how->character_coverage > 0 ? how->character_coverage : 0.99995;
+    xr_spm_lines lines = {next_line, c};
+    cpu_set_t before;
+    if (how->max_sentences > 0) {
+        XR_TRY(take_sample(c));
+        lines.next = next_sample;
+    }
+    int bound = bind_processors(how->threads, &before);
+    xr_status status = xr_spm_train(how->vocab_size - 2, coverage, lines, model);
+    if (bound)
+        sched_setaffinity(0, sizeof before, &before);
+    return status;
+}
+
+static xr_status check_settings(const xr_tokenizer_training *how)
+{
+    if (how->vocab_size < 8 || how->vocab_size > (int)XR_SPM_PIECES_CAP)
+        return xr_fail(XR_EUSAGE, "vocabulary size %d; expected 8 to %zu", how->vocab_size, XR_SPM_PIECES_CAP);
+    if (!(how->character_coverage >= 0 && how->character_coverage <= 1))
+        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0 to 1, such as 0.99995", how->character_coverage);
+    if (how->n_input < 1)
+        return xr_fail(XR_EUSAGE, "no training text; name at least one file");
+    return XR_OK;
+}
+
+xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output)
+{
+    corpus c = {.how = how};
+    xr_spm_model model = {0};
+    XR_TRY(check_settings(how));
+    xr_status status = train(&c, &model);
+    if (c.n_lines == 0 && status < 0 && xr_error_status() == XR_EDATA) {
+        xr_error_clear();
+        status = xr_fail(XR_EDATA, "%s: no line with text in the input; expected plain or gzip text, a sentence or paragraph a line",
+                         how->input[0]);
+    }
+    if (status == XR_OK && c.n_reserved)
+        xr_warn("%ld of %ld lines hold U+2581, sentencepiece's mark of a space; they were left out of the training", c.n_reserved,
+                c.n_lines);
+    if (status == XR_OK)
+        status = xr_spm_check(output, model.bytes, model.len);
+    if (status == XR_OK)
+        status = xr_file_write(output, model.bytes, model.len);
+    xr_free(model.bytes);
+    corpus_free(&c);
+    return status;
+}
