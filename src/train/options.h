@@ -50,7 +50,7 @@ typedef struct xr_strs { const char **v; size_t n; } xr_strs;
 typedef struct xr_option {
     const char *key;                /* field name, with underscores */
     xr_option_type type;
-    size_t offset;                  /* of the field in xr_options */
+    size_t offset, field;           /* where it is in xr_options, and its number there (index of origin) */
     const char *def;                /* as written; NULL = not set */
     double min, max;
     unsigned verbs, flags;
@@ -83,7 +83,7 @@ typedef struct xr_options {
 #undef XR_OPTION
 #undef XR_OPTION_AGAIN
     unsigned verb;                  /* one XR_V_ bit */
-    const char **args;              // [n_args] positional arguments, NULL behind the last
+    const char **args;              // [n_args] positional arguments, NULL behind the last; borrowed from argv
     size_t n_args;
     int short_help;                 /* -h */
     xr_origin origin[XR_N_FIELDS];  /* by field, in the order of options.def */
