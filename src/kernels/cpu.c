@@ -1,0 +1,109 @@
+#include "kernels/cpu.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/isa/table.h"
+#include "util/log.h"
+
+static const char *const isa_names[] = {"portable", "avx2", "avx512"};
+
+#if XR_HAVE_X86
+static const xr_kernel_table tables[] = {
+    {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable},
+    {&xr_isa_vec_avx2, &xr_isa_rows_avx2, &xr_isa_attention_avx2},
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512},
+};
+
+/* These look at the operating system's support for the wider registers as well. */
+xr_isa xr_cpu_best(void)
+{
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
+        return XR_ISA_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return XR_ISA_AVX2;
+    return XR_ISA_PORTABLE;
+}
+
+int xr_cpu_has_bf16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
+#else
+static const xr_kernel_table tables[] = {{&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable}};
+xr_isa xr_cpu_best(void) { return XR_ISA_PORTABLE; }
+int xr_cpu_has_bf16(void) { return 0; }
+#endif
+
+static int chosen = -1;     /* -1 until first asked for */
+
+static xr_isa choose(void)
+{
+    xr_isa best = xr_cpu_best();
+    const char *want = getenv("XR_ISA");
+    if (!want || !*want)
+        return best;
+    for (int i = 0; i <= (int)XR_ISA_AVX512; i++)
+        if (strcmp(want, isa_names[i]) == 0) {
+            if (i > (int)best)
+                xr_warn("XR_ISA=%s: this CPU offers %s at most; using %s", want, isa_names[best], isa_names[best]);
+            return i > (int)best ? best : (xr_isa)i;
+        }
+    xr_warn("XR_ISA=%s: expected portable, avx2 or avx512; using %s", want, isa_names[best]);
+    return best;
+}
+
+xr_isa xr_cpu_isa(void)
+{
+    int isa = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
+    if (isa < 0) {
+        isa = (int)choose();
+        __atomic_store_n(&chosen, isa, __ATOMIC_RELAXED);
+    }
+    return (xr_isa)isa;
+}
+
+const xr_kernel_table *xr_kernels(void) { return &tables[xr_cpu_isa()]; }
+
+const char *xr_isa_name(xr_isa isa) { return isa_names[isa]; }
+
+xr_status xr_cpu_use(xr_isa isa)
+{
+    if (isa > xr_cpu_best())
+        return xr_fail(XR_EUNAVAIL, "%s kernels: this CPU offers %s at most", isa_names[isa], isa_names[xr_cpu_best()]);
+    __atomic_store_n(&chosen, (int)isa, __ATOMIC_RELAXED);
+    return XR_OK;
+}
+
+const char *xr_cpu_model(void)
+{
+    static char model[128];
+    if (model[0])
+        return model;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (f && !model[0] && fgets(line, sizeof line, f)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        colon += 1 + strspn(colon + 1, " \t");
+        snprintf(model, sizeof model, "%.*s", (int)strcspn(colon, "\n"), colon);
+    }
+    if (f)
+        fclose(f);
+    if (!model[0])
+        snprintf(model, sizeof model, "unknown");
+    return model;
+}
+
+static int threads;         /* 0 until set or asked for */
+
+/* omp_get_num_procs counts the cores the process may run on, omp_get_max_threads also obeys OMP_NUM_THREADS. */
+void xr_threads_set(int n) { threads = n > 0 ? n : omp_get_num_procs(); }
+
+int xr_threads(void)
+{
+    if (threads == 0)
+        threads = omp_get_max_threads();
+    return threads;
+}

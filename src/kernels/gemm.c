@@ -1,0 +1,174 @@
+#include "kernels/gemm.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/isa/table.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+enum {
+    TILE_COLS = 384,
+    TILE_ROWS = 768,
+    SERIAL_WORK = 1 << 21       /* multiply-adds below which one thread does all tiles */
+};
+
+/* Pieces of about `want`, as equal as multiples of 16 allow: a function of the length only. */
+static size_t piece(size_t n, size_t want)
+{
+    size_t count = (n + want - 1) / want;
+    size_t size = count ? (n + count - 1) / count : 1;
+    return (size + 15) / 16 * 16;
+}
+
+typedef struct grid { size_t rows, cols, step_r, step_c, down, across; } grid;
+
+static grid tiles(size_t rows, size_t cols)
+{
+    grid g = {.rows = rows, .cols = cols, .step_r = piece(rows, TILE_ROWS), .step_c = piece(cols, TILE_COLS)};
+    g.down = (rows + g.step_r - 1) / g.step_r;
+    g.across = (cols + g.step_c - 1) / g.step_c;
+    return g;
+}
+
+typedef struct tile { size_t r, c, rows, cols; } tile;
+
+static tile tile_at(const grid *g, size_t i)
+{
+    tile t = {.r = i % g->down * g->step_r, .c = i / g->down * g->step_c};
+    t.rows = g->rows - t.r < g->step_r ? g->rows - t.r : g->step_r;
+    t.cols = g->cols - t.c < g->step_c ? g->cols - t.c : g->step_c;
+    return t;
+}
+
+static int dim(size_t n) { return (int)n; }
+
+static int is_small(size_t m, size_t n, size_t k) { return m * n * k < SERIAL_WORK; }
+
+void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,
+                size_t n, size_t o, size_t i, float beta)
+{
+    const xr_isa_rows *k = xr_kernels()->rows;
+    grid g = tiles(n, o);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(n, o, i))
+    for (size_t at = 0; at < g.down * g.across; at++) {
+        tile t = tile_at(&g, at);
+        float *out = y + t.r * o + t.c;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, dim(t.rows), dim(t.cols), dim(i), 1.0f, x + t.r * i, dim(i),
+                    w + t.c * i, dim(i), beta, out, dim(o));
+        if (bias)
+            k->bias(out, bias + t.c, t.rows, t.cols, o);
+    }
+}
+
+void xr_gemm_nn(float *restrict x, const float *restrict y, const float *restrict w, size_t n, size_t i, size_t o, float beta)
+{
+    grid g = tiles(n, i);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(n, o, i))
+    for (size_t at = 0; at < g.down * g.across; at++) {
+        tile t = tile_at(&g, at);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, dim(t.rows), dim(t.cols), dim(o), 1.0f, y + t.r * o, dim(o),
+                    w + t.c, dim(i), beta, x + t.r * i + t.c, dim(i));
+    }
+}
+
+void xr_gemm_tn(float *restrict w, const float *restrict y, const float *restrict x, size_t o, size_t i, size_t n, float beta)
+{
+    grid g = tiles(o, i);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(n, o, i))
+    for (size_t at = 0; at < g.down * g.across; at++) {
+        tile t = tile_at(&g, at);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim(t.rows), dim(t.cols), dim(n), 1.0f, y + t.r, dim(o),
+                    x + t.c, dim(i), beta, w + t.r * i + t.c, dim(i));
+    }
+}
+
+void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, float beta)
+{
+    enum { STRIP = 64 };
+    const xr_isa_rows *k = xr_kernels()->rows;
+    if (beta == 0.0f)
+        memset(b, 0, c * sizeof *b);
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n * c > 1 << 14)
+    for (size_t j = 0; j < c; j += STRIP)
+        k->colsum(b + j, NULL, y + j, NULL, n, c - j < STRIP ? c - j : STRIP, c);
+}
+
+/* Absent from other BLAS libraries, so asked for at run time and not at link time. */
+#pragma weak openblas_get_config
+#pragma weak openblas_get_corename
+#pragma weak openblas_get_parallel
+#pragma weak openblas_set_num_threads
+
+const char *xr_blas_core(void) { return openblas_get_corename ? openblas_get_corename() : "unknown"; }
+const char *xr_blas_config(void) { return openblas_get_config ? openblas_get_config() : "not OpenBLAS"; }
+
+enum { CHECK = 192 };
+
+/* One product alone, then the same one by several threads at once: all must agree in every bit. */
+static xr_status self_check(void)
+{
+    enum { COPIES = 8 };
+    size_t n = (size_t)CHECK * CHECK;
+    float *m = xr_alloc((2 + 1 + COPIES) * n, sizeof *m);
+    if (!m)
+        return xr_error_status();
+    float *a = m, *b = m + n, *want = m + 2 * n, *got = m + 3 * n;
+    for (size_t i = 0; i < n; i++) {
+        a[i] = (float)(i * 7919 % 1009) / 1009.0f - 0.5f;
+        b[i] = (float)(i * 104729 % 997) / 997.0f - 0.5f;
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CHECK, CHECK, CHECK, 1.0f, a, CHECK, b, CHECK, 0.0f, want, CHECK);
+#pragma omp parallel for schedule(static) num_threads(xr_threads() > 1 ? xr_threads() : 2)
+    for (size_t t = 0; t < COPIES; t++)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CHECK, CHECK, CHECK, 1.0f, a, CHECK, b, CHECK, 0.0f, got + t * n, CHECK);
+    int same = 1;
+    for (size_t t = 0; t < COPIES; t++)
+        same = same && memcmp(want, got + t * n, n * sizeof *m) == 0;
+    xr_free(m);
+    return same ? XR_OK
+                : xr_fail(XR_EUNAVAIL, "BLAS self-check: a product has other bits inside a parallel region than outside (%s); "
+                          "install the OpenMP flavour of OpenBLAS (libopenblas-openmp-dev)", xr_blas_config());
+}
+
+/* The environment can force kernels for older processors, at half the speed (docs/decisions.md). */
+static void warn_slow_core(void)
+{
+    const char *forced = getenv("OPENBLAS_CORETYPE"), *core = xr_blas_core();
+    static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids", "Zen4", "Zen5"};
+    int is_wide = 0;
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        is_wide = is_wide || strcasecmp(core, wide[i]) == 0;
+    if (forced && xr_cpu_best() == XR_ISA_AVX512 && !is_wide)
+        xr_warn("OPENBLAS_CORETYPE=%s makes OpenBLAS use its %s kernels although this CPU has AVX-512: about half the speed; "
+                "unset OPENBLAS_CORETYPE", forced, core);
+}
+
+static xr_status check_blas(void)
+{
+    if (!openblas_get_config || !openblas_get_parallel || !openblas_set_num_threads)
+        return xr_fail(XR_EUNAVAIL, "the BLAS library at run time is not OpenBLAS; its products would be many times slower; "
+                       "install libopenblas0-openmp");
+    int kind = openblas_get_parallel();
+    if (kind == 0)
+        return xr_fail(XR_EUNAVAIL, "%s is the serial flavour, which gives wrong results when several threads call it; "
+                       "install libopenblas0-openmp", xr_blas_config());
+    openblas_set_num_threads(1);
+    if (kind == 1)
+        xr_warn("%s uses its own threads (pthread flavour); the OpenMP flavour is the one tested: libopenblas0-openmp",
+                xr_blas_config());
+    warn_slow_core();
+    return self_check();
+}
+
+xr_status xr_blas_start(void)
+{
+    static int started;
+    if (started)
+        return XR_OK;
+    XR_TRY(check_blas());
+    started = 1;
+    return XR_OK;
+}

@@ -1,0 +1,136 @@
+/* Vectors of the widest kind the build flags allow, so that each kernel is written once: 16 floats with AVX-512, 8 with AVX2, 4 with
+ * the compiler's generic vectors. The only place that asks which instruction set is being compiled for. */
+#ifndef XR_KERNELS_ISA_SIMD_H
+#define XR_KERNELS_ISA_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VW 16
+#elif defined(__AVX2__)
+#define VW 8
+#else
+#define VW 4
+#endif
+
+typedef float vf __attribute__((vector_size(VW * 4)));
+typedef int32_t vi __attribute__((vector_size(VW * 4)));
+typedef float vf_mem __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+typedef float vh __attribute__((vector_size(VW * 2)));                      /* half as many floats */
+typedef float vh_mem __attribute__((vector_size(VW * 2), aligned(4), may_alias));
+typedef double vd __attribute__((vector_size(VW * 4)));                     /* as many doubles */
+
+#define XR_PASTE2(a, b) a##_##b
+#define XR_PASTE(a, b) XR_PASTE2(a, b)
+#define XR_ISA_NAME(name) XR_PASTE(name, XR_ISA)
+#define XR_INLINE static inline __attribute__((always_inline, unused))
+
+XR_INLINE vf vf_load(const float *p) { return *(const vf_mem *)p; }
+XR_INLINE void vf_store(float *p, vf x) { *(vf_mem *)p = x; }
+XR_INLINE vf vf_set(float x) { return (vf){0} + x; }
+XR_INLINE vi vi_set(int32_t x) { return (vi){0} + x; }
+XR_INLINE vf vf_zero(void) { return (vf){0}; }
+XR_INLINE vf vf_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+XR_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+XR_INLINE vf vf_sign_of(vf x, vf sign) { return (vf)((vi)x | ((vi)sign & INT32_MIN)); } /* x >= 0 */
+
+/* The first n < VW elements; the others read as 0 and are not written. */
+#if defined(__AVX512F__)
+XR_INLINE vf vf_load_n(const float *p, size_t n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+XR_INLINE void vf_store_n(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)x); }
+XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+XR_INLINE vf vf_sqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+/* x where bit j of the packed mask is set, else 0. */
+XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
+{
+    uint16_t m;
+    memcpy(&m, bits + j / 8, 2);
+    return (vf)_mm512_maskz_mov_ps(m, (__m512)x);
+}
+#else
+XR_INLINE vf vf_load_n(const float *p, size_t n)
+{
+    vf x = {0};
+    memcpy(&x, p, n * sizeof(float));
+    return x;
+}
+XR_INLINE void vf_store_n(float *p, vf x, size_t n) { memcpy(p, &x, n * sizeof(float)); }
+#if defined(__AVX2__)
+XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+XR_INLINE vf vf_sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
+{
+    const vi bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    return (vf)((vi)x & (((int32_t)bits[j / 8] & bit) == bit));
+}
+#else
+XR_INLINE vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
+XR_INLINE vf vf_sqrt(vf x)
+{
+    for (int i = 0; i < VW; i++)
+        x[i] = __builtin_sqrtf(x[i]);
+    return x;
+}
+XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
+{
+    const vi bit = {1, 2, 4, 8};
+    return (vf)((vi)x & (((int32_t)(bits[j / 8] >> (j & 4)) & bit) == bit));
+}
+#endif
+#endif
+
+/* a b + c, rounded once where the machine can, and always the same way: an expression left to -ffp-contract may be fused differently in
+ * two copies of one loop (body and rest), and an element's bits would then depend on where it stands. */
+#if defined(__AVX512F__)
+XR_INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif defined(__AVX2__)
+XR_INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif defined(__FP_FAST_FMAF)
+XR_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    for (int i = 0; i < VW; i++)
+        c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#else
+XR_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+#endif
+XR_INLINE vf vf_fmas(vf a, vf b, float c) { return vf_fma(a, b, vf_set(c)); }
+
+/* Sums and maxima over lanes: a fixed tree of halves. */
+XR_INLINE float vf_hsum(vf x)
+{
+    float a[VW];
+    memcpy(a, &x, sizeof a);
+    for (size_t w = VW / 2; w > 0; w /= 2)
+        for (size_t i = 0; i < w; i++)
+            a[i] += a[i + w];
+    return a[0];
+}
+XR_INLINE double vd_hsum(vd x)
+{
+    double a[VW / 2];
+    memcpy(a, &x, sizeof a);
+    for (size_t w = VW / 4; w > 0; w /= 2)
+        for (size_t i = 0; i < w; i++)
+            a[i] += a[i + w];
+    return a[0];
+}
+XR_INLINE float vf_hmax(vf x)
+{
+    float a[VW];
+    memcpy(a, &x, sizeof a);
+    for (size_t w = VW / 2; w > 0; w /= 2)
+        for (size_t i = 0; i < w; i++)
+            a[i] = a[i + w] > a[i] ? a[i + w] : a[i];
+    return a[0];
+}
+XR_INLINE vd vd_wide(vh x) { return __builtin_convertvector(x, vd); }
+XR_INLINE vd vd_load(const float *p) { return vd_wide(*(const vh_mem *)p); }
+
+#endif

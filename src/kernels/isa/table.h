@@ -1,0 +1,82 @@
+/* The kernels that are compiled once per instruction set, as tables of functions: serial work on one row, block or head. The files
+ * one folder up cut the work into fixed pieces, run the pieces in parallel and call these. */
+#ifndef XR_KERNELS_ISA_TABLE_H
+#define XR_KERNELS_ISA_TABLE_H
+
+#include "kernels/dropout.h"
+#include "kernels/vec.h"
+
+typedef struct xr_isa_vec {
+    void (*gelu_forward)(float *restrict y, const float *restrict x, const float *restrict bias, size_t n);
+    void (*gelu_backward)(float *dx, int acc, const float *dy, const float *x, const float *bias, size_t n);
+    void (*tanh_forward)(float *restrict y, const float *restrict x, size_t n);
+    void (*tanh_backward)(float *restrict dx, int acc, const float *restrict dy, const float *restrict y, size_t n);
+    void (*exp)(float *y, const float *x, float shift, size_t n);       /* y = exp(x - shift) */
+    void (*add)(float *restrict y, const float *restrict x, size_t n);
+    double (*sumsq)(const float *x, size_t n);
+    double (*sum)(const float *x, size_t n);
+    int (*finite)(const float *x, size_t n);
+    void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s);
+} xr_isa_vec;
+
+typedef struct xr_isa_rows {
+    /* bit j of bits[b] is 1 where lane j of block first + b is kept; may write up to the next multiple of 8 bytes. */
+    void (*keep)(uint8_t *bits, const xr_dropout *d, uint32_t sample, uint32_t first, size_t blocks);
+    void (*mask)(float *m, const uint8_t *bits, float scale, size_t n);
+    void (*dropout)(float *y, const float *x, const uint8_t *bits, float scale, size_t n, int acc);
+    /* bits NULL = no dropout */
+    void (*norm_forward)(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
+                         const float *restrict res, const float *restrict gamma, const float *restrict beta, size_t n, float eps,
+                         const uint8_t *bits, float scale);
+    void (*norm_backward)(float *restrict dx, int acc_x, float *restrict dres, int acc_res, const float *restrict dy,
+                          const float *restrict xhat, float rstd, const float *restrict gamma, size_t n,
+                          const uint8_t *bits, float scale);
+    void (*bias)(float *restrict y, const float *restrict bias, size_t rows, size_t cols, size_t ld);  /* y += bias, each row */
+    /* sum[c] += over rows of y[r,c] and, with z, dot[c] += y[r,c] z[r,c]; either sum or dot may be NULL */
+    void (*colsum)(float *restrict sum, float *restrict dot, const float *restrict y, const float *restrict z, size_t rows,
+                   size_t cols, size_t ld);
+    float (*softmax)(float *p, const float *x, size_t n);
+} xr_isa_rows;
+
+/* One head of one sequence: m queries, t keys, head_dim k, rows ld apart. */
+typedef struct xr_attn_head {
+    size_t m, t, k, ld, ld_lse;
+    float scale;                /* 1 / sqrt(k) */
+    const float *q, *key, *v;
+    const uint32_t *index;      // [m] token index of each query
+    float *o, *lse;                         /* written by forward */
+    const float *saved_o, *saved_lse;       /* the same, for backward */
+    const float *dout;
+    float *dq, *dk, *dv;
+    int acc_q, acc_k, acc_v;
+    const xr_dropout *drop;
+    uint32_t sample, head;
+} xr_attn_head;
+
+typedef struct xr_isa_attention {
+    size_t (*scratch)(size_t m, size_t t, size_t k);    /* floats, for either call */
+    void (*forward)(const xr_attn_head *a, float *scratch);
+    void (*backward)(const xr_attn_head *a, float *scratch);
+} xr_isa_attention;
+
+extern const xr_isa_vec xr_isa_vec_portable;
+extern const xr_isa_rows xr_isa_rows_portable;
+extern const xr_isa_attention xr_isa_attention_portable;
+#if defined(__x86_64__)
+#define XR_HAVE_X86 1
+extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
+extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
+extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
+#else
+#define XR_HAVE_X86 0
+#endif
+
+typedef struct xr_kernel_table {
+    const xr_isa_vec *vec;
+    const xr_isa_rows *rows;
+    const xr_isa_attention *attention;
+} xr_kernel_table;
+
+const xr_kernel_table *xr_kernels(void); /* of the instruction set in use (cpu.h) */
+
+#endif

@@ -1,0 +1,166 @@
+/* Elementwise kernels and sums over contiguous spans. */
+#include "kernels/isa/math.h"
+#include "kernels/isa/table.h"
+
+/* `full` for each whole vector, `rest` for what is left. */
+#define EACH_VECTOR(j, n, full, rest)               \
+    do {                                            \
+        size_t j = 0;                               \
+        for (; j + VW <= (n); j += VW) { full; }    \
+        if (j < (n)) { rest; }                      \
+    } while (0)
+
+XR_INLINE vf gelu(vf u)
+{
+    vf tail = vf_normal_of(u).tail;
+    return vf_select(u < 0.0f, u * tail, vf_fma(-u, tail, u));
+}
+
+static void gelu_forward(float *restrict y, const float *restrict x, const float *restrict bias, size_t n)
+{
+    if (bias)
+        EACH_VECTOR(j, n, vf_store(y + j, gelu(vf_load(x + j) + vf_load(bias + j))),
+                    vf_store_n(y + j, gelu(vf_load_n(x + j, n - j) + vf_load_n(bias + j, n - j)), n - j));
+    else
+        EACH_VECTOR(j, n, vf_store(y + j, gelu(vf_load(x + j))), vf_store_n(y + j, gelu(vf_load_n(x + j, n - j)), n - j));
+}
+
+XR_INLINE vf gelu_slope(vf u)
+{
+    vf_normal d = vf_normal_of(u);
+    return vf_fma(u, d.density, vf_select(u < 0.0f, d.tail, 1.0f - d.tail));
+}
+
+XR_INLINE vf gelu_slope_at(const float *x, const float *bias, size_t j)
+{
+    return gelu_slope(bias ? vf_load(x + j) + vf_load(bias + j) : vf_load(x + j));
+}
+
+static void gelu_backward(float *dx, int acc, const float *dy, const float *x, const float *bias, size_t n)
+{
+    size_t j = 0;
+    if (acc)
+        for (; j + VW <= n; j += VW)
+            vf_store(dx + j, vf_fma(vf_load(dy + j), gelu_slope_at(x, bias, j), vf_load(dx + j)));
+    else
+        for (; j + VW <= n; j += VW)
+            vf_store(dx + j, vf_load(dy + j) * gelu_slope_at(x, bias, j));
+    if (j < n) {
+        vf u = vf_load_n(x + j, n - j);
+        u = bias ? u + vf_load_n(bias + j, n - j) : u;
+        vf old = acc ? vf_load_n(dx + j, n - j) : vf_zero();
+        vf_store_n(dx + j, vf_fma(vf_load_n(dy + j, n - j), gelu_slope(u), old), n - j);
+    }
+}
+
+static void tanh_forward(float *restrict y, const float *restrict x, size_t n)
+{
+    EACH_VECTOR(j, n, vf_store(y + j, vf_tanh(vf_load(x + j))), vf_store_n(y + j, vf_tanh(vf_load_n(x + j, n - j)), n - j));
+}
+
+static void tanh_backward(float *restrict dx, int acc, const float *restrict dy, const float *restrict y, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        float d = dy[j] * (1.0f - y[j] * y[j]);
+        dx[j] = acc ? dx[j] + d : d;
+    }
+}
+
+static void exp_shifted(float *y, const float *x, float shift, size_t n)
+{
+    EACH_VECTOR(j, n, vf_store(y + j, vf_exp(vf_load(x + j) - shift)), vf_store_n(y + j, vf_exp(vf_load_n(x + j, n - j) - shift), n - j));
+}
+
+static void add(float *restrict y, const float *restrict x, size_t n)
+{
+    EACH_VECTOR(j, n, vf_store(y + j, vf_load(y + j) + vf_load(x + j)),
+                vf_store_n(y + j, vf_load_n(y + j, n - j) + vf_load_n(x + j, n - j), n - j));
+}
+
+/* Four sums in doubles, so that the additions do not wait for each other. */
+static double sumsq(const float *x, size_t n)
+{
+    vd s[4] = {{0}};
+    size_t j = 0;
+    for (; j + 2 * VW <= n; j += 2 * VW)
+        for (size_t k = 0; k < 4; k++) {
+            vd a = vd_load(x + j + k * (VW / 2));
+            s[k] += a * a;
+        }
+    double sum = vd_hsum((s[0] + s[1]) + (s[2] + s[3]));
+    for (; j < n; j++)
+        sum += (double)x[j] * (double)x[j];
+    return sum;
+}
+
+static double sum_of(const float *x, size_t n)
+{
+    vd s[4] = {{0}};
+    size_t j = 0;
+    for (; j + 2 * VW <= n; j += 2 * VW)
+        for (size_t k = 0; k < 4; k++)
+            s[k] += vd_load(x + j + k * (VW / 2));
+    double sum = vd_hsum((s[0] + s[1]) + (s[2] + s[3]));
+    for (; j < n; j++)
+        sum += (double)x[j];
+    return sum;
+}
+
+/* An exponent of all ones is NaN or infinity. */
+static int finite(const float *x, size_t n)
+{
+    vi bad = {0};
+    size_t j = 0;
+    for (; j + VW <= n; j += VW)
+        bad |= ((vi)vf_load(x + j) & 0x7f800000) == 0x7f800000;
+    if (j < n)
+        bad |= ((vi)vf_load_n(x + j, n - j) & 0x7f800000) == 0x7f800000;
+    int32_t any = 0;
+    for (int i = 0; i < VW; i++)
+        any |= bad[i];
+    return any == 0;
+}
+
+typedef struct moments { vf p, m, v; } moments;
+
+XR_INLINE moments adamw_one(moments a, vf g, const xr_adamw_scalars *s)
+{
+    g = g * s->clip;
+    a.m = vf_fma(vf_set(s->beta1), a.m, (1.0f - s->beta1) * g);
+    a.v = vf_fma(vf_set(s->beta2), a.v, (1.0f - s->beta2) * g * g);
+    a.p = vf_fma(a.p, vf_set(s->decay), -s->step_size * (a.m / (vf_sqrt(a.v) / s->bias2_sqrt + s->eps)));
+    return a;
+}
+
+XR_INLINE void adamw_span(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
+                          const xr_adamw_scalars *s)
+{
+    const xr_adamw_scalars c = *s;
+    size_t j = 0;
+    for (; j + VW <= n; j += VW) {
+        moments a = {vf_load(p + j), vf_load(m + j), vf_load(v + j)};
+        a = adamw_one(a, g ? vf_load(g + j) : vf_zero(), &c);
+        vf_store(p + j, a.p);
+        vf_store(m + j, a.m);
+        vf_store(v + j, a.v);
+    }
+    if (j < n) {
+        moments a = {vf_load_n(p + j, n - j), vf_load_n(m + j, n - j), vf_load_n(v + j, n - j)};
+        a = adamw_one(a, g ? vf_load_n(g + j, n - j) : vf_zero(), &c);
+        vf_store_n(p + j, a.p, n - j);
+        vf_store_n(m + j, a.m, n - j);
+        vf_store_n(v + j, a.v, n - j);
+    }
+}
+
+static void adamw(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s)
+{
+    if (g)
+        adamw_span(p, m, v, g, n, s);
+    else
+        adamw_span(p, m, v, NULL, n, s);
+}
+
+const xr_isa_vec XR_ISA_NAME(xr_isa_vec) = {
+    gelu_forward, gelu_backward, tanh_forward, tanh_backward, exp_shifted, add, sumsq, sum_of, finite, adamw,
+};
