@@ -1,4 +1,5 @@
-/* A batch: B sequences packed one after another, N real tokens, no padding. Borrowed from the loader until its next call. */
+/* A batch: B sequences packed one after another, N real tokens, no padding. Borrowed from the loader until its next
+ * call. */
 #ifndef XR_DATA_BATCH_H
 #define XR_DATA_BATCH_H
 
@@ -7,7 +8,7 @@
 #include "util/rowset.h"
 
 typedef struct xr_batch {
-    xr_rowset rows;             /* all N tokens; rows.n_seq = B; rows.sample identifies each sequence for the random numbers */
+    xr_rowset rows; /* all N tokens; rows.n_seq = B; rows.sample identifies each sequence for the random numbers */
     const int32_t *id;          // [N] token ids
     size_t max_len;             /* longest sequence */
 
@@ -27,15 +28,15 @@ typedef struct xr_batch_buffer {
     uint32_t *offset, *sample, *index, *seq, *mask_row;
     int32_t *id, *label, *mask_target;
     float *target;
-    size_t n, n_seq, n_target, n_mask, cap_n, cap_seq, cap_target, cap_mask;
+    size_t n, n_seq, n_label, n_target, n_mask, cap_n, cap_seq, cap_target, cap_mask;
 } xr_batch_buffer;
 
 #include "util/error.h"
 void xr_batch_clear(xr_batch_buffer *b);
 xr_status xr_batch_add(xr_batch_buffer *b, const int32_t *id, size_t n, uint32_t sample);   /* one sequence */
-xr_status xr_batch_add_label(xr_batch_buffer *b, int32_t label);                            /* of the sequence just added */
+xr_status xr_batch_add_label(xr_batch_buffer *b, int32_t label); /* of the sequence just added */
 xr_status xr_batch_add_target(xr_batch_buffer *b, const float *target, size_t c);
-xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target);              /* absolute row, ascending */
+xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target); /* absolute row, ascending */
 const xr_batch *xr_batch_finish(xr_batch_buffer *b);
 void xr_batch_free(xr_batch_buffer *b);
 

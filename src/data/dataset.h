@@ -9,7 +9,8 @@
 
 typedef enum xr_label_kind { XR_LABEL_CLASS, XR_LABEL_VALUE, XR_LABEL_MULTI } xr_label_kind;
 
-/* Names of classes, in id order, and how other spellings map to them ("e" -> "entailment", "contradictory" -> "contradiction"). */
+/* Names of classes, in id order, and how other spellings map to them ("e" -> "entailment", "contradictory" ->
+ * "contradiction"). */
 typedef struct xr_labels {
     char **name; int n, cap;
     char **from, **to; int n_map, cap_map;
@@ -17,16 +18,30 @@ typedef struct xr_labels {
 void xr_labels_free(xr_labels *l);
 /* Parses "e=entailment,n=neutral"; XR_EUSAGE on bad syntax. */
 xr_status xr_labels_map(xr_labels *l, const char *spec);
+/* Appends a name if it is new; its id, or < 0 with the error set. */
+int xr_labels_add(xr_labels *l, const char *name);
+/* What a trimmed label is called: the mapping first, then a known name, then known aliases, else the text itself.
+ * Borrowed. */
+const char *xr_labels_resolve(const xr_labels *l, const char *text);
 /* Id of a label after mapping, known aliases and trailing-space trimming; -1 = unknown; -2 = "-" (no gold label). */
 int xr_labels_find(const xr_labels *l, const char *text);
+
+struct xr_dataset;
+/* Renumbers the classes so that ids do not depend on the order of the files: whole numbers in numeric order, then the
+ * other names in byte order; the three NLI names in Hugging Face's order (entailment, neutral, contradiction). For the
+ * grown labels of a training set, before anything else was read with them. `d` may be NULL. */
+xr_status xr_labels_sort(xr_labels *l, struct xr_dataset *d);
+/* "a, b, c": for messages; caller frees; NULL with the error set. */
+char *xr_labels_list(const xr_labels *l);
 
 typedef struct xr_data_options {
     xr_columns columns;
     const char *format;             /* NULL = by content */
     size_t max_len;                 /* tokens per sequence with specials */
     long max_samples;               /* per file; 0 = all */
+    const char *language;           /* keep only records whose language column says so; NULL = all */
     xr_label_kind kind;
-    int grow_labels;                /* 1: a new label name is added (training); 0: it is an error naming the known ones */
+    int grow_labels; /* 1: a new label name is added (training); 0: it is an error naming the known ones */
     int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */
     int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
     int skip_bad;                   /* --on-bad-record skip */
@@ -37,7 +52,7 @@ typedef struct xr_dataset {
     size_t n;                       /* examples */
     uint64_t *offset;               // [n+1] into ids
     int32_t *ids;
-    int32_t *label;                 // [n] -1 = none
+    int32_t *label;                 // [n] class, or 0 where a target stands; -1 = none
     float *target;                  // [n, n_target] for VALUE and MULTI
     size_t n_target;
     uint32_t *file;                 // [n] index into files
@@ -48,10 +63,14 @@ typedef struct xr_dataset {
     size_t cap, cap_ids, cap_target;
 } xr_dataset;
 
-/* Appends one file's examples. Errors name path and line. Notes (skipped rows, aliases, one-label files) go to the log, once a file. */
-xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels, const xr_data_options *o);
+/* Appends one file's examples. VALUE makes one target an example, MULTI one 0/1 target per label name (names split at
+ * commas, or a JSON list); the array is widened as labels grow. Errors name path and line. Notes (skipped rows,
+ * aliases, one-label files) go to the log, once a file. */
+xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
+                         const xr_data_options *o);
 /* Appends one example from memory. */
-xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char *text, const char *pair, const xr_data_options *o);
+xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char *text, const char *pair,
+                              const xr_data_options *o);
 void xr_dataset_free(xr_dataset *d);
 size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
 /* Examples of `a` that also stand in `b` (same ids), for the leak warning. */

@@ -1,13 +1,20 @@
-/* Which examples a step takes, and in which micro-batches: pure functions of (seed, epoch, recipe), so nothing needs saving.
+/* Which examples a step takes, and in which micro-batches: pure functions of (seed, epoch, recipe), so nothing needs
+ * saving.
  *
- * The order of an epoch is a keyed permutation. A step takes the next `batch_size` examples of it; within a step examples are sorted by length (ties by
- * position) and cut into micro-batches of `micro_size` examples. With group_by_length the permutation is applied to
- * mega-batches sorted by length, so that the examples of one step are alike. The sample word of the random numbers is the example's index,
- * so the cut into micro-batches changes no mask. */
+ * The order of an epoch is a keyed permutation. A step takes the next `batch_size` examples of it; within a step
+ * examples are sorted by length (ties by position), longest first, and cut into micro-batches of `micro_size` examples.
+ * With group_by_length the permutation is applied to mega-batches sorted by length, so that the examples of one step
+ * are alike. The sample word of the random numbers is the example's index, so the cut into micro-batches changes no
+ * mask.
+ *
+ * A mega-batch is XR_LOADER_MEGA steps; its steps are taken in a keyed order of their own, so that length and time stay
+ * unrelated. The examples left over for a last, smaller step are the last of the permutation, whatever their length. */
 #ifndef XR_DATA_LOADER_H
 #define XR_DATA_LOADER_H
 
 #include "data/dataset.h"
+
+#define XR_LOADER_MEGA 50
 
 typedef struct xr_loader_options {
     size_t batch_size;          /* examples a step */
@@ -27,7 +34,8 @@ void xr_loader_free(xr_loader *l);
 size_t xr_loader_steps(const xr_loader *l);             /* steps an epoch */
 /* Prepares step `step` (0-based) of `epoch`; returns the number of micro-batches, < 0 on error. */
 int xr_loader_begin(xr_loader *l, uint32_t epoch, size_t step);
-/* Micro-batch k of the prepared step; borrowed until the next call. Labels/targets filled from the dataset. */
+/* Micro-batch k of the prepared step; borrowed until the next call. Labels/targets filled from the dataset: none if any
+ * example of it lacks one. NULL with the error set when memory is out. */
 const xr_batch *xr_loader_batch(xr_loader *l, int k);
 /* Example indices of micro-batch k in batch order. */
 const uint32_t *xr_loader_examples(const xr_loader *l, int k, size_t *n);

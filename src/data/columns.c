@@ -1,0 +1,245 @@
+/* Column names, numbers and conventions. */
+#include <string.h>
+#include <strings.h>
+#include "data/columns.h"
+#include "util/str.h"
+
+const xr_text_names xr_conventional_texts[] = {
+    { "sentence1", "sentence2" }, { "premise", "hypothesis" }, { "premise", "hypo" }, { "question1", "question2" },
+    { "question", "sentence" }, { "#1 String", "#2 String" }, { "text_a", "text_b" }, { "text1", "text2" },
+    { "text", "text_pair" }, { "sentence", NULL }, { "text", NULL }, { NULL, NULL }
+};
+const char *const xr_conventional_labels[] = {
+    "gold_label", "label", "labels", "score", "is_duplicate", "Quality", NULL
+};
+const char *const xr_conventional_languages[] = { "language", "lang", NULL };
+
+/* Index of the cell with this name, -1 = none. */
+static int find(char *const *cell, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcasecmp(cell[i], name))
+            return (int)i;
+    return -1;
+}
+
+static int find_any(char *const *cell, size_t n, const char *const *names)
+{
+    int at = -1;
+    for (; *names && at < 0; names++)
+        at = find(cell, n, *names);
+    return at;
+}
+
+static const xr_text_names *find_texts(char *const *cell, size_t n)
+{
+    for (const xr_text_names *c = xr_conventional_texts; c->text; c++)
+        if (find(cell, n, c->text) >= 0 && (!c->text_pair || find(cell, n, c->text_pair) >= 0))
+            return c;
+    return NULL;
+}
+
+static int is_number(const char *s)
+{
+    return s && *s && strspn(s, "0123456789") == strlen(s);
+}
+
+static int is_name(const char *s)
+{
+    return s && *s && !is_number(s);
+}
+
+/* "'a', 'b', …" of at most 20 cells, each cut at 40 bytes; b is empty when memory is out. */
+static const char *quote(xr_str *b, char *const *cell, size_t n)
+{
+    for (size_t i = 0; i < n && i < 20; i++) {
+        size_t len = strlen(cell[i]);
+        size_t cut = len > 40 ? 40 : len;
+        while (cut < len && cut && ((unsigned char)cell[i][cut] & 0xC0) == 0x80)
+            cut--;
+        if (xr_str_printf(b, "%s'%.*s%s'", i ? ", " : "", (int)cut, cell[i], cut < len ? "…" : "") < 0)
+            return "";
+    }
+    if (n > 20 && xr_str_puts(b, ", …") < 0)
+        return "";
+    return b->s ? b->s : "";
+}
+
+static xr_status fail_columns(const xr_source_reader *r, char *const *cell, size_t n, const char *what,
+                              const char *name)
+{
+    xr_str list = { 0 };
+    const char *columns = quote(&list, cell, n);
+    xr_status status = xr_fail(XR_EDATA,
+                               "%s:%zu: %s%s%s%s; the columns found are %s; name the right ones with --text-column, "
+                               "--text-pair-column and --label-column (a name, or a number from 1)",
+                               xr_stream_path(r->stream), xr_stream_line_number(r->stream), what, name ? " '" : "",
+                               name ? name : "", name ? "'" : "", columns);
+    xr_str_free(&list);
+    return status;
+}
+
+/* A column that the user named: by header name first, then by number. */
+static xr_status find_given(const xr_source_reader *r, char *const *cell, size_t n, int is_header, const char *given,
+                            int *at)
+{
+    long long number;
+
+    *at = -1;
+    if (!*given)
+        return XR_OK;
+    if (is_header && (*at = find(cell, n, given)) >= 0) {
+        if (find(cell + *at + 1, n - (size_t)*at - 1, given) >= 0)
+            return fail_columns(r, cell, n, "two columns are called", given);
+        return XR_OK;
+    }
+    if (!is_number(given))
+        return fail_columns(r, cell, n, "there is no column", given);
+    if (!xr_parse_int(given, &number) || number < 1 || (unsigned long long)number > n)
+        return fail_columns(r, cell, n, "there is no column number", given);
+    *at = (int)number - 1;
+    return XR_OK;
+}
+
+static xr_status map_header(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
+{
+    const xr_columns *c = &r->columns;
+    const xr_text_names *names = find_texts(cell, n);
+
+    if (c->text)
+        XR_TRY(find_given(r, cell, n, 1, c->text, &m->text));
+    else if (names)
+        m->text = find(cell, n, names->text);
+    else
+        return fail_columns(r, cell, n,
+                            "no column of the header is a known text column (sentence1 and sentence2, premise and "
+                            "hypothesis, text, sentence)",
+                            NULL);
+    if (c->text_pair)
+        XR_TRY(find_given(r, cell, n, 1, c->text_pair, &m->text_pair));
+    else if (!c->text && names->text_pair)
+        m->text_pair = find(cell, n, names->text_pair);
+    if (c->label)
+        XR_TRY(find_given(r, cell, n, 1, c->label, &m->label));
+    else
+        m->label = find_any(cell, n, xr_conventional_labels);
+    if (c->language)
+        return find_given(r, cell, n, 1, c->language, &m->language);
+    m->language = find_any(cell, n, xr_conventional_languages);
+    return XR_OK;
+}
+
+static int in_use(const xr_column_map *m, size_t i)
+{
+    int k = (int)i;
+    return m->text == k || m->text_pair == k || m->label == k || m->language == k;
+}
+
+/* SNLI and MultiNLI leave out the columns of annotators who were not asked (label2 to label5). */
+static size_t without_annotators(const xr_column_map *m, char *const *cell, size_t n)
+{
+    while (n > 1 && !strncmp(cell[n - 1], "label", 5) && is_number(cell[n - 1] + 5) && !in_use(m, n - 1))
+        n--;
+    return n;
+}
+
+static xr_status map_by_position(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
+{
+    switch (n) {
+    case 1:
+        m->text = 0;
+        return XR_OK;
+    case 2:
+        m->text = 0;
+        *(r->columns.labelled ? &m->label : &m->text_pair) = 1;
+        return XR_OK;
+    case 3:
+        m->text = 0;
+        m->text_pair = 1;
+        m->label = 2;
+        return XR_OK;
+    default:
+        return fail_columns(r, cell, n,
+                            "more columns than the three (text, second text, label) of a file without header", NULL);
+    }
+}
+
+static xr_status map_numbers(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
+{
+    const xr_columns *c = &r->columns;
+
+    if (!c->text || !*c->text)
+        return xr_fail(XR_EUSAGE,
+                       "%s:%zu: the file has no header, and columns are given by number without the first text; "
+                       "add --text-column",
+                       xr_stream_path(r->stream), xr_stream_line_number(r->stream));
+    XR_TRY(find_given(r, cell, n, 0, c->text, &m->text));
+    XR_TRY(find_given(r, cell, n, 0, c->text_pair ? c->text_pair : "", &m->text_pair));
+    XR_TRY(find_given(r, cell, n, 0, c->label ? c->label : "", &m->label));
+    return find_given(r, cell, n, 0, c->language ? c->language : "", &m->language);
+}
+
+/* A first row with one well-known column name but not enough of them is a header that we do not understand, not an
+ * example. */
+static int half_header(char *const *cell, size_t n)
+{
+    if (find_any(cell, n, xr_conventional_labels) >= 0 || find_any(cell, n, xr_conventional_languages) >= 0)
+        return 1;
+    for (const xr_text_names *c = xr_conventional_texts; c->text; c++)
+        if (find(cell, n, c->text) >= 0 || (c->text_pair && find(cell, n, c->text_pair) >= 0))
+            return 1;
+    return 0;
+}
+
+xr_status xr_column_map_read(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n, int need_header,
+                             int *is_header)
+{
+    const xr_columns *c = &r->columns;
+    int named = is_name(c->text) || is_name(c->text_pair) || is_name(c->label) || is_name(c->language);
+    int numbered = is_number(c->text) || is_number(c->text_pair) || is_number(c->label) || is_number(c->language);
+
+    *m = (xr_column_map){ .n = n, .n_min = n, .text = -1, .text_pair = -1, .label = -1, .language = -1 };
+    *is_header = named || find_texts(cell, n) || (need_header && !numbered);
+    if (*is_header) {
+        XR_TRY(map_header(m, r, cell, n));
+        m->n_min = without_annotators(m, cell, n);
+        return XR_OK;
+    }
+    if (numbered)
+        return map_numbers(m, r, cell, n);
+    if (half_header(cell, n))
+        return fail_columns(r, cell, n, "the first row looks like a header, but not like one that is known", NULL);
+    return map_by_position(m, r, cell, n);
+}
+
+xr_status xr_column_map_apply(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n,
+                              size_t line, xr_record *out)
+{
+    if (n < m->n_min || n > m->n)
+        return xr_fail(XR_EDATA, "%s:%zu: the row has %zu column%s; expected %zu as in the first row; %s",
+                       xr_stream_path(r->stream), line, n, n == 1 ? "" : "s", m->n,
+                       n > m->n ? "a separator inside a text?" : "a separator missing, or the row cut?");
+    out->line = line;
+    out->text = m->text < 0 ? NULL : cell[m->text];
+    out->text_pair = m->text_pair < 0 ? NULL : cell[m->text_pair];
+    out->label = m->label < 0 ? NULL : cell[m->label];
+    out->language = m->language < 0 ? NULL : cell[m->language];
+    return XR_OK;
+}
+
+int xr_source_full_line(xr_source_reader *r, char **line, size_t *len, size_t *blank)
+{
+    int rc;
+
+    *blank = r->head ? r->head_blank : 0;
+    while ((rc = xr_source_line(r, line, len)) > 0 && !*len)
+        *blank = *blank ? *blank : xr_stream_line_number(r->stream);
+    return rc;
+}
+
+xr_status xr_source_blank(const xr_source_reader *r, size_t line)
+{
+    return xr_fail(XR_EDATA,
+                   "%s:%zu: an empty line among the rows; expected a row, or the end of the file; remove the line",
+                   xr_stream_path(r->stream), line);
+}
