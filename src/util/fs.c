@@ -1,0 +1,390 @@
+/* Files and directories by plain POSIX calls. What is written becomes visible by one rename, after fsync. */
+#include "util/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/alloc.h"
+#include "util/str.h"
+
+char *xr_path_join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+    return xr_asprintf("%s%s%s", dir, n == 0 || dir[n - 1] == '/' ? "" : "/", name);
+}
+
+int xr_path_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+int xr_path_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Reads what is there, not what stat promised, so that pipes and growing files are right too. */
+static char *read_all(int fd, const char *path, size_t guess, size_t cap, size_t *len)
+{
+    char *text = NULL;
+    size_t room = 0, n = 0;
+    for (;;) {
+        if (xr_grow(&text, &room, n + 2 > guess ? n + 2 : guess, 1) < 0)
+            break;
+        ssize_t got = read(fd, text + n, room - n - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            xr_fail(XR_EIO, "%s: reading failed after %zu bytes: %s", path, n, strerror(errno));
+            break;
+        }
+        n += (size_t)got;
+        if (n > cap) {
+            xr_fail(XR_EDATA, "%s: more than %zu bytes; a file of this kind is never that large; is it the right file?", path, cap);
+            break;
+        }
+        if (got == 0) {
+            text[n] = 0;
+            *len = n;
+            return text;
+        }
+    }
+    xr_free(text);
+    return NULL;
+}
+
+char *xr_file_read(const char *path, size_t cap, size_t *len)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    char *text = NULL;
+    if (S_ISDIR(st.st_mode)) {
+        xr_fail(XR_ENOINPUT, "%s: is a directory; a file was expected", path);
+    } else {
+        size_t guess = S_ISREG(st.st_mode) && (unsigned long long)st.st_size < cap ? (size_t)st.st_size + 2 : 4096;
+        text = read_all(fd, path, guess, cap, len);
+    }
+    close(fd);
+    return text;
+}
+
+static xr_status write_all(int fd, const char *path, const char *data, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, data + done, len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return xr_fail(XR_EIO, "%s: writing failed after %zu of %zu bytes: %s", path, done, len, strerror(errno));
+        done += (size_t)n;
+    }
+    return XR_OK;
+}
+
+/* fsync of a file or directory by name; HDF5 never does it (reliability, finding 4). */
+static xr_status sync_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return xr_fail(XR_EIO, "%s: cannot be opened for fsync: %s", path, strerror(errno));
+    int failed = fsync(fd) < 0 && errno != EINVAL && errno != EROFS;
+    if (failed)
+        xr_fail(XR_EIO, "%s: the disk did not confirm the data (fsync): %s", path, strerror(errno));
+    close(fd);
+    return failed ? xr_error_status() : XR_OK;
+}
+
+/* The folder that holds `path`; caller frees. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return xr_strdup(".");
+    return xr_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static xr_status sync_parent(const char *path)
+{
+    char *parent = parent_of(path);
+    if (!parent)
+        return xr_error_status();
+    xr_status status = sync_path(parent);
+    xr_free(parent);
+    return status;
+}
+
+/* Where a rename must go: without trailing slashes, and behind symbolic links if it exists, so that links stay links. */
+static char *final_path(const char *path)
+{
+    char real[PATH_MAX];
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    struct stat st;
+    if (lstat(path, &st) == 0 && realpath(path, real))
+        return xr_strdup(real);
+    return xr_strndup(path, n);
+}
+
+static xr_status write_and_sync(const char *path, const char *data, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", path, strerror(errno));
+    xr_status status = write_all(fd, path, data, len);
+    if (status == XR_OK && fsync(fd) < 0)
+        status = xr_fail(XR_EIO, "%s: the disk did not confirm the data (fsync): %s", path, strerror(errno));
+    if (close(fd) < 0 && status == XR_OK)
+        status = xr_fail(XR_EIO, "%s: closing failed: %s", path, strerror(errno));
+    return status;
+}
+
+static xr_status refuse_special(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return xr_fail(XR_ECANTCREAT, "%s: is a %s; it cannot be replaced by a file; name another output", path,
+                       S_ISDIR(st.st_mode) ? "directory" : "device, pipe or socket");
+    return XR_OK;
+}
+
+static xr_status write_replacing(const char *path, const char *tmp, const void *data, size_t len)
+{
+    XR_TRY(refuse_special(path));
+    xr_status status = write_and_sync(tmp, data, len);
+    if (status == XR_OK && rename(tmp, path) < 0)
+        status = xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", path, strerror(errno));
+    if (status < 0)
+        unlink(tmp);
+    else
+        status = sync_parent(path);
+    return status;
+}
+
+xr_status xr_file_write(const char *path, const void *data, size_t len)
+{
+    char *target = final_path(path);
+    char *tmp = target ? xr_asprintf("%s.tmp-%ld", target, (long)getpid()) : NULL;
+    xr_status status = tmp ? write_replacing(target, tmp, data, len) : xr_error_status();
+    xr_free(tmp);
+    xr_free(target);
+    return status;
+}
+
+static xr_status make_dir(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && xr_path_is_dir(path)))
+        return XR_OK;
+    /* mkdir says "exists" for a file in the way, which misleads. */
+    const char *why = errno == EEXIST ? "a file with that name is in the way" : strerror(errno);
+    return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be created: %s", path, why);
+}
+
+xr_status xr_mkdirs(const char *path)
+{
+    char *p = xr_strdup(path);
+    if (!p)
+        return xr_error_status();
+    xr_status status = XR_OK;
+    for (char *s = p + 1; *p && *s && status == XR_OK; s++) {
+        if (*s != '/')
+            continue;
+        *s = 0;
+        if (!xr_path_is_dir(p))
+            status = make_dir(p);
+        *s = '/';
+    }
+    if (status == XR_OK)
+        status = make_dir(p);
+    xr_free(p);
+    return status;
+}
+
+/* Calls visit(path) for every entry of a directory; the first failure ends it. */
+static xr_status each_entry(const char *dir, xr_status (*visit)(const char *path))
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
+    xr_status status = XR_OK;
+    struct dirent *e;
+    while (status == XR_OK && (e = readdir(d)) != NULL) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        char *path = xr_path_join(dir, e->d_name);
+        status = path ? visit(path) : xr_error_status();
+        xr_free(path);
+    }
+    closedir(d);
+    return status;
+}
+
+xr_status xr_remove_tree(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return XR_OK;
+    if (unlink(path) == 0)
+        return XR_OK;
+    if (errno == EISDIR || errno == EPERM) {
+        XR_TRY(each_entry(path, xr_remove_tree));
+        if (rmdir(path) == 0)
+            return XR_OK;
+    }
+    return xr_fail(XR_EIO, "%s: cannot be removed: %s", path, strerror(errno));
+}
+
+static xr_status sync_tree(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return xr_fail(XR_EIO, "%s: vanished while it was being written: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        XR_TRY(each_entry(path, sync_tree));
+    return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? sync_path(path) : XR_OK;
+}
+
+static xr_status entry_found(const char *path)
+{
+    (void)path;
+    return 1;
+}
+
+/* Does `path` hold the working directory? Replacing it would take the ground from under the person's feet. */
+static int holds_cwd(const char *path)
+{
+    char cwd[PATH_MAX];
+    size_t n = strlen(path);
+    if (!getcwd(cwd, sizeof cwd))
+        return 0;
+    return !strncmp(cwd, path, n) && (n == 1 || cwd[n] == '/' || cwd[n] == 0);
+}
+
+/* May `path` become the output? Nothing there, an empty directory, or anything in a directory if replacing is asked for. */
+static xr_status check_target(const char *path, int replace, const char *remedy)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return XR_OK;
+    if (!S_ISDIR(st.st_mode))
+        return xr_fail(XR_ECANTCREAT, "%s: exists and is not a directory; choose another output directory", path);
+    xr_status filled = each_entry(path, entry_found);
+    if (filled <= 0)
+        return filled;
+    if (!replace)
+        return xr_fail(XR_ECANTCREAT, "%s: the output directory is not empty; choose another one, or replace it with %s", path, remedy);
+    if (holds_cwd(path))
+        return xr_fail(XR_ECANTCREAT, "%s: holds the working directory and will not be replaced; choose another output directory", path);
+    return XR_OK;
+}
+
+static xr_status make_parent(const char *path)
+{
+    char *parent = parent_of(path);
+    if (!parent)
+        return xr_error_status();
+    xr_status status = xr_mkdirs(parent);
+    xr_free(parent);
+    return status;
+}
+
+static xr_status begin(xr_outdir *o, const char *path, const char *remedy)
+{
+    o->path = final_path(path);
+    if (!o->path)
+        return xr_error_status();
+    XR_TRY(check_target(o->path, o->replace, remedy));
+    XR_TRY(make_parent(o->path));
+    char *tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
+    if (!tmp)
+        return xr_error_status();
+    /* A leftover of this very process number belongs to a process that is gone. */
+    xr_status status = xr_remove_tree(tmp);
+    if (status == XR_OK)
+        status = make_dir(tmp);
+    if (status < 0)
+        xr_free(tmp);
+    else
+        o->tmp = tmp;
+    return status;
+}
+
+xr_status xr_outdir_begin(xr_outdir *o, const char *path, int replace, const char *remedy)
+{
+    *o = (xr_outdir){ .replace = replace };
+    xr_status status = begin(o, path, remedy);
+    if (status < 0)
+        xr_outdir_abort(o);
+    return status;
+}
+
+void xr_outdir_abort(xr_outdir *o)
+{
+    /* Cleaning up must not hide the first cause, nor become one: what cannot be removed stays under its temporary name. */
+    if (o->tmp) {
+        int pending = xr_error_status() < 0;
+        (void)xr_remove_tree(o->tmp);
+        if (!pending)
+            xr_error_clear();
+    }
+    xr_free(o->tmp);
+    xr_free(o->path);
+    *o = (xr_outdir){ 0 };
+}
+
+/* tmp takes the place of path; what was there waits in `aside` until the new directory stands. */
+static xr_status swap_in(const xr_outdir *o, const char *aside)
+{
+    int moved = 0;
+    if (rename(o->tmp, o->path) < 0) {
+        int occupied = errno == ENOTEMPTY || errno == EEXIST;
+        if (!occupied || !o->replace)
+            return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+        if (rename(o->path, aside) < 0)
+            return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
+        moved = 1;
+    }
+    if (moved && rename(o->tmp, o->path) < 0) {
+        xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+        (void)rename(aside, o->path);
+        return xr_error_status();
+    }
+    return XR_OK;
+}
+
+static xr_status commit(xr_outdir *o, const char *aside)
+{
+    XR_TRY(sync_tree(o->tmp));
+    XR_TRY(swap_in(o, aside));
+    /* From here the new directory stands: abort must not touch it. */
+    xr_free(o->tmp);
+    o->tmp = NULL;
+    if (sync_parent(o->path) < 0)
+        return xr_fail_context("%s: written completely, but it may not survive a power failure", o->path);
+    return xr_remove_tree(aside);
+}
+
+xr_status xr_outdir_commit(xr_outdir *o)
+{
+    XR_ASSERT(o->tmp, "commit of an output directory that is not open");
+    char *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
+    xr_status status = aside ? commit(o, aside) : xr_error_status();
+    xr_free(aside);
+    xr_outdir_abort(o);
+    return status;
+}
