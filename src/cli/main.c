@@ -1,0 +1,222 @@
+/* xlmr VERB [--config FILE] [--KEY VALUE ...]: finds the command, resolves its options, runs it, and turns its status into an exit code.
+ * Nothing but this folder prints or ends the program. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "cli/cmd.h"
+#include "cli/help.h"
+#include "cli/progress.h"
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+#define XR_REG(name) extern const xr_cmd xr_cmd_##name;
+#include "commands.inc"
+#undef XR_REG
+
+const xr_cmd *const xr_cmds[] = {
+#define XR_REG(name) &xr_cmd_##name,
+#include "commands.inc"
+#undef XR_REG
+    NULL
+};
+
+const xr_cmd *xr_cmd_find(const char *name)
+{
+    for (const xr_cmd *const *c = xr_cmds; *c; c++) {
+        const char *a = (*c)->name, *b = name;
+        while (*a && (*a == *b || (*a == '-' && *b == '_')))
+            a++, b++;
+        if (!*a && !*b)
+            return *c;
+    }
+    return NULL;
+}
+
+static int quiet, verbose;
+
+static int colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static void say(const char *kind, const char *code, const char *message)
+{
+    xr_progress_hide();
+    if (colour())
+        fprintf(stderr, "xlmr: \033[%sm%s:\033[0m %s\n", code, kind, message);
+    else
+        fprintf(stderr, "xlmr: %s: %s\n", kind, message);
+}
+
+static void sink(xr_level level, const char *message)
+{
+    if (level == XR_LOG_WARN)
+        say("warning", "33", message);
+    else if (level == XR_LOG_INFO && !quiet)
+        say("note", "36", message);
+    else if (level == XR_LOG_DEBUG && verbose)
+        say("debug", "2", message);
+}
+
+xr_status xr_out_bytes(const char *s, size_t len)
+{
+    if (fwrite(s, 1, len, stdout) == len)
+        return XR_OK;
+    return xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere", strerror(errno));
+}
+
+xr_status xr_out(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int n = vprintf(format, ap);
+    va_end(ap);
+    return n < 0 ? xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
+                           strerror(errno)) : XR_OK;
+}
+
+xr_status xr_out_json(const json_t *j)
+{
+    char *s = xr_json_dump(j, 0);
+    if (!s)
+        return xr_error_status();
+    xr_status st = xr_out_bytes(s, strlen(s));
+    xr_free(s);
+    return st < 0 ? st : xr_out_bytes("\n", 1);
+}
+
+xr_status xr_out_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return XR_OK;
+    return xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere", strerror(errno));
+}
+
+/* A mapped file that another program cut short: only write and _exit are allowed here. */
+static void on_sigbus(int sig)
+{
+    static const char message[] = "xlmr: error: a mapped file became shorter while it was read (or its disk failed); "
+                                  "put the complete file back and start again\n";
+    (void)sig;
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    _exit(-XR_EIO);
+}
+
+static void install_signals(void)
+{
+    struct sigaction bus = { .sa_handler = on_sigbus };
+    sigemptyset(&bus.sa_mask);
+    sigaction(SIGBUS, &bus, NULL);
+    /* A reader that has had enough ends us quietly, as it does cat: exit 141 to the shell, even if the parent ignored it. */
+    struct sigaction pipe_default = { .sa_handler = SIG_DFL };
+    sigemptyset(&pipe_default.sa_mask);
+    sigaction(SIGPIPE, &pipe_default, NULL);
+}
+
+static xr_status unknown_verb(const char *name)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (const xr_cmd *const *c = xr_cmds; *c && n < 64; c++)
+        names[n++] = (*c)->name;
+    const char *near = xr_nearest(name, names, n);
+    return xr_fail(XR_EUSAGE, "%s: unknown command%s%s%s; xlmr --help lists them", name, near ? "; did you mean " : "", near ? near : "",
+                   near ? "?" : "");
+}
+
+static xr_status start_machine(const xr_options *o)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const char *env = getenv("OMP_NUM_THREADS");
+    long long want;
+    if (o->threads > cores && cores > 0)
+        xr_warn("--threads %lld on a machine with %ld cores; more threads than cores are slower, and results do not depend on them",
+                o->threads, cores);
+    else if (!o->threads && env && xr_parse_int(env, &want) && want > cores && cores > 0)
+        xr_warn("OMP_NUM_THREADS is %lld on a machine with %ld cores; more threads than cores are slower", want, cores);
+    xr_threads_set((int)o->threads);
+    return o->verb & XR_V_MODEL ? xr_blas_start() : XR_OK;
+}
+
+static xr_status print_config(const xr_options *o)
+{
+    xr_str text = { 0 };
+    xr_status st = XR_OK;
+    if (o->json) {
+        json_t *j = xr_options_to_json(o, XR_RECIPE | XR_RUNTIME);
+        st = j ? xr_out_json(j) : xr_error_status();
+        json_decref(j);
+    } else {
+        st = xr_options_to_yaml(o, 1, &text);
+        if (st >= 0)
+            st = xr_out_bytes(text.s, text.len);
+    }
+    xr_str_free(&text);
+    return st;
+}
+
+static xr_status run_with(const xr_cmd *c, const xr_options *o)
+{
+    quiet = o->quiet;
+    verbose = o->verbose;
+    if (o->help)
+        return xr_help_print(c, !o->short_help);
+    if (o->n_args && !c->positional)
+        return xr_fail(XR_EUSAGE, "%s: unexpected argument; %s takes only options, see xlmr %s --help", o->args[0], c->name, c->name);
+    if (o->print_config)
+        return print_config(o);
+    XR_TRY(start_machine(o));
+    return c->run(o);
+}
+
+static xr_status run_verb(const xr_cmd *c, int argc, char **argv)
+{
+    xr_options o;
+    xr_status st = xr_options_init(&o, c->verb);
+    if (st >= 0)
+        st = xr_options_parse(&o, argc, argv);
+    if (st >= 0)
+        st = run_with(c, &o);
+    xr_options_free(&o);
+    return st;
+}
+
+static xr_status run(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word) {
+        XR_TRY(xr_help_program(0));
+        return xr_fail(XR_EUSAGE, "no command given; expected one of the list above");
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return xr_help_program(1);
+    if (strcmp(word, "--version") == 0)
+        return xr_out("xlmr %s\n", XR_VERSION);
+    if (word[0] == '-')
+        return xr_fail(XR_EUSAGE, "%s: options stand behind the command: xlmr COMMAND %s …; xlmr --help lists the commands", word, word);
+    const xr_cmd *c = xr_cmd_find(word);
+    return c ? run_verb(c, argc - 2, argv + 2) : unknown_verb(word);
+}
+
+int main(int argc, char **argv)
+{
+    install_signals();
+    xr_log_set_sink(sink);
+    xr_status st = run(argc, argv);
+    if (st >= 0)
+        st = xr_out_flush();
+    else
+        fflush(stdout);
+    xr_progress_hide();
+    if (st < 0)
+        say("error", "31", *xr_error_message() ? xr_error_message() : "failed without a message; please report this");
+    return st < 0 ? -st : 0;
+}
