@@ -1,0 +1,405 @@
+#include "train/finetune.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "model/hf.h"
+#include "train/rundir.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+enum { DEFAULT_MICRO = 32 };
+
+/* --- plan: everything that can be refused before the run directory exists ----------------------------------------- */
+
+static void apply_dropout(xr_config *c, const xr_options *o)
+{
+    if (o->hidden_dropout >= 0.0)
+        c->hidden_dropout_prob = (float)o->hidden_dropout;
+    if (o->attention_dropout >= 0.0)
+        c->attention_probs_dropout_prob = (float)o->attention_dropout;
+    if (o->classifier_dropout >= 0.0)
+        c->classifier_dropout = (float)o->classifier_dropout;
+}
+
+static xr_status load_model(xr_finetune *f)
+{
+    static const char *const value[] = { "LABEL_0" };
+    int regression = f->problem == XR_PROBLEM_REGRESSION;
+    xr_load_options l = { 0 };
+    l.head = "sequence_cls";
+    l.seed = (uint64_t)f->o->seed;
+    l.problem = f->problem;
+    if (!f->keep_head) {
+        l.label = regression ? value : (const char *const *)f->labels.name;
+        l.num_labels = regression ? 1 : f->labels.n;
+    }
+    XR_TRY(xr_model_load(&f->model, f->o->model, &l));
+    apply_dropout(&f->model.config, f->o);
+    f->model.recompute = f->o->recompute;
+    return XR_OK;
+}
+
+static xr_status freeze(xr_finetune *f)
+{
+    const xr_options *o = f->o;
+    int layers = f->model.config.num_hidden_layers;
+    if (o->freeze_layers > layers)
+        return xr_fail(XR_EUSAGE, "--freeze-layers %lld: the model has %d layers", o->freeze_layers, layers);
+    for (size_t i = 0; i < f->model.params.n; i++) {
+        xr_param *p = f->model.params.row[i];
+        int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
+        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
+            p->flags |= XR_PARAM_FROZEN;
+    }
+    return XR_OK;
+}
+
+static xr_status make_loader(xr_finetune *f)
+{
+    const xr_options *o = f->o;
+    xr_loader_options l = { 0 };
+    l.batch_size = (size_t)o->batch_size;
+    l.micro_size = (size_t)o->micro_batch_size;
+    if (l.micro_size == 0)
+        l.micro_size = l.batch_size < DEFAULT_MICRO ? l.batch_size : DEFAULT_MICRO;
+    l.token_budget = (size_t)o->batch_tokens;
+    l.shuffle = 1;
+    l.group_by_length = o->group_by_length;
+    l.seed = (uint64_t)o->seed;
+    f->loader = xr_loader_new(&f->train, &l);
+    return f->loader ? XR_OK : xr_error_status();
+}
+
+static xr_status plan_steps(xr_finetune *f)
+{
+    const xr_options *o = f->o;
+    f->steps_per_epoch = xr_loader_steps(f->loader);
+    f->total_steps = o->max_steps > 0 ? (uint64_t)o->max_steps : (uint64_t)ceil(o->num_epochs * (double)f->steps_per_epoch);
+    f->warmup_steps = o->warmup_steps > 0 ? (uint64_t)o->warmup_steps : (uint64_t)ceil(o->warmup_ratio * (double)f->total_steps);
+    f->eval_every = o->eval_steps > 0 ? (uint64_t)o->eval_steps : f->steps_per_epoch;
+    if (f->total_steps == 0)
+        return xr_fail(XR_EUSAGE, "--num-epochs %g: nothing to do; give more epochs or --max-steps", o->num_epochs);
+    if (f->warmup_steps > f->total_steps)
+        return xr_fail(XR_EUSAGE, "--warmup-steps %llu is more than the %llu updates of the run", (unsigned long long)f->warmup_steps,
+                       (unsigned long long)f->total_steps);
+    return XR_OK;
+}
+
+/* The metric that chooses the best model, and whether this problem has it. */
+static xr_status plan_metric(xr_finetune *f)
+{
+    static const char *const of[] = { "accuracy f1_macro loss", "loss mse pearson spearman", "loss f1_micro" };
+    f->metric = f->o->metric;
+    if (strcmp(f->metric, "auto") == 0)
+        f->metric = f->problem == XR_PROBLEM_SINGLE_LABEL ? "accuracy" : "loss";
+    if (!strstr(of[f->problem], f->metric))
+        return xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has: %s", f->metric, of[f->problem]);
+    if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
+        return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
+    return XR_OK;
+}
+
+static xr_status make_trainer(xr_finetune *f)
+{
+    const xr_options *o = f->o;
+    xr_optim_options p = { o->optimizer, o->lr_scheduler, o->learning_rate, o->weight_decay, o->adam_beta1, o->adam_beta2, o->adam_epsilon,
+                           o->max_grad_norm, o->layer_decay, f->total_steps, f->warmup_steps, o->decay_all };
+    size_t tokens = xr_loader_max_tokens(f->loader);
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
+    XR_TRY(xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound));
+    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_F64, &f->best_value, 1, "run/best_value"));
+    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_U64, &f->best_step, 1, "run/best_step"));
+    return xr_state_add(&f->trainer.state, XR_STATE_U64, &f->evals_since_best, 1, "run/evaluations_since_best");
+}
+
+static void say_plan(const xr_finetune *f)
+{
+    const xr_options *o = f->o;
+    char *labels = f->problem == XR_PROBLEM_REGRESSION ? xr_strdup("one value") : xr_labels_list(&f->labels);
+    xr_info("%zu examples, %lld an update, %llu updates an epoch, %llu in all, warm-up %llu; labels: %s", f->train.n, o->batch_size,
+            (unsigned long long)f->steps_per_epoch, (unsigned long long)f->total_steps, (unsigned long long)f->warmup_steps, labels ? labels : "");
+    xr_free(labels);
+    if (f->keep_head)
+        xr_info("%s: keeps its head, trained on the same labels", o->model);
+}
+
+static xr_status prepare(xr_finetune *f)
+{
+    XR_TRY(xr_rundir_check(f->o->output_dir, f->o->overwrite_output_dir));
+    XR_TRY(xr_finetune_read(f));
+    XR_TRY(plan_metric(f));
+    XR_TRY(load_model(f));
+    XR_TRY(freeze(f));
+    XR_TRY(make_loader(f));
+    XR_TRY(plan_steps(f));
+    say_plan(f);
+    return XR_OK;
+}
+
+/* --- evaluation ------------------------------------------------------------------------------------------------- */
+
+static void on_scored(size_t done, size_t total, void *context)
+{
+    const xr_finetune *f = context;
+    if (f->hooks && f->hooks->evaluating)
+        f->hooks->evaluating(f->hooks->context, done, total);
+}
+
+/* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
+static void warn_collapse(const xr_finetune *f, const xr_figures *g)
+{
+    double chance = log((double)f->model.config.num_labels);
+    int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
+    if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
+        xr_warn("step %llu: every prediction is '%s' and the loss %.3f is near ln %d = %.3f: the model has collapsed or has not begun to learn; try a lower "
+                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step,
+                f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
+}
+
+static json_t *figures_json(const xr_finetune *f, const xr_figures *g)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "loss", xr_json_number(g->loss));
+    switch (f->problem) {
+    case XR_PROBLEM_SINGLE_LABEL:
+        json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
+        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
+        json_object_set_new(j, "mcc", xr_json_number(g->mcc));
+        json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
+        break;
+    case XR_PROBLEM_REGRESSION:
+        json_object_set_new(j, "pearson", xr_json_number(g->pearson));
+        json_object_set_new(j, "spearman", xr_json_number(g->spearman));
+        break;
+    case XR_PROBLEM_MULTI_LABEL:
+        json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
+        json_object_set_new(j, "exact", xr_json_number(g->exact));
+        break;
+    }
+    json_object_set_new(j, "examples", json_integer((json_int_t)g->n));
+    return j;
+}
+
+static xr_status log_figures(xr_finetune *f, const xr_figures *g)
+{
+    json_t *j = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)f->trainer.step);
+    json_t *figures = figures_json(f, g);
+    json_object_update(j, figures);
+    json_decref(figures);
+    return xr_runlog_metrics(&f->log, j);
+}
+
+static xr_status save_model(xr_finetune *f, const char *name, const xr_figures *g)
+{
+    char *card = xr_finetune_card(f, f->trainer.step, g);
+    xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
+    xr_free(card);
+    return status;
+}
+
+static xr_status keep_if_best(xr_finetune *f, const xr_figures *g)
+{
+    double value;
+    int higher;
+    XR_TRY(xr_figures_named(g, f->metric, &value, &higher));
+    int better = f->evals == 0 || (higher ? value > f->best_value : value < f->best_value);
+    f->evals++;
+    if (!better) {
+        f->evals_since_best++;
+        return XR_OK;
+    }
+    f->best_value = value;
+    f->best_step = f->trainer.step;
+    f->evals_since_best = 0;
+    return save_model(f, "best", g);
+}
+
+/* Scores the validation set with up-to-date weights. */
+static xr_status score_validation(xr_finetune *f, xr_figures *g)
+{
+    xr_optim_flush(f->trainer.optim);
+    float *logits = xr_score_logits(&f->model, &f->valid, 0, on_scored, f);
+    xr_status status = logits ? xr_figures_compute(g, &f->model.config, &f->valid, logits) : xr_error_status();
+    xr_free(logits);
+    return status;
+}
+
+static xr_status evaluate(xr_finetune *f)
+{
+    xr_figures g = { 0 };
+    double value = 0.0;
+    xr_status status = score_validation(f, &g);
+    if (status == XR_OK)
+        status = log_figures(f, &g);
+    if (status == XR_OK)
+        status = keep_if_best(f, &g);
+    if (status == XR_OK)
+        status = xr_figures_named(&g, f->metric, &value, NULL);
+    if (status == XR_OK) {
+        xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)f->trainer.step, g.loss, f->metric, value,
+                f->best_step == f->trainer.step ? " (best)" : "");
+        warn_collapse(f, &g);
+    }
+    xr_figures_free(&g);
+    f->log.last = xr_clock();       /* evaluation is not training time */
+    return status;
+}
+
+/* --- training --------------------------------------------------------------------------------------------------- */
+
+static const xr_batch *micro_batch(void *context, int k)
+{
+    xr_finetune *f = context;
+    const xr_batch *batch = xr_loader_batch(f->loader, k);
+    if (!batch)
+        return NULL;
+    f->batch = *batch;
+    f->batch.class_weight = f->class_weight;
+    f->batch.smoothing = (float)f->o->label_smoothing;
+    return &f->batch;
+}
+
+static xr_status log_window(xr_finetune *f, const xr_step_result *r)
+{
+    const xr_trainer *t = &f->trainer;
+    json_t *j = json_pack("{sI sf sI sI}", "step", (json_int_t)t->step, "epoch", (double)t->step / (double)f->steps_per_epoch, "samples",
+                          (json_int_t)t->samples, "tokens", (json_int_t)t->tokens);
+    json_object_set_new(j, "loss", xr_json_number(f->window_loss / (double)f->window_steps));
+    json_object_set_new(j, "lr", xr_json_number(r->lr));
+    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    XR_TRY(xr_runlog_metrics(&f->log, j));
+    XR_TRY(xr_runlog_timing(&f->log, t->step, f->window_steps, f->window_tokens));
+    f->window_loss = 0.0;
+    f->window_steps = f->window_tokens = 0;
+    return XR_OK;
+}
+
+static xr_status one_step(xr_finetune *f)
+{
+    xr_step_result r;
+    uint64_t step = f->o->overfit_batch ? 0 : f->trainer.step;
+    double began = xr_clock();
+    int n_micro = xr_loader_begin(f->loader, (uint32_t)(step / f->steps_per_epoch), (size_t)(step % f->steps_per_epoch));
+    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
+    XR_TRY(xr_trainer_step(&f->trainer, n_micro, micro_batch, f, &r));
+    f->window_loss += r.loss;
+    f->window_steps++;
+    f->window_tokens += r.tokens;
+    if (f->hooks && f->hooks->step)
+        f->hooks->step(f->hooks->context, f->trainer.step, r.loss, (double)r.tokens / (xr_clock() - began));
+    uint64_t done = f->trainer.step;
+    if (done % (uint64_t)f->o->logging_steps == 0 || done == f->total_steps)
+        XR_TRY(log_window(f, &r));
+    return XR_OK;
+}
+
+static xr_status interrupted(xr_finetune *f)
+{
+    xr_optim_flush(f->trainer.optim);
+    XR_TRY(save_model(f, "interrupted", NULL));
+    return xr_fail(XR_ETEMPFAIL, "stopped by a signal after update %llu of %llu; the weights are in %s/interrupted, which --model can start from",
+                   (unsigned long long)f->trainer.step, (unsigned long long)f->total_steps, f->o->output_dir);
+}
+
+static int out_of_patience(const xr_finetune *f)
+{
+    uint64_t patience = (uint64_t)f->o->early_stopping_patience;
+    return patience > 0 && f->evals_since_best >= patience;
+}
+
+static xr_status train_loop(xr_finetune *f)
+{
+    while (f->trainer.step < f->total_steps) {
+        XR_TRY(one_step(f));
+        int last = f->trainer.step == f->total_steps;
+        if (f->valid.n > 0 && (f->trainer.step % f->eval_every == 0 || last))
+            XR_TRY(evaluate(f));
+        if (f->hooks && f->hooks->stop && f->hooks->stop(f->hooks->context) && !last)
+            return interrupted(f);
+        if (out_of_patience(f)) {
+            xr_info("step %llu: no better %s in %llu evaluations: stopping early", (unsigned long long)f->trainer.step, f->metric,
+                    (unsigned long long)f->evals_since_best);
+            break;
+        }
+    }
+    return XR_OK;
+}
+
+static xr_status log_start(xr_finetune *f)
+{
+    return xr_runlog_metrics(&f->log, json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens",
+                                                (json_int_t)f->train.n_tokens, "validation_examples", (json_int_t)f->valid.n, "steps_per_epoch",
+                                                (json_int_t)f->steps_per_epoch, "total_steps", (json_int_t)f->total_steps, "parameters",
+                                                (json_int_t)xr_params_count(&f->model.params)));
+}
+
+/* final/, and the digest of weights, moments and counters, by which runs can be compared. */
+static xr_status finish(xr_finetune *f)
+{
+    xr_figures g = { 0 };
+    xr_optim_flush(f->trainer.optim);
+    xr_status status = f->valid.n > 0 ? score_validation(f, &g) : XR_OK;
+    if (status == XR_OK)
+        status = save_model(f, "final", f->valid.n > 0 ? &g : NULL);
+    xr_figures_free(&g);
+    XR_TRY(status);
+    XR_TRY(xr_state_digest(&f->trainer.state, f->digest));
+    return xr_runlog_metrics(&f->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)f->trainer.step, "state_xxh3", f->digest));
+}
+
+static xr_status train(xr_finetune *f)
+{
+    XR_TRY(make_trainer(f));
+    XR_TRY(xr_rundir_create(f->o->output_dir, f->o));
+    XR_TRY(xr_runlog_open(&f->log, f->o->output_dir));
+    XR_TRY(log_start(f));
+    if (f->hooks && f->hooks->begin)
+        f->hooks->begin(f->hooks->context, f->total_steps);
+    XR_TRY(train_loop(f));
+    return finish(f);
+}
+
+static json_t *summarise(const xr_finetune *f)
+{
+    json_t *j = json_pack("{ss sI sI sI ss}", "output_dir", f->o->output_dir, "steps", (json_int_t)f->trainer.step, "samples",
+                          (json_int_t)f->trainer.samples, "tokens", (json_int_t)f->trainer.tokens, "state_xxh3", f->digest);
+    if (f->evals > 0) {
+        json_object_set_new(j, "metric", json_string(f->metric));
+        json_object_set_new(j, "best", xr_json_number(f->best_value));
+        json_object_set_new(j, "best_step", json_integer((json_int_t)f->best_step));
+    }
+    json_object_set_new(j, "peak_rss_mb", xr_json_number(xr_rss_mb(1)));
+    return j;
+}
+
+static void finetune_free(xr_finetune *f)
+{
+    xr_runlog_close(&f->log);
+    xr_trainer_free(&f->trainer);
+    xr_loader_free(f->loader);
+    xr_model_free(&f->model);
+    xr_dataset_free(&f->train);
+    xr_dataset_free(&f->valid);
+    xr_labels_free(&f->labels);
+    xr_config_free(&f->base);
+    xr_tokenizer_free(f->tokenizer);
+    xr_free(f->class_weight);
+}
+
+xr_status xr_finetune_run(const xr_options *o, const xr_finetune_hooks *hooks, json_t **summary)
+{
+    xr_finetune f;
+    memset(&f, 0, sizeof f);
+    f.o = o;
+    f.hooks = hooks;
+    xr_status status = prepare(&f);
+    if (status == XR_OK && !o->dry_run)
+        status = train(&f);
+    if (status == XR_OK)
+        status = xr_runlog_close(&f.log);
+    if (status == XR_OK && summary)
+        *summary = summarise(&f);
+    finetune_free(&f);
+    return status;
+}

@@ -1,0 +1,230 @@
+/* What a fine-tuning run reads: the directory's config and tokenizer, the labels, the examples. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/finetune.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/str.h"
+
+static xr_label_kind label_kind(xr_problem p)
+{
+    return p == XR_PROBLEM_REGRESSION ? XR_LABEL_VALUE : p == XR_PROBLEM_MULTI_LABEL ? XR_LABEL_MULTI : XR_LABEL_CLASS;
+}
+
+static void data_options(const xr_finetune *f, int training, xr_data_options *d)
+{
+    const xr_options *o = f->o;
+    memset(d, 0, sizeof *d);
+    d->columns = (xr_columns){ o->text_column, o->text_pair_column, o->label_column, NULL, 1 };
+    d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
+    d->max_len = (size_t)o->max_seq_length;
+    d->max_samples = (long)(training ? o->max_train_samples : o->max_eval_samples);
+    d->kind = label_kind(f->problem);
+    d->grow_labels = training;
+    d->need_label = 1;
+    d->skip_bad = strcmp(o->on_bad_record, "skip") == 0;
+    d->max_bad_fraction = o->max_bad_fraction;
+}
+
+/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. */
+static xr_status guess_problem(xr_finetune *f)
+{
+    xr_data_options d;
+    xr_source_reader reader;
+    xr_record record;
+    int got = 0, numbers = 1, fractions = 0;
+    f->problem = XR_PROBLEM_SINGLE_LABEL;
+    data_options(f, 1, &d);
+    XR_TRY(xr_source_open(&reader, f->o->train_file.v[0], d.format, &d.columns));
+    for (int i = 0; i < 200 && (got = xr_source_next(&reader, &record)) > 0; i++) {
+        double value;
+        if (record.label && strchr(record.label, XR_LABEL_SEPARATOR))
+            f->problem = XR_PROBLEM_MULTI_LABEL;
+        numbers &= record.label && xr_parse_double(record.label, &value);
+        fractions |= record.label && strchr(record.label, '.') != NULL;
+    }
+    xr_source_close(&reader);
+    if (got < 0)            /* a bad record is reported by the reading proper */
+        xr_error_clear();
+    if (f->problem == XR_PROBLEM_SINGLE_LABEL && numbers && fractions)
+        f->problem = XR_PROBLEM_REGRESSION;
+    return XR_OK;
+}
+
+static xr_status choose_problem(xr_finetune *f)
+{
+    static const char *const name[] = { "single_label", "regression", "multi_label" };
+    const char *wanted = f->o->problem_type;
+    if (strcmp(wanted, "auto") == 0)
+        return guess_problem(f);
+    for (int p = 0; p < 3; p++)
+        if (strcmp(wanted, name[p]) == 0)
+            f->problem = (xr_problem)p;
+    return XR_OK;
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 0.0;
+}
+
+/* Reads one file and says what came: examples, tokens, shares of truncated tokens and <unk>. */
+static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int training)
+{
+    xr_data_options options;
+    size_t n = d->n;
+    uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk;
+    data_options(f, training, &options);
+    XR_TRY(xr_dataset_add(d, path, f->tokenizer, &f->labels, &options));
+    xr_info("%s: %zu examples, %llu tokens, %.1f %% of them cut off, %.2f %% <unk>", path, d->n - n, (unsigned long long)(d->n_tokens - tokens),
+            percent(d->n_truncated - truncated, d->n_tokens - tokens + d->n_truncated - truncated), percent(d->n_unk - unk, d->n_tokens - tokens));
+    return XR_OK;
+}
+
+static xr_status read_files(xr_finetune *f, xr_dataset *d, const xr_strs *files, int training)
+{
+    for (size_t i = 0; i < files->n; i++)
+        XR_TRY(read_file(f, d, files->v[i], training));
+    return XR_OK;
+}
+
+/* Keeps the labels that the data use, in an order of their own, when the directory's labels do not cover the data's. */
+static xr_status own_labels(xr_finetune *f)
+{
+    xr_labels old = f->labels;
+    int *id = xr_alloc((size_t)old.n, sizeof *id);      /* new id + 1 of each old label, 0 = unused */
+    xr_status status = id ? XR_OK : xr_error_status();
+    f->labels.name = NULL;
+    f->labels.n = f->labels.cap = 0;
+    for (size_t i = 0; status == XR_OK && i < f->train.n; i++) {
+        int32_t *label = &f->train.label[i];
+        if (*label >= 0 && id[*label] == 0) {
+            int added = xr_labels_add(&f->labels, old.name[*label]);
+            status = added < 0 ? (xr_status)added : XR_OK;
+            id[*label] = added + 1;
+        }
+        *label = *label >= 0 && status == XR_OK ? id[*label] - 1 : *label;
+    }
+    for (int k = 0; k < old.n; k++)
+        xr_free(old.name[k]);
+    xr_free(old.name);
+    xr_free(id);
+    return status < 0 ? status : xr_labels_sort(&f->labels, &f->train);
+}
+
+static int same_problem_head(const xr_finetune *f)
+{
+    return f->base.head && strcmp(f->base.head, "sequence_cls") == 0 && f->base.problem == f->problem;
+}
+
+/* The training files with the directory's labels known beforehand, so that a model already trained on them keeps its head and its order. */
+static xr_status read_training(xr_finetune *f)
+{
+    int known = f->problem != XR_PROBLEM_REGRESSION && same_problem_head(f) ? f->base.num_labels : 0;
+    for (int k = 0; k < known; k++)
+        if (xr_labels_add(&f->labels, f->base.label[k]) < 0)
+            return xr_error_status();
+    XR_TRY(read_files(f, &f->train, &f->o->train_file, 1));
+    if (f->train.n == 0)
+        return xr_fail(XR_EDATA, "%s: no examples to train on", f->o->train_file.v[0]);
+    f->keep_head = same_problem_head(f) && (f->problem == XR_PROBLEM_REGRESSION ? f->base.num_labels == 1 : f->labels.n == known);
+    if (f->problem == XR_PROBLEM_SINGLE_LABEL && !f->keep_head)
+        XR_TRY(own_labels(f));
+    if (f->problem == XR_PROBLEM_SINGLE_LABEL && f->labels.n < 2)
+        return xr_fail(XR_EDATA, "%s: all training examples have the label '%s'; a classifier needs at least two labels", f->o->train_file.v[0],
+                       f->labels.n ? f->labels.name[0] : "");
+    return XR_OK;
+}
+
+static xr_status weights_balanced(xr_finetune *f)
+{
+    int n = f->labels.n;
+    for (size_t i = 0; i < f->train.n; i++)
+        f->class_weight[f->train.label[i]] += 1.0f;
+    for (int c = 0; c < n; c++) {
+        if (f->class_weight[c] == 0.0f)
+            return xr_fail(XR_EDATA, "--class-weights balanced: no training example has the label '%s'", f->labels.name[c]);
+        f->class_weight[c] = (float)f->train.n / ((float)n * f->class_weight[c]);
+    }
+    return XR_OK;
+}
+
+static xr_status weights_listed(xr_finetune *f)
+{
+    const char *s = f->o->class_weights;
+    char *copy = xr_strdup(s), *save = NULL;
+    int n = 0, good = copy != NULL;
+    for (char *item = good ? strtok_r(copy, ",", &save) : NULL; item && good; item = strtok_r(NULL, ",", &save), n++) {
+        double w;
+        good = n < f->labels.n && xr_parse_double(item, &w) && w >= 0.0;
+        if (good)
+            f->class_weight[n] = (float)w;
+    }
+    xr_free(copy);
+    if (!good || n != f->labels.n) {
+        char *names = xr_labels_list(&f->labels);
+        xr_fail(XR_EUSAGE, "--class-weights %s: expected none, balanced, or %d numbers from 0 separated by commas, in the order %s", s, f->labels.n,
+                names ? names : "of the labels");
+        xr_free(names);
+        return xr_error_status();
+    }
+    return XR_OK;
+}
+
+static xr_status read_class_weights(xr_finetune *f)
+{
+    const char *s = f->o->class_weights;
+    if (strcmp(s, "none") == 0)
+        return XR_OK;
+    if (f->problem != XR_PROBLEM_SINGLE_LABEL)
+        return xr_fail(XR_EUSAGE, "--class-weights %s: only single-label problems have class weights; leave it out", s);
+    f->class_weight = xr_alloc((size_t)f->labels.n, sizeof *f->class_weight);
+    if (!f->class_weight)
+        return xr_error_status();
+    return strcmp(s, "balanced") == 0 ? weights_balanced(f) : weights_listed(f);
+}
+
+static void warn_overlap(const xr_finetune *f)
+{
+    size_t shared = xr_dataset_overlap(&f->valid, &f->train);
+    if (shared > 0)
+        xr_warn("%zu of the %zu validation examples also stand in the training data: the validation figures will be too good", shared, f->valid.n);
+}
+
+static xr_status check_lengths(const xr_finetune *f)
+{
+    int most = xr_config_max_tokens(&f->base);
+    if (f->o->max_seq_length > most)
+        return xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens (max_position_embeddings %d less %d); give at most %d",
+                       f->o->max_seq_length, most, f->base.max_position_embeddings, f->base.pad_token_id + 1, most);
+    int vocabulary = xr_tokenizer_vocab_size(f->tokenizer);
+    if (vocabulary != f->base.vocab_size)
+        return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), config.json says vocab_size %d; they do not belong together",
+                       xr_tokenizer_path(f->tokenizer), vocabulary, vocabulary - 2, f->base.vocab_size);
+    return XR_OK;
+}
+
+static xr_status read_base(xr_finetune *f)
+{
+    char *path = xr_path_join(f->o->model, "config.json");
+    xr_status status = path ? xr_config_read(&f->base, path) : xr_error_status();
+    xr_free(path);
+    XR_TRY(status);
+    f->tokenizer = xr_tokenizer_open(f->o->model);
+    return f->tokenizer ? check_lengths(f) : xr_error_status();
+}
+
+xr_status xr_finetune_read(xr_finetune *f)
+{
+    XR_TRY(read_base(f));
+    if (f->o->label_map)
+        XR_TRY(xr_labels_map(&f->labels, f->o->label_map));
+    XR_TRY(choose_problem(f));
+    XR_TRY(read_training(f));
+    XR_TRY(read_files(f, &f->valid, &f->o->validation_file, 0));
+    warn_overlap(f);
+    return read_class_weights(f);
+}

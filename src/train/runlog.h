@@ -1,0 +1,27 @@
+/* The two logs of a run: metrics.jsonl holds reproducible values only, so that two equal runs write equal bytes; timing.jsonl holds
+ * times, rates and memory. One JSON object a line. */
+#ifndef XR_TRAIN_RUNLOG_H
+#define XR_TRAIN_RUNLOG_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include "util/error.h"
+#include "util/json.h"
+
+typedef struct xr_runlog {
+    FILE *metrics, *timing;
+    double start, last;             /* monotonic seconds */
+} xr_runlog;
+
+xr_status xr_runlog_open(xr_runlog *l, const char *run_dir);
+xr_status xr_runlog_close(xr_runlog *l);            /* fine on a log that was never opened */
+/* Writes one line and flushes it; takes the reference to `line`. */
+xr_status xr_runlog_metrics(xr_runlog *l, json_t *line);
+/* Rate since the previous call. */
+xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens);
+
+json_t *xr_json_number(double x);                   /* a real, or "nan" / "inf" as strings, which JSON has no numbers for */
+double xr_clock(void);                              /* monotonic seconds */
+double xr_rss_mb(int peak);                         /* resident memory now, or its high-water mark, in MiB; 0 if unknown */
+
+#endif

@@ -1,0 +1,167 @@
+#include "train/score.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "data/loader.h"
+#include "model/head.h"
+#include "util/alloc.h"
+
+enum { DEFAULT_BATCH_TOKENS = 4096 };
+
+/* Longest first, so that the largest batch comes at once and a batch holds sequences of like lengths. */
+static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
+{
+    xr_loader_options o = { 0 };
+    o.batch_size = d->n;
+    o.micro_size = d->n;
+    o.token_budget = batch_tokens ? batch_tokens : DEFAULT_BATCH_TOKENS;
+    o.sort_by_length = 1;
+    return xr_loader_new(d, &o);
+}
+
+static xr_status score_batches(xr_model *m, xr_tape *t, xr_loader *l, size_t total, float *logits, xr_on_progress progress, void *context)
+{
+    size_t c = (size_t)m->config.num_labels, done = 0, n;
+    int n_micro = xr_loader_begin(l, 0, 0);
+    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
+    for (int k = 0; k < n_micro; k++) {
+        const xr_batch *batch = xr_loader_batch(l, k);
+        if (!batch)
+            return xr_error_status();
+        xr_tape_begin(t, 0, 0, 0, 0);
+        xr_tensor *z = m->head->forward(t, m, batch);
+        XR_TRY(xr_tape_status(t));
+        const uint32_t *example = xr_loader_examples(l, k, &n);
+        for (size_t b = 0; b < n; b++)
+            memcpy(logits + example[b] * c, z->x + b * c, c * sizeof *logits);
+        done += n;
+        if (progress)
+            progress(done, total, context);
+    }
+    return XR_OK;
+}
+
+static size_t longest(const xr_dataset *d)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < d->n; i++)
+        if (xr_dataset_len(d, i) > most)
+            most = xr_dataset_len(d, i);
+    return most;
+}
+
+float *xr_score_logits(xr_model *m, const xr_dataset *d, size_t batch_tokens, xr_on_progress progress, void *context)
+{
+    XR_ASSERT(m->head && m->config.num_labels > 0, "scoring needs a classification head");
+    float *logits = xr_alloc(d->n * (size_t)m->config.num_labels, sizeof *logits);
+    xr_loader *l = logits ? evaluation_loader(d, batch_tokens) : NULL;
+    size_t tokens = l ? xr_loader_max_tokens(l) : 0;
+    size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, longest(d), 0, 0) : 0;
+    xr_tape *t = reserve ? xr_tape_new(reserve) : NULL;
+    if (!t || score_batches(m, t, l, d->n, logits, progress, context) < 0) {
+        xr_free(logits);
+        logits = NULL;
+    }
+    xr_tape_free(t);
+    xr_loader_free(l);
+    return logits;
+}
+
+/* --- figures -------------------------------------------------------------------------------------------------- */
+
+static double cross_entropy(const float *z, int n, int gold)
+{
+    double max = (double)z[xr_argmax(z, n)], sum = 0.0;
+    for (int c = 0; c < n; c++)
+        sum += exp((double)z[c] - max);
+    return max + log(sum) - (double)z[gold];
+}
+
+static xr_status classes(xr_figures *f, int n_labels, const xr_dataset *d, const float *logits)
+{
+    double loss = 0.0;
+    XR_TRY(xr_confusion_init(&f->confusion, n_labels));
+    for (size_t i = 0; i < d->n; i++) {
+        const float *z = logits + i * (size_t)n_labels;
+        if (d->label[i] < 0)
+            continue;
+        loss += cross_entropy(z, n_labels, d->label[i]);
+        xr_confusion_add(&f->confusion, d->label[i], xr_argmax(z, n_labels));
+        f->n++;
+    }
+    f->loss = f->n ? loss / (double)f->n : 0.0;
+    f->accuracy = xr_confusion_accuracy(&f->confusion);
+    f->f1_macro = xr_confusion_macro_f1(&f->confusion);
+    f->mcc = xr_confusion_mcc(&f->confusion);
+    return XR_OK;
+}
+
+static xr_status values(xr_figures *f, const xr_dataset *d, const float *logits)
+{
+    xr_status status;
+    double sum = 0.0;
+    size_t n = d->n * d->n_target;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)logits[i] - (double)d->target[i]) * ((double)logits[i] - (double)d->target[i]);
+    f->n = d->n;
+    f->mse = f->loss = n ? sum / (double)n : 0.0;
+    f->pearson = xr_pearson(logits, d->target, n);
+    f->spearman = xr_spearman(logits, d->target, n, &status);
+    return status;
+}
+
+static void label_sets(xr_figures *f, int n_labels, const xr_dataset *d, const float *logits)
+{
+    double loss = 0.0;
+    size_t both = 0, either = 0, exact = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        int right = 1;
+        for (int c = 0; c < n_labels; c++) {
+            double z = (double)logits[i * (size_t)n_labels + (size_t)c], y = (double)d->target[i * (size_t)n_labels + (size_t)c];
+            int gold = y > 0.5, predicted = z > 0.0;
+            loss += fmax(z, 0.0) - z * y + log1p(exp(-fabs(z)));
+            both += (size_t)(2 * (gold && predicted));
+            either += (size_t)(gold + predicted);
+            right &= gold == predicted;
+        }
+        exact += (size_t)right;
+    }
+    f->n = d->n;
+    f->loss = d->n ? loss / (double)(d->n * (size_t)n_labels) : 0.0;
+    f->f1_micro = either ? (double)both / (double)either : 0.0;
+    f->exact = d->n ? (double)exact / (double)d->n : 0.0;
+}
+
+xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits)
+{
+    memset(f, 0, sizeof *f);
+    switch (c->problem) {
+    case XR_PROBLEM_REGRESSION: return values(f, d, logits);
+    case XR_PROBLEM_MULTI_LABEL: label_sets(f, c->num_labels, d, logits); return XR_OK;
+    case XR_PROBLEM_SINGLE_LABEL: break;
+    }
+    return classes(f, c->num_labels, d, logits);
+}
+
+void xr_figures_free(xr_figures *f)
+{
+    xr_confusion_free(&f->confusion);
+}
+
+xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better)
+{
+    const struct { const char *name; double value; int higher; } row[] = {
+        { "accuracy", f->accuracy, 1 }, { "f1_macro", f->f1_macro, 1 }, { "mcc", f->mcc, 1 }, { "loss", f->loss, 0 },
+        { "mse", f->mse, 0 }, { "pearson", f->pearson, 1 }, { "spearman", f->spearman, 1 }, { "f1_micro", f->f1_micro, 1 },
+        { "exact", f->exact, 1 },
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (strcmp(row[i].name, metric) == 0) {
+            *value = row[i].value;
+            if (higher_is_better)
+                *higher_is_better = row[i].higher;
+            return XR_OK;
+        }
+    return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, loss, mse, pearson, spearman, f1_micro, exact", metric);
+}

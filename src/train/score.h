@@ -1,0 +1,30 @@
+/* Running a labelled set through a model without gradients: logits, losses, figures. */
+#ifndef XR_TRAIN_SCORE_H
+#define XR_TRAIN_SCORE_H
+
+#include "data/dataset.h"
+#include "model/model.h"
+#include "train/metrics.h"
+
+typedef void (*xr_on_progress)(size_t done, size_t total, void *context);
+
+/* Logits of every example in the dataset's order: [d->n, C], caller frees; NULL with the error set. batch_tokens: tokens a batch
+ * (0 = 4096); results do not depend on it beyond the rounding of the products. progress may be NULL. */
+float *xr_score_logits(xr_model *m, const xr_dataset *d, size_t batch_tokens, xr_on_progress progress, void *context);
+
+/* Figures of logits against the dataset's labels; examples without a label are left out. */
+typedef struct xr_figures {
+    size_t n;                   /* examples with a label */
+    double loss;                /* mean, as training would compute it without class weights and smoothing */
+    xr_confusion confusion;     /* single-label only */
+    double accuracy, f1_macro, mcc;
+    double pearson, spearman, mse;      /* regression only */
+    double f1_micro, exact;             /* multi-label only: micro F1 at logit > 0, share of exactly right label sets */
+} xr_figures;
+xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits);
+void xr_figures_free(xr_figures *f);
+
+/* A figure by the name users write in --metric. XR_EUSAGE with the known names; *higher_is_better may be NULL. */
+xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better);
+
+#endif

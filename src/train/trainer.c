@@ -1,0 +1,104 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+static xr_status declare_state(xr_trainer *t, int n_moments)
+{
+    const xr_params *ps = &t->model->params;
+    for (size_t i = 0; i < ps->n; i++) {
+        xr_param *p = ps->row[i];
+        XR_TRY(xr_state_add(&t->state, XR_STATE_F32, p->t.x, xr_numel(&p->t), "param/%s", p->name));
+        for (int k = 0; k < n_moments; k++) {
+            float *moment = xr_optim_moment(t->optim, i, k);
+            if (moment)
+                XR_TRY(xr_state_add(&t->state, XR_STATE_F32, moment, xr_numel(&p->t), "moment%d/%s", k, p->name));
+        }
+    }
+    XR_TRY(xr_state_add(&t->state, XR_STATE_U64, &t->step, 1, "run/step"));
+    XR_TRY(xr_state_add(&t->state, XR_STATE_U64, &t->samples, 1, "run/samples"));
+    return xr_state_add(&t->state, XR_STATE_U64, &t->tokens, 1, "run/tokens");
+}
+
+static xr_status trainer_init(xr_trainer *t, const xr_optim_options *optim, const xr_batch_bound *bound)
+{
+    xr_model *m = t->model;
+    XR_TRY(xr_params_alloc_grads(&m->params));
+    t->optim = xr_optim_new(&m->params, optim, m->config.num_hidden_layers);
+    if (!t->optim)
+        return xr_error_status();
+    size_t reserve = xr_model_reserve(m, bound->tokens, bound->sequences, bound->max_len, bound->masked, 1);
+    t->tape = reserve ? xr_tape_new(reserve) : NULL;
+    if (!t->tape)
+        return xr_error_status();
+    return declare_state(t, xr_rule_find(optim->rule)->n_moments);
+}
+
+xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *optim, uint64_t seed, const xr_batch_bound *bound)
+{
+    memset(t, 0, sizeof *t);
+    t->model = m;
+    t->comm = xr_comm_single();
+    t->seed = seed;
+    xr_status status = trainer_init(t, optim, bound);
+    if (status < 0)
+        xr_trainer_free(t);
+    return status;
+}
+
+void xr_trainer_free(xr_trainer *t)
+{
+    xr_optim_free(t->optim);
+    xr_tape_free(t->tape);
+    xr_state_free(&t->state);
+    memset(t, 0, sizeof *t);
+}
+
+/* Adds one micro-batch's gradients, loss and weight. */
+static xr_status run_micro(xr_trainer *t, const xr_batch *batch, double *loss_sum, double *weight)
+{
+    const xr_head *head = t->model->head;
+    xr_optim_touch(t->optim, batch->id, batch->rows.n);
+    xr_tape_begin(t->tape, 1, 1, t->seed, (uint32_t)t->step);
+    xr_tensor *loss = head->loss(t->tape, t->model, batch, NULL);
+    XR_TRY(xr_tape_status(t->tape));
+    *loss_sum += (double)loss->x[0];
+    *weight += head->weight(batch, t->model->config.num_labels);
+    return xr_backward(t->tape, loss, NULL);
+}
+
+static xr_status reduce(xr_trainer *t, double *loss_sum, double *weight)
+{
+    double sums[2] = { *loss_sum, *weight };
+    XR_TRY(t->comm->sum_counts(t->comm, sums, 2));
+    *loss_sum = sums[0];
+    *weight = sums[1];
+    return t->comm->sum_grads(t->comm, t->model->params.grads, t->model->params.grads_bytes / sizeof(float));
+}
+
+xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+{
+    double loss_sum = 0.0, weight = 0.0;
+    memset(result, 0, sizeof *result);
+    for (int k = 0; k < n_micro; k++) {
+        const xr_batch *batch = next(context, k);
+        if (!batch)
+            return xr_error_status();
+        XR_TRY(run_micro(t, batch, &loss_sum, &weight));
+        result->examples += batch->rows.n_seq;
+        result->tokens += batch->rows.n;
+    }
+    XR_TRY(reduce(t, &loss_sum, &weight));
+    result->loss = loss_sum / weight;
+    result->lr = xr_optim_lr(t->optim);
+    result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / weight);
+    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
+        return xr_fail(XR_EDIVERGED, "step %llu: loss %g, gradient norm %g: not finite; the weights were left as they were before the step. "
+                       "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
+                       result->grad_norm);
+    XR_TRY(xr_optim_step(t->optim, 1.0 / weight, result->grad_norm));
+    t->step++;
+    t->samples += result->examples;
+    t->tokens += result->tokens;
+    return XR_OK;
+}

@@ -1,0 +1,42 @@
+/* One optimizer step over the micro-batches of a step, and the counters of a run. */
+#ifndef XR_TRAIN_TRAINER_H
+#define XR_TRAIN_TRAINER_H
+
+#include "data/batch.h"
+#include "model/head.h"
+#include "optim/optim.h"
+#include "train/comm.h"
+#include "train/state.h"
+
+typedef struct xr_trainer {
+    xr_model *model;            /* borrowed; gradients allocated */
+    xr_optim *optim;            /* owned */
+    xr_tape *tape;              /* owned */
+    const xr_comm *comm;
+    uint64_t seed;              /* of dropout */
+    uint64_t step;              /* updates done */
+    uint64_t samples, tokens;   /* seen */
+    xr_state state;             /* every parameter, moment and counter */
+} xr_trainer;
+
+typedef struct xr_step_result {
+    double loss;                /* mean over the step */
+    double grad_norm, lr;       /* norm before clipping; rate used */
+    size_t examples, tokens;
+} xr_step_result;
+
+/* Largest micro-batch that will come, for sizing the tape. */
+typedef struct xr_batch_bound { size_t tokens, sequences, max_len, masked; } xr_batch_bound;
+
+/* Allocates gradients (flags and freezing must be final) and the optimizer. */
+xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *optim, uint64_t seed, const xr_batch_bound *bound);
+void xr_trainer_free(xr_trainer *t);
+
+/* Micro-batch k of the step; borrowed until the next call. NULL with the error set. */
+typedef const xr_batch *(*xr_micro_batch)(void *context, int k);
+
+/* Gradients are sums over micro-batches in order, divided once by the weight of the whole step: 1 x 32 and 4 x 8 examples agree up to rounding.
+ * A loss or norm that is not finite leaves the weights untouched: XR_EDIVERGED. */
+xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result);
+
+#endif
