@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 
 # Words that need no libraries must not fail when pkg-config is missing; setup runs first where libraries are needed.
-PKGS := openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib
+PKGS := openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -27,7 +27,8 @@ CFLAGS_ALL = -std=c11 $(OPT) -g $(WARN) -fopenmp -fPIC -fvisibility=hidden -ffp-
 CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(CXXWARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen \
                $(PKG_CFLAGS) $(SANFLAGS) $(CXXFLAGS)
 LDFLAGS_ALL = -fopenmp $(SANFLAGS) $(LDFLAGS)
-LIBS = $(PKG_LIBS) -lstdc++ -lpthread -lm
+# The openmp flavour of OpenBLAS by its folder, whatever flavour the system's alternatives point to.
+LIBS = $(PKG_LIBS) -Wl,-rpath,$(shell pkg-config --variable=libdir openblas 2>/dev/null) -lstdc++ -lpthread -lm
 
 # Sources are found by being there. src/cli is the program, everything else the library.
 ISA_SRC := $(wildcard src/kernels/isa/*.c)
@@ -60,10 +61,26 @@ REG_rules := $(sort $(notdir $(basename $(wildcard src/optim/rules/*.c))))
 REG_schedules := $(sort $(notdir $(basename $(wildcard src/optim/schedules/*.c))))
 REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli/cmd_*.c)))))
 
-.PHONY: all lib setup demo test lint bench golden install clean help FORCE
+.PHONY: all setup demo test check lint bench golden parity install clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/xlmr $(BUILD)/libxlmr.a $(BUILD)/libxlmr.so
+
+help:
+	@echo 'make            build $(BUILD)/xlmr, libxlmr.a and libxlmr.so'
+	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
+	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
+	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
+	@echo 'make lint       include directions, registry files, shell scripts, the README map'
+	@echo 'make bench      speed of the kernels and of a training step'
+	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers)'
+	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
+	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
+	@echo 'make clean      remove $(BUILD)'
+	@echo 'DEV=1           strict warnings as errors;  CC=clang builds with clang'
+
+setup:
+	@scripts/setup.sh
 
 # XR_REG(name) lines; rewritten only when the list changes.
 $(BUILD)/gen/%.inc: FORCE
@@ -74,14 +91,14 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CFLAGS_ALL) $(CXX) $(CXXFLAGS_ALL) $(LDFLAGS_ALL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_ALL) $(CXX) $(CXXFLAGS_ALL) $(LDFLAGS_ALL)' > $@
 
-$(BUILD)/%.o: %.c $(GEN) $(BUILD)/flags | setup
+$(BUILD)/%.o: %.c $(GEN) $(BUILD)/flags 
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
-$(BUILD)/%.o: %.cc $(GEN) $(BUILD)/flags | setup
+$(BUILD)/%.o: %.cc $(GEN) $(BUILD)/flags 
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 define isa_rule
-$(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags | setup
+$(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags 
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DXR_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
@@ -95,11 +112,51 @@ $(BUILD)/libxlmr.so: $(LIB_OBJ)
 $(BUILD)/xlmr: $(CLI_OBJ) $(BUILD)/libxlmr.a
 	$(CC) -o $@ $(CLI_OBJ) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
 
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libxlmr.a | setup
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libxlmr.a 
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -o $@ $< $(wildcard tests/naive/*.c) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS) -lcmocka
-$(BUILD)/bench/%: bench/%.c $(BUILD)/libxlmr.a | setup
+$(BUILD)/bench/%: bench/%.c $(BUILD)/libxlmr.a 
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d $(BUILD)/examples/*.d)
+
+# Tests: one program per tests/test_*.c, the command line by tests/*.bats, the examples by being run in tests/examples.bats.
+TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)))
+EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
+BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libxlmr.so
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -Wl,-rpath,'$$ORIGIN/..' $(SANFLAGS)
+
+test: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(EXAMPLES)
+	@$(MAKE) --no-print-directory check
+
+check:
+	@scripts/run_tests.sh $(BUILD) $(TESTS)
+
+demo: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@scripts/demo.sh $(BUILD)/xlmr demo-out
+
+lint:
+	@scripts/lint.sh
+
+bench: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
+	@for b in $(BENCHES); do env -u OPENBLAS_CORETYPE $$b || exit 1; done
+
+golden: all
+	$(PYTHON) scripts/golden.py --output tests/golden
+
+parity: all
+	$(PYTHON) scripts/parity.py --xlmr $(BUILD)/xlmr --make mini --std 0.02
+
+install: all
+	scripts/install.sh $(BUILD) '$(DESTDIR)$(PREFIX)' '$(PREFIX)' $(VERSION)
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs program, library, header, pkg-config file, man pages and bash completion.
+#   install.sh BUILD DESTINATION PREFIX VERSION
+set -eu
+build=$1 dest=$2 prefix=$3 version=$4
+
+install -d "$dest/bin" "$dest/lib/pkgconfig" "$dest/include" "$dest/share/man/man1" "$dest/share/bash-completion/completions"
+install -m 755 "$build/xlmr" "$dest/bin/xlmr"
+install -m 644 "$build/libxlmr.a" "$dest/lib/libxlmr.a"
+install -m 755 "$build/libxlmr.so" "$dest/lib/libxlmr.so.$version"
+ln -sf "libxlmr.so.$version" "$dest/lib/libxlmr.so.0"
+ln -sf libxlmr.so.0 "$dest/lib/libxlmr.so"
+install -m 644 include/xr.h "$dest/include/xr.h"
+cat >"$dest/lib/pkgconfig/xlmr.pc" <<PC
+prefix=$prefix
+libdir=\${prefix}/lib
+includedir=\${prefix}/include
+
+Name: xlmr
+Description: Training, fine-tuning and running XLM-RoBERTa on CPUs
+Version: $version
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lxlmr
+Requires.private: openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
+Libs.private: -fopenmp -lstdc++ -lm
+PC
+for verb in $("$build/xlmr" help --list 2>/dev/null || true); do
+    "$build/xlmr" help --man "$verb" >"$dest/share/man/man1/xlmr-$verb.1"
+done
+"$build/xlmr" help --completion bash >"$dest/share/bash-completion/completions/xlmr"
