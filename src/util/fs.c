@@ -141,19 +141,6 @@ static char *final_path(const char *path)
     return xr_strndup(path, n);
 }
 
-static xr_status write_and_sync(const char *path, const char *data, size_t len)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", path, strerror(errno));
-    xr_status status = write_all(fd, path, data, len);
-    if (status == XR_OK && fsync(fd) < 0)
-        status = xr_fail(XR_EIO, "%s: the disk did not confirm the data (fsync): %s", path, strerror(errno));
-    if (close(fd) < 0 && status == XR_OK)
-        status = xr_fail(XR_EIO, "%s: closing failed: %s", path, strerror(errno));
-    return status;
-}
-
 static xr_status refuse_special(const char *path)
 {
     struct stat st;
@@ -163,26 +150,60 @@ static xr_status refuse_special(const char *path)
     return XR_OK;
 }
 
-static xr_status write_replacing(const char *path, const char *tmp, const void *data, size_t len)
+xr_status xr_outfile_begin(xr_outfile *o, const char *path)
 {
-    XR_TRY(refuse_special(path));
-    xr_status status = write_and_sync(tmp, data, len);
-    if (status == XR_OK && rename(tmp, path) < 0)
-        status = xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", path, strerror(errno));
-    if (status < 0)
-        unlink(tmp);
-    else
-        status = sync_parent(path);
+    *o = (xr_outfile){ 0 };
+    xr_status status = refuse_special(path);
+    if (status == XR_OK)
+        o->path = final_path(path);
+    if (o->path)
+        o->tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
+    if (o->tmp)
+        return XR_OK;
+    xr_free(o->path);
+    o->path = NULL;
+    return xr_error_status();
+}
+
+void xr_outfile_abort(xr_outfile *o)
+{
+    if (o->tmp)
+        unlink(o->tmp);
+    xr_free(o->tmp);
+    xr_free(o->path);
+    *o = (xr_outfile){ 0 };
+}
+
+xr_status xr_outfile_commit(xr_outfile *o)
+{
+    xr_status status = sync_path(o->tmp);
+    if (status == XR_OK && rename(o->tmp, o->path) < 0)
+        status = xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+    if (status == XR_OK)
+        status = sync_parent(o->path);
+    xr_outfile_abort(o);
+    return status;
+}
+
+static xr_status write_new(const char *path, const char *data, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", path, strerror(errno));
+    xr_status status = write_all(fd, path, data, len);
+    if (close(fd) < 0 && status == XR_OK)
+        status = xr_fail(XR_EIO, "%s: closing failed: %s", path, strerror(errno));
     return status;
 }
 
 xr_status xr_file_write(const char *path, const void *data, size_t len)
 {
-    char *target = final_path(path);
-    char *tmp = target ? xr_asprintf("%s.tmp-%ld", target, (long)getpid()) : NULL;
-    xr_status status = tmp ? write_replacing(target, tmp, data, len) : xr_error_status();
-    xr_free(tmp);
-    xr_free(target);
+    xr_outfile o;
+    XR_TRY(xr_outfile_begin(&o, path));
+    xr_status status = write_new(o.tmp, data, len);
+    if (status == XR_OK)
+        return xr_outfile_commit(&o);
+    xr_outfile_abort(&o);
     return status;
 }
 

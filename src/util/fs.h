@@ -19,6 +19,15 @@ xr_status xr_file_write(const char *path, const void *data, size_t len);
 xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
 xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */
 
+/* A file written beside its final name, under `tmp`, by whoever needs a name to write to; renamed into place on commit. */
+typedef struct xr_outfile {
+    char *path;     /* final */
+    char *tmp;
+} xr_outfile;
+xr_status xr_outfile_begin(xr_outfile *o, const char *path);    /* nothing is created yet; refuses directories and devices */
+xr_status xr_outfile_commit(xr_outfile *o);                 /* fsync, rename, fsync of the folder; frees o's strings in any case */
+void xr_outfile_abort(xr_outfile *o);                       /* removes what was written; fine after commit */
+
 /* A directory written beside its final name and renamed into place on commit. */
 typedef struct xr_outdir {
     char *path;     /* final */

@@ -1,0 +1,25 @@
+/* UTF-8 as Unicode 15 (section 3.9, table 3-7) defines it: no overlong forms, no surrogates, nothing over U+10FFFF. */
+#ifndef XR_UTIL_UTF8_H
+#define XR_UTIL_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util/error.h"
+#include "util/str.h"
+
+/* Offset of the first byte that does not belong to well-formed UTF-8; len when all of it is well-formed. */
+size_t xr_utf8_check(const char *s, size_t len);
+
+/* The code point at s (len > 0) and its size in bytes; U+FFFD and size 1 where s is not well-formed. */
+uint32_t xr_utf8_decode(const char *s, size_t len, size_t *size);
+
+size_t xr_utf8_count(const char *s, size_t len);    /* code points; every ill-formed byte counts as one */
+
+/* Python's str.isspace for one code point: Unicode's White_Space and U+001C to U+001F. */
+int xr_utf8_is_space(uint32_t c);
+
+/* Appends text fit for one line of a terminal: tab, LF and CR become spaces; other C0, C1 and bidi controls, DEL and
+ * ill-formed bytes become U+FFFD. */
+xr_status xr_utf8_printable(xr_str *out, const char *s, size_t len);
+
+#endif

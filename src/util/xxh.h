@@ -1,0 +1,16 @@
+/* XXH3-128, for digests that guard against accidents (SHA-256 in fs.h guards identity). */
+#ifndef XR_UTIL_XXH_H
+#define XR_UTIL_XXH_H
+
+#include <stddef.h>
+#include "util/error.h"
+
+typedef struct xr_xxh xr_xxh;
+
+xr_xxh *xr_xxh_new(void);                               /* NULL with the error set */
+void xr_xxh_update(xr_xxh *h, const void *data, size_t len);
+void xr_xxh_final(xr_xxh *h, char hex[33]);             /* 32 hex digits (canonical order) and NUL; frees h */
+
+void xr_xxh_hex(const void *data, size_t len, char hex[33]);
+
+#endif
