@@ -115,13 +115,22 @@ static xr_status put_group(xr_str *out, const xr_cmd *c, int group, unsigned fla
     return XR_OK;
 }
 
+static int has_main(const xr_cmd *c)
+{
+    size_t n, found = 0;
+    const xr_option *table = xr_option_table(&n);
+    for (size_t i = 0; i < n; i++)
+        found += (table[i].verbs & c->verb) && (table[i].flags & XR_MAIN);
+    return found > 0;
+}
+
 static xr_status build_help(xr_str *out, const xr_cmd *c, int full)
 {
     XR_TRY(xr_str_printf(out, "xlmr %s: %s\n\nusage: ", c->name, c->summary));
     XR_TRY(put_usage(out, c));
     XR_TRY(xr_str_puts(out, "\n\nExamples\n"));
     XR_TRY(put_examples(out, c, full ? 100 : 2));
-    if (!full)
+    if (!full && has_main(c))
         XR_TRY(xr_str_puts(out, "\nMain options\n"));
     for (int g = 0; g < XR_N_GROUPS; g++)
         XR_TRY(put_group(out, c, g, full ? 0 : XR_MAIN));

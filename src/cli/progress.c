@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -102,11 +103,19 @@ static void draw(xr_progress *p, double now, int last)
     fflush(stderr);
 }
 
+static int mode_of(int quiet)
+{
+    const char *term = getenv("TERM");
+    if (quiet)
+        return SILENT;
+    return isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0) ? TERMINAL : LINES;
+}
+
 void xr_progress_start(xr_progress *p, const char *name, const char *unit, uint64_t total, uint64_t first, int quiet)
 {
     const double t = now_seconds();
     *p = (xr_progress){ .name = name, .unit = unit, .total = total, .done = first, .first = first, .start = t, .last = t, .interval = 10,
-                        .mode = quiet ? SILENT : isatty(STDERR_FILENO) ? TERMINAL : LINES };
+                        .mode = mode_of(quiet) };
 }
 
 void xr_progress_postfix(xr_progress *p, const char *format, ...)

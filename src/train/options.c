@@ -340,6 +340,18 @@ static xr_status apply(xr_options *o, const xr_option *r, const char *value, pha
     return is_config == (ph == FIND_CONFIG) ? xr_option_set(o, r, value, at) : XR_OK;
 }
 
+static xr_status no_value(const xr_option *r)
+{
+    char flag[XR_KEY_MAX];
+    xr_str expected = { 0 };
+    xr_status st = xr_option_expected(r, &expected);
+    if (st >= 0)
+        st = xr_fail(XR_EUSAGE, "--%s has no value behind it; expected %s (a value that begins with -- is given as --%s=VALUE)",
+                     xr_option_flag(r->key, flag), expected.s, flag);
+    xr_str_free(&expected);
+    return st;
+}
+
 /* One "--…" argument and, where it takes one, the next. */
 static xr_status walk_flag(xr_options *o, int argc, char *const *argv, int *i, phase ph)
 {
@@ -367,7 +379,7 @@ static xr_status walk_flag(xr_options *o, int argc, char *const *argv, int *i, p
         return apply(o, r, given ? next : "true", ph);
     }
     if (!next || strncmp(next, "--", 2) == 0)
-        return refuse(r, (xr_origin){ XR_FROM_FLAG, NULL, 0 }, "", "has no value behind it");
+        return no_value(r);
     (*i)++;
     return apply(o, r, next, ph);
 }

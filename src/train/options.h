@@ -114,4 +114,6 @@ xr_status xr_options_to_yaml(const xr_options *o, int origins, xr_str *out);
 /* Object with the options that have any of `flags` (XR_RECIPE, XR_RUNTIME), in table order; unset ones are null. NULL with the error set. */
 json_t *xr_options_to_json(const xr_options *o, unsigned flags);
 
+const char *xr_yaml_version(void);  /* of libyaml, as loaded */
+
 #endif

@@ -340,3 +340,8 @@ json_t *xr_options_to_json(const xr_options *o, unsigned flags)
         xr_fail(XR_ESYSTEM, "options: out of memory for JSON");
     return j;
 }
+
+const char *xr_yaml_version(void)
+{
+    return yaml_get_version_string();
+}
