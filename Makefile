@@ -1,12 +1,19 @@
 # xlmr: build, demo, test. `make help` lists the words.
 
-BUILD ?= build
-CC ?= gcc
-CXX ?= g++
+ifeq ($(origin CC),default)
+CC := gcc
+CXX := g++
+endif
+ifeq ($(notdir $(CC)),clang)
+CXX := clang++
+endif
+comma := ,
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 PREFIX ?= /usr/local
+PYTHON ?= python3
 VERSION := 0.1.0
 
-# Words that need no libraries must not fail when pkg-config is missing; setup runs first where libraries are needed.
+# Evaluated when a recipe runs, so that `make test` can install the packages first.
 PKGS := openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)

@@ -1,0 +1,93 @@
+/* xlmr finetune: train a classifier on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
+#include <signal.h>
+#include <string.h>
+
+#include "cli/cmd.h"
+#include "cli/progress.h"
+#include "train/finetune.h"
+
+static volatile sig_atomic_t stop_asked;
+
+/* The first signal asks for a stop at the end of the step; a second one ends the program at once. */
+static void on_signal(int number)
+{
+    stop_asked = 1;
+    signal(number, SIG_DFL);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction sa;
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = on_signal;
+    sigemptyset(&sa.sa_mask);
+    const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        sigaction(number[i], &sa, NULL);
+}
+
+typedef struct view {
+    xr_progress bar;
+    int quiet, shown;
+} view;
+
+static void on_begin(void *context, uint64_t total_steps)
+{
+    view *v = context;
+    xr_progress_start(&v->bar, "finetune", "step", total_steps, 0, v->quiet);
+    v->shown = 1;
+}
+
+static void on_step(void *context, uint64_t step, double loss, double tokens_per_s)
+{
+    view *v = context;
+    xr_progress_postfix(&v->bar, "loss=%.4f, %.0f tokens/s", loss, tokens_per_s);
+    xr_progress_update(&v->bar, step);
+}
+
+static void on_evaluating(void *context, size_t done, size_t total)
+{
+    view *v = context;
+    xr_progress_postfix(&v->bar, "evaluating %zu/%zu", done, total);
+    xr_progress_update(&v->bar, v->bar.done);
+}
+
+static int on_stop(void *context)
+{
+    (void)context;
+    return stop_asked;
+}
+
+static xr_status print_summary(const xr_options *o, const json_t *s)
+{
+    if (o->json)
+        return xr_out_json(s);
+    const json_t *best = json_object_get(s, "best");
+    if (best)
+        XR_TRY(xr_out("best %s %.4f at step %lld: %s/best\n", json_string_value(json_object_get(s, "metric")), json_number_value(best),
+                      (long long)json_integer_value(json_object_get(s, "best_step")), o->output_dir));
+    return xr_out("final model after step %lld: %s/final\n", (long long)json_integer_value(json_object_get(s, "steps")), o->output_dir);
+}
+
+static xr_status run(const xr_options *o)
+{
+    view v = { .quiet = o->quiet };
+    xr_finetune_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    json_t *summary = NULL;
+    catch_signals();
+    xr_status status = xr_finetune_run(o, &hooks, &summary);
+    if (v.shown)
+        xr_progress_end(&v.bar);
+    if (status == XR_OK && !o->dry_run)
+        status = print_summary(o, summary);
+    json_decref(summary);
+    return status;
+}
+
+const xr_cmd xr_cmd_finetune = {
+    "finetune", XR_V_FINETUNE, "train a model on labelled data", NULL,
+    "xlmr finetune --model DIR --train-file train.tsv --validation-file dev.tsv --output-dir run\n"
+    "xlmr finetune --config configs/xnli-base.yaml --model DIR --train-file multinli.train.en.tsv --output-dir run\n"
+    "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n",
+    run,
+};
