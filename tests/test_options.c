@@ -353,7 +353,7 @@ static void test_round_trip(void **state)
     assert_int_equal(b.train_file.n, 2);
     assert_true(b.learning_rate == 0.1 && b.adam_epsilon == 1e-30 && b.classifier_dropout == 0 && b.hidden_dropout == -1);
     assert_non_null(strstr(first.s, "learning_rate: 0.1  # flag\n"));
-    assert_non_null(strstr(first.s, "weight_decay: 0.0  # default\n"));
+    assert_non_null(strstr(first.s, "weight_decay: 0  # default\n"));
     assert_true(strstr(first.s, "learning_rate") < strstr(first.s, "output_dir"));
 
     json_t *ja = xr_options_to_json(&a, XR_RECIPE | XR_RUNTIME), *jb = xr_options_to_json(&b, XR_RECIPE | XR_RUNTIME);

@@ -39,19 +39,18 @@ const xr_option *xr_option_table(size_t *n)
 }
 
 /* Dashes and underscores are the same in names. */
-static int same_key(const char *a, const char *b, size_t len_b)
+static int same_name(const char *a, size_t len_a, const char *b, size_t len_b)
 {
     size_t i = 0;
-    for (; i < len_b && a[i]; i++)
-        if (a[i] != b[i] && !(a[i] == '_' && b[i] == '-'))
-            return 0;
-    return i == len_b && !a[i];
+    while (i < len_a && i < len_b && (a[i] == b[i] || (a[i] == '_' && b[i] == '-')))
+        i++;
+    return i == len_a && i == len_b;
 }
 
 static const xr_option *find(unsigned verb, const char *key, size_t len)
 {
     for (size_t i = 0; i < N_ROWS; i++)
-        if ((table[i].verbs & verb) && same_key(table[i].key, key, len))
+        if ((table[i].verbs & verb) && same_name(table[i].key, strlen(table[i].key), key, len))
             return &table[i];
     return NULL;
 }
@@ -195,12 +194,14 @@ const char *xr_options_keep(xr_options *o, const char *s, size_t n)
 /* Keeps the choice as the table spells it. */
 static xr_status set_choice(xr_options *o, const xr_option *r, xr_origin at, const char *s, const char **out)
 {
-    size_t len = strlen(s);
-    for (const char *p = r->meta; *p; p += strcspn(p, "|"), p += *p == '|')
-        if (strcspn(p, "|") == len && same_key(p, s, len)) {
+    size_t len;
+    for (const char *p = r->meta; *p; p += len + (p[len] == '|')) {
+        len = strcspn(p, "|");
+        if (same_name(p, len, s, strlen(s))) {
             *out = xr_options_keep(o, p, len);
             return *out ? XR_OK : xr_error_status();
         }
+    }
     return refuse(r, at, s, "is not a choice");
 }
 
