@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "kernels/cpu.h"
 
 enum { BLOCK = 1 << 14 };   /* elements a thread takes at a time; a multiple of the four normals of a Philox block */
 
@@ -20,7 +21,7 @@ static void normal4(float out[4], double std, xr_philox_key key, uint32_t stream
 
 void xr_fill_normal(float *x, size_t n, float std, xr_philox_key key, uint32_t stream)
 {
-#pragma omp parallel for schedule(static) if (n > BLOCK)
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > BLOCK)
     for (size_t start = 0; start < n; start += BLOCK) {
         size_t end = n - start < BLOCK ? n : start + BLOCK;
         for (size_t i = start; i < end; i += 4) {
@@ -33,7 +34,7 @@ void xr_fill_normal(float *x, size_t n, float std, xr_philox_key key, uint32_t s
 
 void xr_fill(float *x, size_t n, float value)
 {
-#pragma omp parallel for schedule(static) if (n > BLOCK)
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > BLOCK)
     for (size_t i = 0; i < n; i++)
         x[i] = value;
 }

@@ -1,13 +1,20 @@
 #include "kernels/spans.h"
 
 #include <string.h>
+#include "kernels/cpu.h"
+#include "kernels/isa/table.h"
 
 enum {
     BLOCK = 1 << 14,    /* elements a thread takes at a time: p, m, v and g together stay in the second-level cache */
     CHUNK = 64          /* elements kept in registers while factors are multiplied in */
 };
 
-void xr_sgd_step(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
+void xr_adamw_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
+{
+    xr_kernels()->vec->adamw(p, m, v, g, n, s);
+}
+
+void xr_sgd_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
 {
     (void)m, (void)v;
     float rate = s->step_size * s->clip, decay = s->decay;
@@ -21,7 +28,7 @@ static float *at(float *x, size_t i) { return x ? x + i : NULL; }
 
 void xr_span_step(xr_span_update update, float *p, float *m, float *v, float *g, size_t n, const xr_adamw_scalars *s)
 {
-#pragma omp parallel for schedule(static) if (n > BLOCK)
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > BLOCK)
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t k = n - i < BLOCK ? n - i : BLOCK;
         update(p + i, at(m, i), at(v, i), g + i, k, s);
@@ -33,7 +40,7 @@ void xr_span_rows_step(xr_span_update update, const xr_span_rows *x, const uint3
                        const xr_adamw_scalars *s)
 {
     size_t cols = x->cols;
-#pragma omp parallel for schedule(static) if (n * cols > BLOCK)
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n * cols > BLOCK)
     for (size_t i = 0; i < n; i++) {
         size_t o = row[i] * cols;
         update(x->p + o, at(x->m, o), at(x->v, o), g + i * cols, cols, s);
@@ -69,14 +76,14 @@ static void replay_row(xr_span_update update, const xr_span_rows *x, size_t row,
 void xr_span_rows_replay(xr_span_update update, const xr_span_rows *x, const xr_span_job *job, size_t n,
                          const xr_adamw_scalars *steps, size_t n_steps)
 {
-#pragma omp parallel for schedule(dynamic, 16)
+#pragma omp parallel for schedule(dynamic, 16) num_threads(xr_threads()) if (n * x->cols > BLOCK)
     for (size_t i = 0; i < n; i++)
         replay_row(update, x, job[i].row, steps + job[i].first, steps + n_steps);
 }
 
 void xr_span_rows_live(uint8_t *live, const float *x, size_t rows, size_t cols)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(xr_threads())
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < cols && !live[r]; c++)
             live[r] = x[r * cols + c] != 0.0f;

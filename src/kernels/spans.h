@@ -12,8 +12,10 @@
 /* One update of n elements; m, v are NULL for rules without moments, g NULL means a gradient of zero. */
 typedef void (*xr_span_update)(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 
+/* AdamW as xr_adamw_step computes it, on the calling thread. */
+void xr_adamw_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 /* p = decay p - step_size clip g. */
-void xr_sgd_step(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
+void xr_sgd_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 
 /* Updates n elements, then zeroes g while it is in cache. */
 void xr_span_step(xr_span_update update, float *p, float *m, float *v, float *g, size_t n, const xr_adamw_scalars *s);

@@ -14,4 +14,4 @@ static void scalars(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double c
     s->clip = (float)clip;
 }
 
-const xr_rule xr_rule_adamw = {"adamw", 2, scalars, xr_adamw_step};
+const xr_rule xr_rule_adamw = {"adamw", 2, scalars, xr_adamw_span};

@@ -7,4 +7,4 @@ static void scalars(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double c
     *s = (xr_adamw_scalars){.decay = (float)(1.0 - h->lr * h->weight_decay), .step_size = (float)h->lr, .clip = (float)clip};
 }
 
-const xr_rule xr_rule_sgd = {"sgd", 0, scalars, xr_sgd_step};
+const xr_rule xr_rule_sgd = {"sgd", 0, scalars, xr_sgd_span};
