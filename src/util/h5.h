@@ -1,0 +1,39 @@
+/* The border to HDF5; nothing else includes its headers. One thread at a time.
+ *
+ * What is written follows one form: V110 file format, every dataset chunked with Fletcher32, no time stamps (two runs give
+ * the same bytes), fixed-length UTF-8 strings, a temporary name until commit. Rows are appended as they come. */
+#ifndef XR_UTIL_H5_H
+#define XR_UTIL_H5_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util/error.h"
+
+typedef enum xr_h5_type { XR_H5_F32, XR_H5_U32, XR_H5_U64 } xr_h5_type;
+
+typedef struct xr_h5_out xr_h5_out;
+
+/* Starts PATH under a temporary name; an existing file is replaced on commit. NULL with XR_ECANTCREAT or XR_EIO set. */
+xr_h5_out *xr_h5_create(const char *path);
+
+/* Adds an empty dataset of shape [0] (cols = 0) or [0, cols] at the root, and returns its number for xr_h5_append, or < 0. */
+int xr_h5_dataset(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols);
+xr_status xr_h5_append(xr_h5_out *h, int dataset, const void *rows, size_t n);
+
+/* A whole dataset of n strings, padded with NUL bytes to the longest. */
+xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strings, size_t n);
+
+/* A text attribute of the dataset `object`, or of the root for "/". */
+xr_status xr_h5_attribute(xr_h5_out *h, const char *object, const char *name, const char *value);
+
+/* Close, fsync, rename. Frees h in any case; on failure nothing is left behind. */
+xr_status xr_h5_commit(xr_h5_out *h);
+void xr_h5_abort(xr_h5_out *h);         /* NULL is fine */
+
+/* Reading, for files of our own making: a whole dataset (cols = 1 for shape [rows]), caller frees; NULL with the error set. */
+void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *rows, size_t *cols);
+/* The same for strings: rows x cols bytes, NUL-padded without a closing NUL. */
+char *xr_h5_read_strings(const char *path, const char *name, size_t *rows, size_t *cols);
+char *xr_h5_read_attribute(const char *path, const char *object, const char *name);
+
+#endif
