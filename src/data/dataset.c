@@ -480,6 +480,7 @@ xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *to
     columns.labelled = columns.labelled || o->need_label;
     XR_TRY(add_path(d, path));
     XR_TRY(xr_source_open(&r, path, o->format, &columns));
+    g.path = xr_stream_path(r.stream);
     status = read_records(&g, &r);
     if (status >= 0 && o->kind == XR_LABEL_MULTI)
         status = widen_targets(d, (size_t)labels->n);

@@ -1,6 +1,7 @@
 /* Opening a file of labelled examples: which format it is, and lines that are known to be UTF-8. */
 #include <string.h>
 #include "data/source.h"
+#include "data/spm_check.h"
 #include "util/str.h"
 
 #define XR_REG(x) extern const xr_source xr_source_##x;
@@ -13,70 +14,22 @@ const xr_source *const xr_sources[] = {
 };
 #undef XR_REG
 
-/* Length of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7: no overlong forms, surrogates or values past
- * U+10FFFF), 0 if none. */
-static size_t utf8_length(const unsigned char *s, size_t n)
+/* NUL is well-formed UTF-8, but would end a text early. */
+static xr_status check_bytes(const xr_source_reader *r, const char *line, size_t len)
 {
-    unsigned char c = s[0], low = 0x80, high = 0xBF;
-    size_t len = c < 0x80                 ? 1
-                 : c >= 0xC2 && c <= 0xDF ? 2
-                 : c >= 0xE0 && c <= 0xEF ? 3
-                 : c >= 0xF0 && c <= 0xF4 ? 4
-                                          : 0;
+    const char *path = xr_stream_path(r->stream), *nul = memchr(line, 0, len);
+    size_t number = xr_stream_line_number(r->stream), at = xr_utf8_prefix(line, len);
 
-    if (len < 2)
-        return len;
-    if (len > n)
-        return 0;
-    if (c == 0xE0)
-        low = 0xA0;
-    if (c == 0xED)
-        high = 0x9F;
-    if (c == 0xF0)
-        low = 0x90;
-    if (c == 0xF4)
-        high = 0x8F;
-    if (s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    return len;
-}
-
-/* Byte offset of the first byte that is NUL or not UTF-8; n if all is well. */
-static size_t first_bad_byte(const char *line, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)line;
-    size_t i = 0;
-
-    while (i < n && s[i]) {
-        size_t len = utf8_length(s + i, n - i);
-        if (!len)
-            break;
-        i += len;
-    }
-    return i;
-}
-
-static xr_status bad_byte(const xr_source_reader *r, const char *line, size_t n, size_t at)
-{
-    const unsigned char *s = (const unsigned char *)line;
-    const char *path = xr_stream_path(r->stream);
-    size_t number = xr_stream_line_number(r->stream);
-    int utf16 = number == 1 && n >= 2 && ((s[0] == 0xFF && s[1] == 0xFE) || (s[0] == 0xFE && s[1] == 0xFF));
-
-    if (utf16)
+    if (nul)
         return xr_fail(XR_EDATA,
-                       "%s:%zu: the file starts like UTF-16; expected UTF-8; convert it with: iconv -f UTF-16 -t UTF-8",
-                       path, number);
-    if (!s[at])
-        return xr_fail(XR_EDATA,
-                       "%s:%zu: a NUL byte at byte %zu of the line (UTF-16 or a binary file?); expected UTF-8 text; "
-                       "convert the file to UTF-8 with iconv",
-                       path, number, at);
-    return xr_fail(XR_EDATA, "%s:%zu: byte 0x%02X at byte %zu of the line is not UTF-8; expected UTF-8 text; "
-                   "if the file is Latin-1, convert it with: iconv -f ISO-8859-1 -t UTF-8", path, number, s[at], at);
+                       "%s:%zu: a NUL byte at byte %zu of the line (UTF-16 or a binary file?); expected UTF-8 "
+                       "text; convert the file to UTF-8 with iconv",
+                       path, number, (size_t)(nul - line));
+    if (at < len)
+        return xr_fail(XR_EDATA, "%s:%zu: byte 0x%02X at byte %zu of the line is not UTF-8; expected UTF-8 text; "
+                       "if the file is Latin-1, convert it with: iconv -f ISO-8859-1 -t UTF-8", path, number,
+                       (unsigned)(unsigned char)line[at], at);
+    return XR_OK;
 }
 
 /* The first line that is not empty; a file without any has head = NULL. */
@@ -98,7 +51,6 @@ static xr_status peek(xr_source_reader *r)
 int xr_source_line(xr_source_reader *r, char **line, size_t *len)
 {
     int rc = 1;
-    size_t bad;
 
     if (r->head) {
         *line = r->head;
@@ -111,28 +63,34 @@ int xr_source_line(xr_source_reader *r, char **line, size_t *len)
         r->broken = r->broken || rc < 0;
         return rc;
     }
-    bad = first_bad_byte(*line, *len);
-    return bad < *len ? bad_byte(r, *line, *len, bad) : 1;
+    XR_TRY(check_bytes(r, *line, *len));
+    return 1;
 }
 
-static const xr_source *by_name(const char *format)
+static xr_status unknown_format(const char *format)
 {
     const char *names[16];
     size_t n = 0;
-    const char *nearest;
     xr_str list = { 0 };
 
     for (; xr_sources[n] && n < 16; n++) {
-        if (!strcmp(xr_sources[n]->name, format))
-            return xr_sources[n];
         names[n] = xr_sources[n]->name;
         if (xr_str_printf(&list, "%s%s", n ? ", " : "", names[n]) < 0)
             break;
     }
-    nearest = xr_nearest(format, names, n);
-    xr_fail(XR_EUSAGE, "unknown format '%s'; expected one of %s%s%s%s", format, list.s ? list.s : "",
-            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    const char *nearest = xr_nearest(format, names, n);
+    xr_status status = xr_fail(XR_EUSAGE, "unknown format '%s'; expected one of %s%s%s%s", format, list.s ? list.s : "",
+                               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     xr_str_free(&list);
+    return status;
+}
+
+static const xr_source *by_name(const char *format)
+{
+    for (size_t i = 0; xr_sources[i]; i++)
+        if (!strcmp(xr_sources[i]->name, format))
+            return xr_sources[i];
+    unknown_format(format);
     return NULL;
 }
 
