@@ -86,9 +86,50 @@ static void pack(float *restrict y, size_t ldy, const float *restrict x, size_t 
     }
 }
 
+/* Eklundh's transposition: step s swaps the off-diagonal s x s blocks of each 2s x 2s block. */
+XR_INLINE void transpose(vf row[VW])
+{
+#define TAKE_A(l, s) (((l) & (s)) ? VW + (l) - (s) : (l))
+#define TAKE_B(l, s) (((l) & (s)) ? VW + (l) : (l) + (s))
+#if VW == 16
+#define LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s), f(8, s), f(9, s), f(10, s), f(11, s), \
+                    f(12, s), f(13, s), f(14, s), f(15, s)
+#elif VW == 8
+#define LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s)
+#else
+#define LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s)
+#endif
+#define STEP(s)                                                                 \
+    for (size_t i = 0; (s) < VW && i < VW; i++)                                 \
+        if (!(i & (s))) {                                                       \
+            vf a = row[i], b = row[i + (s)];                                    \
+            row[i] = __builtin_shufflevector(a, b, LANES(TAKE_A, s));           \
+            row[i + (s)] = __builtin_shufflevector(a, b, LANES(TAKE_B, s));     \
+        }
+    STEP(1)
+    STEP(2)
+#if VW >= 8
+    STEP(4)
+#endif
+#if VW >= 16
+    STEP(8)
+#endif
+}
+
+/* y[c, r] = x[r, c]; columns of y from `rows` to ldy are zero. */
 static void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
-    for (size_t c = 0; c < cols; c++)
+    size_t whole = cols - cols % VW;
+    for (size_t r = 0; r < ldy; r += VW)
+        for (size_t c = 0; c < whole; c += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                m[i] = r + i < rows ? vf_load(x + (r + i) * ldx + c) : vf_zero();
+            transpose(m);
+            for (size_t i = 0; i < VW; i++)
+                vf_store(y + (c + i) * ldy + r, m[i]);
+        }
+    for (size_t c = whole; c < cols; c++)
         for (size_t r = 0; r < ldy; r++)
             y[c * ldy + r] = r < rows ? x[r * ldx + c] : 0.0f;
 }

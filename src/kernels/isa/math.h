@@ -11,11 +11,10 @@
 #define XR_LOG2E 1.44269504f
 #define XR_ROUND 12582912.0f        /* 1.5 * 2^23: adding it rounds to an integer that stands in the low bits */
 
-/* exp(x + low), low small: n = round(x / ln 2), polynomial on the rest, 2^n in two steps so that denormals come out right. */
+/* exp(x + low), low small: n = round(x / ln 2), polynomial on the rest, denormals come out right. */
 XR_INLINE vf vf_exp2part(vf x, vf low)
 {
-    x = vf_select(x > 89.0f, vf_set(89.0f), x);         /* a NaN passes both */
-    x = vf_select(x < -104.5f, vf_set(-104.5f), x);
+    x = vf_max(vf_set(-104.5f), vf_min(vf_set(89.0f), x));      /* a NaN passes both */
     vf t = vf_fmas(x + low, vf_set(XR_LOG2E), XR_ROUND);
     vi n = (vi)t - 0x4b400000;
     vf k = t - XR_ROUND;
@@ -25,8 +24,7 @@ XR_INLINE vf vf_exp2part(vf x, vf low)
     p = vf_fmas(p, r, 1.66665191e-1f);
     p = vf_fmas(p, r, 4.99999933e-1f);
     p = vf_fma(p, r * r, r) + 1.0f;
-    vi half = n >> 1;
-    return p * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
+    return vf_scale(p, k, n);
 }
 
 XR_INLINE vf vf_exp(vf x) { return vf_exp2part(x, vf_zero()); }
@@ -41,7 +39,7 @@ XR_INLINE vf vf_tanh(vf x)
     p = vf_fmas(p, z, -3.33332832e-1f);
     vf small = vf_fma(x * z, p, x);
     vf big = vf_sign_of(1.0f - 2.0f / (vf_exp(a + a) + 1.0f), x);
-    return vf_select(a < 0.625f, small, big);
+    return vf_if_less(a, vf_set(0.625f), small, big);
 }
 
 /* Standard normal: tail = Phi(-|u|), density = exp(-u^2 / 2) / sqrt(2 pi).
@@ -51,7 +49,7 @@ typedef struct vf_normal { vf tail, density; } vf_normal;
 XR_INLINE vf_normal vf_normal_of(vf u)
 {
     vf a = vf_abs(u);
-    a = vf_select(a > 16.0f, vf_set(16.0f), a);         /* both are 0 there; keeps infinity out of the products */
+    a = vf_min(vf_set(16.0f), a);                       /* both are 0 there; keeps infinity out of the products */
     vf hi = (vf)((vi)a & (int32_t)0xfffff000);          /* hi * hi is exact */
     vf e = vf_exp2part(hi * hi * -0.5f, (hi - a) * (hi + a) * 0.5f);
     vf t = 1.0f / vf_fmas(a, vf_set(0.3f), 1.0f);

@@ -123,48 +123,66 @@ static void bias_add(float *restrict y, const float *restrict bias, size_t rows,
     }
 }
 
-enum { SUM_ROWS = 64 }; /* rows added up in registers before they join the total: the error grows with their number */
+enum {
+    SUM_ROWS = 64,      /* rows added up in registers before they join the total: the error grows with their number */
+    SUM_VECTORS = 4     /* a pass reads whole cache lines, several of a row */
+};
 
-XR_INLINE void colsum_vector(float *sum, float *dot, const float *y, const float *z, size_t rows, size_t ld, size_t n)
+XR_INLINE vf load_upto(const float *p, size_t n) { return n >= VW ? vf_load(p) : vf_load_n(p, n); }
+
+XR_INLINE void add_upto(float *p, vf x, size_t n)
 {
-    vf total = {0}, total_dot = {0};
+    if (n >= VW)
+        vf_store(p, vf_load(p) + x);
+    else
+        vf_store_n(p, vf_load_n(p, n) + x, n);
+}
+
+/* `vectors` vectors of columns, or one of n < VW columns. */
+XR_INLINE void colsum_pass(float *sum, float *dot, const float *y, const float *z, size_t rows, size_t ld, const size_t vectors, size_t n)
+{
+    vf total[SUM_VECTORS] = {{0}}, total_dot[SUM_VECTORS] = {{0}};
     for (size_t start = 0; start < rows; start += SUM_ROWS) {
         size_t end = rows - start < SUM_ROWS ? rows : start + SUM_ROWS;
-        vf s = {0}, d = {0};
-        for (size_t r = start; r < end; r++) {
-            vf a = n == VW ? vf_load(y + r * ld) : vf_load_n(y + r * ld, n);
-            s += a;
-            if (dot)
-                d = vf_fma(a, n == VW ? vf_load(z + r * ld) : vf_load_n(z + r * ld, n), d);
+        vf s[SUM_VECTORS] = {{0}}, d[SUM_VECTORS] = {{0}};
+        for (size_t r = start; r < end; r++)
+#pragma GCC unroll 4
+            for (size_t v = 0; v < vectors; v++) {
+                vf a = load_upto(y + r * ld + v * VW, n);
+                s[v] += a;
+                if (z)
+                    d[v] = vf_fma(a, load_upto(z + r * ld + v * VW, n), d[v]);
+            }
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++) {
+            total[v] += s[v];
+            total_dot[v] += d[v];
         }
-        total += s;
-        total_dot += d;
     }
-    if (n < VW) {
+    for (size_t v = 0; v < vectors; v++) {
         if (sum)
-            vf_store_n(sum, vf_load_n(sum, n) + total, n);
+            add_upto(sum + v * VW, total[v], n);
         if (dot)
-            vf_store_n(dot, vf_load_n(dot, n) + total_dot, n);
-        return;
+            add_upto(dot + v * VW, total_dot[v], n);
     }
-    if (sum)
-        vf_store(sum, vf_load(sum) + total);
-    if (dot)
-        vf_store(dot, vf_load(dot) + total_dot);
+}
+
+XR_INLINE void colsum_columns(float *sum, float *dot, const float *y, const float *z, size_t rows, size_t cols, size_t ld)
+{
+    size_t j = 0;
+    for (; j + SUM_VECTORS * VW <= cols; j += SUM_VECTORS * VW)
+        colsum_pass(sum ? sum + j : NULL, dot ? dot + j : NULL, y + j, z ? z + j : NULL, rows, ld, SUM_VECTORS, VW);
+    for (; j < cols; j += VW)
+        colsum_pass(sum ? sum + j : NULL, dot ? dot + j : NULL, y + j, z ? z + j : NULL, rows, ld, 1, cols - j);
 }
 
 static void colsum(float *restrict sum, float *restrict dot, const float *restrict y, const float *restrict z, size_t rows,
                    size_t cols, size_t ld)
 {
-    size_t j = 0;
-    for (; j < cols; j += VW) {
-        float *s = sum ? sum + j : NULL, *d = dot ? dot + j : NULL;
-        const float *zj = z ? z + j : NULL;
-        if (j + VW <= cols)
-            colsum_vector(s, d, y + j, zj, rows, ld, VW);
-        else
-            colsum_vector(s, d, y + j, zj, rows, ld, cols - j);
-    }
+    if (dot)
+        colsum_columns(sum, dot, y, z, rows, cols, ld);
+    else
+        colsum_columns(sum, NULL, y, NULL, rows, cols, ld);
 }
 
 enum { SOFTMAX_BLOCK = 1 << 12 };   /* elements summed in float before they join a double */

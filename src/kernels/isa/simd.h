@@ -35,15 +35,26 @@ XR_INLINE void vf_store(float *p, vf x) { *(vf_mem *)p = x; }
 XR_INLINE vf vf_set(float x) { return (vf){0} + x; }
 XR_INLINE vi vi_set(int32_t x) { return (vi){0} + x; }
 XR_INLINE vf vf_zero(void) { return (vf){0}; }
-XR_INLINE vf vf_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 XR_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 XR_INLINE vf vf_sign_of(vf x, vf sign) { return (vf)((vi)x | ((vi)sign & INT32_MIN)); } /* x >= 0 */
 
-/* The first n < VW elements; the others read as 0 and are not written. */
+/* Loads and stores of the first n < VW elements: the others read as 0 and are not written. Minimum and maximum give the second operand
+ * when either is NaN. vf_if_less: x < y ? a : b. */
 #if defined(__AVX512F__)
 XR_INLINE vf vf_load_n(const float *p, size_t n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
 XR_INLINE void vf_store_n(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)x); }
 XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+XR_INLINE vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+XR_INLINE vf vf_if_less(vf x, vf y, vf a, vf b)
+{
+    return (vf)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)y, _CMP_LT_OQ), (__m512)b, (__m512)a);
+}
+/* x 2^k for whole k in float; n is k as integer. */
+XR_INLINE vf vf_scale(vf x, vf k, vi n)
+{
+    (void)n;
+    return (vf)_mm512_scalef_ps((__m512)x, (__m512)k);
+}
 XR_INLINE vf vf_sqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
 /* x where bit j of the packed mask is set, else 0. */
 XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
@@ -62,6 +73,11 @@ XR_INLINE vf vf_load_n(const float *p, size_t n)
 XR_INLINE void vf_store_n(float *p, vf x, size_t n) { memcpy(p, &x, n * sizeof(float)); }
 #if defined(__AVX2__)
 XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+XR_INLINE vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+XR_INLINE vf vf_if_less(vf x, vf y, vf a, vf b)
+{
+    return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, _mm256_cmp_ps((__m256)x, (__m256)y, _CMP_LT_OQ));
+}
 XR_INLINE vf vf_sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
 XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
 {
@@ -69,7 +85,10 @@ XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
     return (vf)((vi)x & (((int32_t)bits[j / 8] & bit) == bit));
 }
 #else
-XR_INLINE vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
+XR_INLINE vf vf_pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+XR_INLINE vf vf_max(vf a, vf b) { return vf_pick(a > b, a, b); }
+XR_INLINE vf vf_min(vf a, vf b) { return vf_pick(a < b, a, b); }
+XR_INLINE vf vf_if_less(vf x, vf y, vf a, vf b) { return vf_pick(x < y, a, b); }
 XR_INLINE vf vf_sqrt(vf x)
 {
     for (int i = 0; i < VW; i++)
@@ -82,6 +101,16 @@ XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
     return (vf)((vi)x & (((int32_t)(bits[j / 8] >> (j & 4)) & bit) == bit));
 }
 #endif
+#endif
+
+#if VW < 16
+/* In two steps, so that the first does not leave the range and the second rounds once. */
+XR_INLINE vf vf_scale(vf x, vf k, vi n)
+{
+    (void)k;
+    vi half = n >> 1;
+    return x * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
+}
 #endif
 
 /* a b + c, rounded once where the machine can, and always the same way: an expression left to -ffp-contract may be fused differently in

@@ -13,7 +13,7 @@
 XR_INLINE vf gelu(vf u)
 {
     vf tail = vf_normal_of(u).tail;
-    return vf_select(u < 0.0f, u * tail, vf_fma(-u, tail, u));
+    return vf_if_less(u, vf_zero(), u * tail, vf_fma(-u, tail, u));
 }
 
 static void gelu_forward(float *restrict y, const float *restrict x, const float *restrict bias, size_t n)
@@ -28,7 +28,7 @@ static void gelu_forward(float *restrict y, const float *restrict x, const float
 XR_INLINE vf gelu_slope(vf u)
 {
     vf_normal d = vf_normal_of(u);
-    return vf_fma(u, d.density, vf_select(u < 0.0f, d.tail, 1.0f - d.tail));
+    return vf_fma(u, d.density, vf_if_less(u, vf_zero(), d.tail, 1.0f - d.tail));
 }
 
 XR_INLINE vf gelu_slope_at(const float *x, const float *bias, size_t j)
