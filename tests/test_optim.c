@@ -1,4 +1,5 @@
-/* Optimizer: values of torch and transformers; deferred rows against the dense update, bit for bit; threads; memory; resuming. */
+/* Optimizer: values of torch and transformers; deferred rows against the dense update, bit for bit; threads; memory;
+ * resuming. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +15,8 @@
 #include "util/rng.h"
 
 static const xr_optim_options defaults = {
-    .rule = "adamw", .schedule = "linear", .learning_rate = 1e-2, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
-    .max_grad_norm = 1.0, .layer_decay = 1.0, .total_steps = 12, .warmup_steps = 3,
+    .rule = "adamw", .schedule = "linear", .learning_rate = 1e-2, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.999,
+    .eps = 1e-8, .max_grad_norm = 1.0, .layer_decay = 1.0, .total_steps = 12, .warmup_steps = 3,
 };
 
 static void test_schedules(void **state)
@@ -103,7 +104,8 @@ static void test_same_as_torch(void **state)
             xr_optim *o = xr_optim_new(&ps, &opt, 2);
             assert_non_null(o);
             for (int t = 0; t < 12; t++) {
-                assert_true(fabs(xr_optim_lr(o) - 1e-2 * xr_schedule_find("linear")->factor((uint64_t)t, 12, 3)) < 1e-15);
+                double share = xr_schedule_find("linear")->factor((uint64_t)t, 12, 3);
+                assert_true(fabs(xr_optim_lr(o) - 1e-2 * share) < 1e-15);
                 golden_step(&ps, o, t, variant & 2 ? 4 : 1);
             }
             assert_int_equal(xr_optim_steps(o), 12);
@@ -178,7 +180,8 @@ static double side_step(side *s, uint32_t t, const int32_t id[TOKENS])
     xr_philox_key key = xr_rng_key(12, XR_RNG_TEST);
     size_t cols = s->ps->row[0]->t.cols;
     for (uint32_t i = 0; i < TOKENS; i++) {
-        float *word = gradient_row(&s->ps->row[0]->t, id[i]), *position = gradient_row(&s->ps->row[1]->t, (int32_t)(i % 7));
+        float *word = gradient_row(&s->ps->row[0]->t, id[i]);
+        float *position = gradient_row(&s->ps->row[1]->t, (int32_t)(i % 7));
         for (size_t j = 0; j < cols; j++) {
             float z = (float)xr_rng_below(key, t, i, 0, (uint32_t)j, 2001) * 1e-5f - 0.01f;
             word[j] += z;
@@ -211,8 +214,8 @@ static void compare_deferred(const plan *pl)
         xr_threads_set((int)(1 + t / 50 % 3));
         xr_optim_touch(lazy.o, id, TOKENS);
         for (size_t i = 0; i < TOKENS; i++)         /* what a forward pass reads */
-            assert_memory_equal(lazy.ps->row[0]->t.x + (size_t)id[i] * cols, dense.ps->row[0]->t.x + (size_t)id[i] * cols,
-                                cols * sizeof(float));
+            assert_memory_equal(lazy.ps->row[0]->t.x + (size_t)id[i] * cols,
+                                dense.ps->row[0]->t.x + (size_t)id[i] * cols, cols * sizeof(float));
         double a = side_step(&dense, t, id), b = side_step(&lazy, t, id);
         assert_true(fabs(a - b) < 1e-12 * a);
         if (t == pl->steps / 3) {

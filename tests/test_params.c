@@ -133,7 +133,8 @@ static void test_init_is_normal(void **state)
     xr_params_free(&ps);
 }
 
-/* The same name and seed give the same values in another table, in another order, at any thread count; others differ. */
+/* The same name and seed give the same values in another table, in another order, at any thread count; others
+ * differ. */
 static void test_init_is_a_function(void **state)
 {
     (void)state;

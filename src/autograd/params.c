@@ -1,7 +1,8 @@
 /* The table of parameters: declaration, storage, initialisation, gradients.
  *
- * Values and dense gradients are cut from one block each, every slice starting on 64 bytes. Embedding tables (rows that are
- * looked up) own their mapping, so that a 250k-row table can be mapped, shared or trimmed without moving the rest. */
+ * Values and dense gradients are cut from one block each, every slice starting on 64 bytes. Embedding tables (rows
+ * that are looked up) own their mapping, so that a 250k-row table can be mapped, shared or trimmed without moving
+ * the rest. */
 #include "autograd/params.h"
 
 #include <string.h>
@@ -36,19 +37,22 @@ static xr_status check_new(const xr_params *ps, const char *name, int rank, size
     if (xr_params_find(ps, name))
         return xr_fail(XR_ESOFTWARE, "parameter %s: declared twice; every row of the table needs its own name", name);
     if (rank < 1 || rank > 2 || !rows || !cols || (rank == 1 && rows != 1))
-        return xr_fail(XR_ESOFTWARE, "parameter %s: rank %d with shape %zu x %zu; expected rank 1 with one row, or rank 2", name,
-                       rank, rows, cols);
+        return xr_fail(XR_ESOFTWARE, "parameter %s: rank %d, shape %zu x %zu; expected rank 1 with one row, or rank 2",
+                       name, rank, rows, cols);
     if (cols > SIZE_MAX / sizeof(float) / 2 / rows)
-        return xr_fail(XR_EDATA, "parameter %s: shape %zu x %zu does not fit into memory; check config.json", name, rows, cols);
+        return xr_fail(XR_EDATA, "parameter %s: shape %zu x %zu does not fit into memory; check config.json", name,
+                       rows, cols);
     return XR_OK;
 }
 
-xr_param *xr_params_add(xr_params *ps, const char *name, int rank, size_t rows, size_t cols, xr_init init, unsigned flags, int layer)
+xr_param *xr_params_add(xr_params *ps, const char *name, int rank, size_t rows, size_t cols, xr_init init,
+                        unsigned flags, int layer)
 {
     if (check_new(ps, name, rank, rows, cols) < 0)
         return NULL;
     size_t own_cap = ps->cap;   /* own and row grow together; cap follows row, which grows last */
-    if (xr_grow(&ps->own, &own_cap, ps->n + 1, sizeof *ps->own) < 0 || xr_grow(&ps->row, &ps->cap, ps->n + 1, sizeof *ps->row) < 0)
+    if (xr_grow(&ps->own, &own_cap, ps->n + 1, sizeof *ps->own) < 0
+        || xr_grow(&ps->row, &ps->cap, ps->n + 1, sizeof *ps->row) < 0)
         return NULL;
     xr_param *p = row_new(name, rows, cols);
     if (!p)

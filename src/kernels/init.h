@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include "util/rng.h"
 
-/* x[i] = std * z(key, stream, i), z standard normal (Box-Muller over Philox, in double): a function of the index alone. */
+/* x[i] = std * z(key, stream, i), z standard normal (Box-Muller over Philox, in double): a function of the index
+ * alone. */
 void xr_fill_normal(float *x, size_t n, float std, xr_philox_key key, uint32_t stream);
 void xr_fill(float *x, size_t n, float value);
 

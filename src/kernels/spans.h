@@ -1,7 +1,7 @@
 /* Parallel drivers of the optimizer's elementwise update: whole parameters, listed rows, rows that lag behind.
  *
- * An update is elementwise, so that every split into spans gives the same bits; a rule's update must not depend on where in
- * its span an element stands. */
+ * An update is elementwise, so that every split into spans gives the same bits; a rule's update must not depend on
+ * where in its span an element stands. */
 #ifndef XR_KERNELS_SPANS_H
 #define XR_KERNELS_SPANS_H
 

@@ -1,8 +1,9 @@
 /* Exact deferred updates of an embedding that is only looked up.
  *
- * A dense optimizer updates all 250k rows in every step, although most have a gradient of zero. Here such a row waits until
- * it is read; then the updates it missed are replayed, with the same operations in the same order, so the bits are those of
- * the dense optimizer. Moments of rows that never had a gradient are zero pages nobody touches. */
+ * A dense optimizer updates all 250k rows in every step, although most have a gradient of zero. Here such a row
+ * waits until it is read; then the updates it missed are replayed, with the same operations in the same order, so
+ * the bits are those of the dense optimizer. Moments of rows that never had a gradient are zero pages nobody
+ * touches. */
 #include <string.h>
 #include "optim/internal.h"
 #include "util/alloc.h"
@@ -56,8 +57,8 @@ void xr_deferred_step(xr_deferred *d, xr_rowgrad *rg, const xr_adamw_scalars *s)
 {
     for (size_t i = 0; i < rg->n; i++) {
         uint32_t row = rg->row[i];
-        XR_ASSERT(d->last[row] == now(d), "row %u has %u of %llu updates: it was read before xr_optim_touch", row, d->last[row],
-                  (unsigned long long)now(d));
+        XR_ASSERT(d->last[row] == now(d), "row %u has %u of %llu updates: it was read before xr_optim_touch", row,
+                  d->last[row], (unsigned long long)now(d));
         d->last[row] = (uint32_t)now(d) + 1;
         d->live[row] = d->x.m != NULL;
     }

@@ -1,4 +1,5 @@
-/* Parameter groups: who is decayed (transformers' Trainer: not biases and LayerNorm; fairseq: everything) and layer-wise rates. */
+/* Parameter groups: who is decayed (transformers' Trainer: not biases and LayerNorm; fairseq: everything) and layer-
+ * wise rates. */
 #include <math.h>
 #include "optim/internal.h"
 

@@ -12,8 +12,8 @@ double xr_clip_factor(double max_norm, double norm);
 
 /* deferred.c: a row-list parameter whose rows lag behind.
  *
- * Row r has had last[r] updates, base <= last[r] <= base + n; steps[i] are the scalars of update number base + i + 1. A row
- * that is not live has zero moments, so that an update only multiplies it by the decay. */
+ * Row r has had last[r] updates, base <= last[r] <= base + n; steps[i] are the scalars of update number base + i +
+ * 1. A row that is not live has zero moments, so that an update only multiplies it by the decay. */
 typedef struct xr_deferred {
     xr_span_update update;
     xr_span_rows x;

@@ -1,7 +1,8 @@
 /* The optimizer: one update over the table of parameters.
  *
- * Moments of dense rows are cut from one block; a row-list parameter has its own (deferred.c). Hyperparameters are computed
- * from the step number in double, so nothing about the past is kept but the moments and the count of updates. */
+ * Moments of dense rows are cut from one block; a row-list parameter has its own (deferred.c). Hyperparameters are
+ * computed from the step number in double, so nothing about the past is kept but the moments and the count of
+ * updates. */
 #include <math.h>
 #include <string.h>
 #include "optim/internal.h"
@@ -31,15 +32,19 @@ struct xr_optim {
 static xr_status check_options(const xr_optim_options *o)
 {
     if (!(o->learning_rate >= 0.0 && isfinite(o->learning_rate)))
-        return xr_fail(XR_ECONFIG, "learning_rate: %g; expected a number >= 0; 2e-5 is usual for fine-tuning", o->learning_rate);
+        return xr_fail(XR_ECONFIG, "learning_rate: %g; expected a number >= 0; 2e-5 is usual for fine-tuning",
+                       o->learning_rate);
     if (!(o->weight_decay >= 0.0 && isfinite(o->weight_decay)))
         return xr_fail(XR_ECONFIG, "weight_decay: %g; expected a number >= 0, such as 0.01", o->weight_decay);
     if (!(o->beta1 >= 0.0 && o->beta1 < 1.0 && o->beta2 >= 0.0 && o->beta2 < 1.0))
-        return xr_fail(XR_ECONFIG, "adam betas: %g and %g; expected 0 <= beta < 1, such as 0.9 and 0.999", o->beta1, o->beta2);
+        return xr_fail(XR_ECONFIG, "adam_beta1, adam_beta2: %g and %g; expected 0 <= beta < 1, such as 0.9 and 0.999", o->beta1,
+                       o->beta2);
     if (!((float)o->eps > 0.0f && isfinite(o->eps)))
-        return xr_fail(XR_ECONFIG, "adam epsilon: %g; expected a number > 0 that float32 can hold, such as 1e-8", o->eps);
+        return xr_fail(XR_ECONFIG, "adam_epsilon: %g; expected a number > 0 that float32 can hold, such as 1e-8",
+                       o->eps);
     if (!(o->layer_decay > 0.0 && o->layer_decay <= 1.0))
-        return xr_fail(XR_ECONFIG, "layer_decay: %g; expected 0 < layer_decay <= 1 (1 = the same rate in all layers)", o->layer_decay);
+        return xr_fail(XR_ECONFIG, "layer_decay: %g; expected 0 < layer_decay <= 1 (1 = the same rate in all layers)",
+                       o->layer_decay);
     return XR_OK;
 }
 
@@ -177,8 +182,9 @@ static void step_row(xr_optim *o, size_t i, double lr, double clip)
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm)
 {
     if (!isfinite(norm) || !isfinite(grad_scale))
-        return xr_fail(XR_EDIVERGED, "update %llu: the norm of the gradient is %g (scale %g), not a finite number; lower the learning "
-                       "rate, or look for NaN in the model with 'xlmr verify'", (unsigned long long)o->steps + 1, norm, grad_scale);
+        return xr_fail(XR_EDIVERGED, "update %llu: the norm of the gradient is %g (scale %g), not a finite number; lower "
+                       "the learning rate, or look for NaN in the model with 'xlmr verify'",
+                       (unsigned long long)o->steps + 1, norm, grad_scale);
     XR_TRY(reserve(o));
     double lr = xr_optim_lr(o), clip = grad_scale * xr_clip_factor(o->opt.max_grad_norm, norm);
     for (size_t i = 0; i < o->n; i++)

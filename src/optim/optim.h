@@ -1,8 +1,9 @@
 /* Optimizers (rules/), learning-rate schedules (schedules/), parameter groups, clipping.
  *
- * The optimizer brings spans of rows from step a to step b, given a gradient that is dense or a list of rows. Hyperparameters are a function
- * of the step, so a row untouched for thousands of steps is brought up to date exactly (performance.md 2.7): with a row-list gradient, rows
- * outside the list are updated later, when they are next read or at a flush, with the same bits as a dense update. */
+ * The optimizer brings spans of rows from step a to step b, given a gradient that is dense or a list of rows.
+ * Hyperparameters are a function of the step, so a row untouched for thousands of steps is brought up to date
+ * exactly (performance.md 2.7): with a row-list gradient, rows outside the list are updated later, when they are
+ * next read or at a flush, with the same bits as a dense update. */
 #ifndef XR_OPTIM_OPTIM_H
 #define XR_OPTIM_OPTIM_H
 
@@ -13,7 +14,8 @@
 
 typedef struct xr_schedule {
     const char *name;                                           /* linear, cosine, constant */
-    double (*factor)(uint64_t step, uint64_t total, uint64_t warmup);   /* of the peak rate for update `step` (0-based: HF's LambdaLR count) */
+    /* Share of the peak rate in update `step` (0-based: transformers' LambdaLR count). */
+    double (*factor)(uint64_t step, uint64_t total, uint64_t warmup);
 } xr_schedule;
 extern const xr_schedule *const xr_schedules[];
 const xr_schedule *xr_schedule_find(const char *name);
@@ -21,8 +23,8 @@ const xr_schedule *xr_schedule_find(const char *name);
 /* Values of one group at one step. */
 typedef struct xr_hyper { double lr, weight_decay, beta1, beta2, eps; } xr_hyper;
 
-/* An elementwise rule: the scalars of an update and the kernel that uses them. Everything that depends on the step goes through the
- * scalars, so that missed updates can be replayed from a table of them. */
+/* An elementwise rule: the scalars of an update and the kernel that uses them. Everything that depends on the step
+ * goes through the scalars, so that missed updates can be replayed from a table of them. */
 typedef struct xr_rule {
     const char *name;                                           /* adamw, sgd */
     int n_moments;                                              /* 0..2 */
@@ -37,7 +39,7 @@ typedef struct xr_optim_options {
     const char *rule, *schedule;
     double learning_rate, weight_decay, beta1, beta2, eps;
     double max_grad_norm;                                       /* <= 0: no clipping */
-    double layer_decay;                                         /* layer-wise rate decay: rate of layer l times this^(L + 1 - l); 1 = off */
+    double layer_decay;                                         /* rate of layer l times this^(L + 1 - l); 1 = off */
     uint64_t total_steps, warmup_steps;
     int decay_all;                                              /* fairseq: biases and LayerNorm are decayed too */
 } xr_optim_options;
@@ -50,8 +52,8 @@ void xr_optim_free(xr_optim *o);
 
 /* Norm of the whole gradient, multiplied by grad_scale; fixed order of summation. */
 double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
-/* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero again.
- * XR_EDIVERGED, with nothing changed, when the norm is not finite. */
+/* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero
+ * again. XR_EDIVERGED, with nothing changed, when the norm is not finite. */
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);
 double xr_optim_lr(const xr_optim *o);                          /* base rate the next update will use */
 uint64_t xr_optim_steps(const xr_optim *o);                     /* updates done */
@@ -59,8 +61,9 @@ uint64_t xr_optim_steps(const xr_optim *o);                     /* updates done 
 /* After moments were restored: `steps` updates are done, and every row has had them. */
 void xr_optim_set_steps(xr_optim *o, uint64_t steps);
 
-/* The vocabulary's embedding (the row-list parameter with the most rows): brings the given rows up to date before they are read by a
- * forward pass; ids may repeat. Other row-list parameters are kept current by every step. flush: all rows, before evaluation or saving. */
+/* The vocabulary's embedding (the row-list parameter with the most rows): brings the given rows up to date before
+ * they are read by a forward pass; ids may repeat. Other row-list parameters are kept current by every step. flush:
+ * all rows, before evaluation or saving. */
 void xr_optim_touch(xr_optim *o, const int32_t *id, size_t n);
 void xr_optim_flush(xr_optim *o);
 

@@ -50,6 +50,6 @@ const xr_schedule *xr_schedule_find(const char *name)
             return *s;
         list_add(known, sizeof known, (*s)->name);
     }
-    xr_fail(XR_ECONFIG, "learning-rate schedule: '%s' is not known; expected one of %s", name ? name : "", known);
+    xr_fail(XR_ECONFIG, "lr_scheduler: '%s' is not known; expected one of %s", name ? name : "", known);
     return NULL;
 }

@@ -1,5 +1,6 @@
-/* AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW computes it: decay apart from the gradient, both moments corrected for
- * bias, eps added after the correction. Scalars are computed in double, as Python does, and rounded once. */
+/* AdamW (Loshchilov & Hutter 2019) as torch.optim.AdamW computes it: decay apart from the gradient, both moments
+ * corrected for bias, eps added after the correction. Scalars are computed in double, as Python does, and rounded
+ * once. */
 #include <math.h>
 #include "optim/optim.h"
 

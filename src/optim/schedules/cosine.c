@@ -1,4 +1,5 @@
-/* Warmup from 0, then half a cosine to 0 at the last step (transformers: get_cosine_schedule_with_warmup, num_cycles 0.5). */
+/* Warmup from 0, then half a cosine to 0 at the last step (transformers: get_cosine_schedule_with_warmup, num_cycles
+ * 0.5). */
 #include <math.h>
 #include "optim/optim.h"
 
