@@ -251,8 +251,8 @@ def write(tensors, path):
 
 def main():
     parser = argparse.ArgumentParser(description="Writes the golden files of the tests.")
-    parser.add_argument("--output-dir", type=pathlib.Path, default=parity.ROOT / "tests" / "golden")
-    folder = parser.parse_args().output_dir
+    parser.add_argument("--output", type=pathlib.Path, default=parity.ROOT / "tests" / "golden")
+    folder = parser.parse_args().output
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     folder.mkdir(parents=True, exist_ok=True)
