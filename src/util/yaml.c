@@ -1,178 +1,250 @@
+/* Flat configuration files from libyaml's events. Nesting ends at depth 3 (file, section, list), long before libyaml's time,
+ * which grows with the square of the depth, matters. */
 #include "util/yaml.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/utf8.h"
+
+typedef struct seen_key { char *key; size_t line; } seen_key;
+
 typedef struct reader {
     yaml_parser_t parser;
-    yaml_event_t event;         /* of the last next(); owned */
-    int has_event;
-    const char *text, *path;
-    size_t len;
-    char key[64];               /* the last one, for messages */
-    const xr_yaml_handler *handler;
-    void *context;
+    const char *where;
+    xr_yaml_item item;
+    void *ctx;
+    seen_key *seen;             /* every key and section name so far */
+    size_t n_seen, seen_cap;
 } reader;
 
-static size_t line_of(const reader *y)
+static size_t line_of(const yaml_event_t *e)
 {
-    return y->event.start_mark.line + 1;
+    return e->start_mark.line + 1;
 }
 
-/* libyaml counts characters, without the BOM; people and editors seek bytes. */
-static size_t byte_of(const reader *y, size_t chars)
+static xr_status refuse(const reader *r, size_t line, const char *what)
 {
-    size_t i = y->len >= 3 && memcmp(y->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    for (; i < y->len && chars; chars--)
-        do
-            i++;
-        while (i < y->len && ((unsigned char)y->text[i] & 0xc0) == 0x80);
-    return i;
+    return xr_fail(XR_ECONFIG, "%s:%zu: %s", r->where, line, what);
 }
 
-static size_t line_of_byte(const reader *y, size_t byte)
+/* libyaml's own complaint. Its marks count from 0. */
+static xr_status syntax_error(const reader *r)
 {
-    size_t line = 1;
-    for (size_t i = 0; i < byte && i < y->len; i++)
-        line += y->text[i] == '\n';
-    return line;
-}
-
-static xr_status syntax_error(const reader *y)
-{
-    const yaml_parser_t *p = &y->parser;
+    const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR)
-        return xr_fail(XR_ESYSTEM, "%s: out of memory while reading YAML", y->path);
+        return xr_fail(XR_ESYSTEM, "%s: out of memory while reading YAML", r->where);
     if (p->error == YAML_READER_ERROR)
-        return xr_fail(XR_ECONFIG, "%s:%zu: byte %zu: not text that YAML can hold (%s); expected UTF-8", y->path,
-                       line_of_byte(y, p->problem_offset), p->problem_offset, p->problem);
-    size_t byte = byte_of(y, p->problem_mark.index), line = p->problem_mark.line + 1;
-    size_t column = p->problem_mark.column + 1;
-    if (byte < y->len && y->text[byte] == '\t')
-        return xr_fail(XR_ECONFIG, "%s:%zu:%zu: byte %zu: a tab; YAML is indented with spaces, use those", y->path, line,
-                       column, byte);
-    return xr_fail(XR_ECONFIG, "%s:%zu:%zu: byte %zu: not valid YAML: %s%s%s; expected lines of \"key: value\"", y->path, line,
-                   column, byte, p->problem, p->context ? " " : "", p->context ? p->context : "");
+        return xr_fail(XR_ECONFIG, "%s: byte %zu: %s; a configuration file is UTF-8 text", r->where, p->problem_offset, p->problem);
+    return xr_fail(XR_ECONFIG, "%s:%zu:%zu: not valid YAML: %s%s%s; indent with spaces, write \"key: value\"", r->where,
+                   p->problem_mark.line + 1, p->problem_mark.column + 1, p->problem ? p->problem : "unknown trouble",
+                   p->context ? " " : "", p->context ? p->context : "");
 }
 
-static xr_status unsupported(const reader *y, const char *what, const char *instead)
+/* The properties of an event that we do not take. Everything in such a file must mean what it seems to mean. */
+static const char *unsupported(const yaml_event_t *e)
 {
-    return xr_fail(XR_ECONFIG, "%s:%zu: %s: not supported in a config; %s", y->path, line_of(y), what, instead);
-}
-
-/* Anchors, aliases and tags, wherever they stand. */
-static xr_status check_plain(const reader *y)
-{
-    const yaml_event_t *e = &y->event;
-    const void *anchor = NULL, *tag = NULL;
-    if (e->type == YAML_ALIAS_EVENT)
-        return unsupported(y, "an alias (*name)", "write the value out");
-    if (e->type == YAML_SCALAR_EVENT)
-        anchor = e->data.scalar.anchor, tag = e->data.scalar.tag;
-    else if (e->type == YAML_SEQUENCE_START_EVENT)
-        anchor = e->data.sequence_start.anchor, tag = e->data.sequence_start.tag;
-    else if (e->type == YAML_MAPPING_START_EVENT)
-        anchor = e->data.mapping_start.anchor, tag = e->data.mapping_start.tag;
+    const yaml_char_t *anchor = NULL, *tag = NULL;
+    switch (e->type) {
+    case YAML_ALIAS_EVENT:
+        return "an alias (*name) is not supported; write the value again";
+    case YAML_DOCUMENT_START_EVENT:
+        if (e->data.document_start.version_directive ||
+            e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
+            return "a directive (%YAML, %TAG) is not supported; leave it out";
+        return NULL;
+    case YAML_SCALAR_EVENT:
+        anchor = e->data.scalar.anchor;
+        tag = e->data.scalar.tag;
+        if (strlen((const char *)e->data.scalar.value) != e->data.scalar.length)
+            return "a NUL byte in a text; leave it out";
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        anchor = e->data.sequence_start.anchor;
+        tag = e->data.sequence_start.tag;
+        break;
+    case YAML_MAPPING_START_EVENT:
+        anchor = e->data.mapping_start.anchor;
+        tag = e->data.mapping_start.tag;
+        break;
+    default:
+        return NULL;
+    }
     if (anchor)
-        return unsupported(y, "an anchor (&name)", "write the value where it is used");
-    return tag ? unsupported(y, "a tag (!name)", "the option itself decides the type; leave the tag out") : XR_OK;
+        return "an anchor (&name) is not supported; write the value itself";
+    return tag ? "a tag (!name) is not supported; write the value itself" : NULL;
 }
 
-static xr_status next(reader *y)
+/* The next event, to be deleted by the caller; nothing to delete on failure. */
+static xr_status next(reader *r, yaml_event_t *e)
 {
-    if (y->has_event)
-        yaml_event_delete(&y->event);
-    y->has_event = yaml_parser_parse(&y->parser, &y->event);
-    return y->has_event ? check_plain(y) : syntax_error(y);
+    if (!yaml_parser_parse(&r->parser, e))
+        return syntax_error(r);
+    const char *why = unsupported(e);
+    if (!why)
+        return XR_OK;
+    refuse(r, line_of(e), why);
+    yaml_event_delete(e);
+    return xr_error_status();
 }
 
-static const char *scalar(const reader *y)
+static int same_key(const char *a, const char *b)
 {
-    return (const char *)y->event.data.scalar.value;
+    for (; *a && *b; a++, b++)
+        if (*a != *b && !(strchr("-_", *a) && strchr("-_", *b)))
+            return 0;
+    return *a == *b;
 }
 
-static xr_status give_value(const reader *y, int in_list)
+static xr_status remember(reader *r, const char *key, size_t line)
 {
-    const char *s = scalar(y);
-    xr_yaml_kind kind = XR_YAML_TEXT;
-    if (strlen(s) != y->event.data.scalar.length)
-        return xr_fail(XR_ECONFIG, "%s:%zu: %s: a zero byte in the value; expected text", y->path, line_of(y), y->key);
-    if (y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-        if (!*s)
-            kind = XR_YAML_NOTHING;
-        else if (strcmp(s, "null") == 0 || strcmp(s, "~") == 0)
-            kind = XR_YAML_NULL;
+    for (size_t i = 0; i < r->n_seen; i++)
+        if (same_key(r->seen[i].key, key))
+            return xr_fail(XR_ECONFIG, "%s:%zu: the key \"%s\" appears twice, first in line %zu; keep one of them", r->where,
+                           line, key, r->seen[i].line);
+    XR_TRY(xr_grow(&r->seen, &r->seen_cap, r->n_seen + 1, sizeof *r->seen));
+    char *copy = xr_strdup(key);
+    if (!copy)
+        return xr_error_status();
+    r->seen[r->n_seen++] = (seen_key){ copy, line };
+    return XR_OK;
+}
+
+static xr_status pass_on(reader *r, const char *key, const yaml_event_t *e)
+{
+    xr_status status = r->item(key, (const char *)e->data.scalar.value, line_of(e), r->ctx);
+    return status < 0 ? xr_fail_context("%s:%zu", r->where, line_of(e)) : XR_OK;
+}
+
+static xr_status read_list(reader *r, const char *key, size_t line)
+{
+    yaml_event_t e;
+    for (size_t n = 0;; n++) {
+        XR_TRY(next(r, &e));
+        yaml_event_type_t type = e.type;
+        xr_status status = XR_OK;
+        if (type == YAML_SCALAR_EVENT)
+            status = pass_on(r, key, &e);
+        else if (type != YAML_SEQUENCE_END_EVENT)
+            status = refuse(r, line_of(&e), "a list may hold plain values only; lists and mappings inside it are not supported");
+        else if (n == 0)
+            status = xr_fail(XR_ECONFIG, "%s:%zu: the list of \"%s\" is empty; leave the key out instead", r->where, line, key);
+        yaml_event_delete(&e);
+        if (status < 0 || type == YAML_SEQUENCE_END_EVENT)
+            return status;
     }
-    return y->handler->value(y->context, kind, s, line_of(y), in_list);
 }
 
-static xr_status read_list(reader *y)
+static xr_status read_mapping(reader *r, int depth);
+
+static xr_status read_value(reader *r, const char *key, int depth)
 {
-    XR_TRY(y->handler->list(y->context, line_of(y)));
+    yaml_event_t e;
+    XR_TRY(next(r, &e));
+    xr_status status;
+    if (e.type == YAML_SCALAR_EVENT)
+        status = pass_on(r, key, &e);
+    else if (e.type == YAML_SEQUENCE_START_EVENT)
+        status = read_list(r, key, line_of(&e));
+    else if (depth == 0)
+        status = read_mapping(r, depth + 1);
+    else
+        status = refuse(r, line_of(&e), "nested too deeply: a section may hold values and lists, no further sections");
+    yaml_event_delete(&e);
+    return status;
+}
+
+/* The pairs of a mapping whose start has been read. */
+static xr_status read_mapping(reader *r, int depth)
+{
+    yaml_event_t e;
     for (;;) {
-        XR_TRY(next(y));
-        if (y->event.type == YAML_SEQUENCE_END_EVENT)
-            return XR_OK;
-        if (y->event.type != YAML_SCALAR_EVENT)
-            return xr_fail(XR_ECONFIG, "%s:%zu: %s: a list or mapping inside a list; expected plain values", y->path, line_of(y),
-                           y->key);
-        XR_TRY(give_value(y, 1));
+        XR_TRY(next(r, &e));
+        xr_status status = XR_OK;
+        int end = e.type == YAML_MAPPING_END_EVENT;
+        if (!end && e.type != YAML_SCALAR_EVENT)
+            status = refuse(r, line_of(&e), "a key must be a plain word, not a list or a mapping");
+        if (!end && status == XR_OK)
+            status = remember(r, (const char *)e.data.scalar.value, line_of(&e));
+        if (!end && status == XR_OK)
+            status = read_value(r, (const char *)e.data.scalar.value, depth);
+        yaml_event_delete(&e);
+        if (end || status < 0)
+            return status;
     }
 }
 
-static xr_status read_mapping(reader *y)
+/* An empty document is a scalar of no length. */
+static xr_status read_root(reader *r, const yaml_event_t *e)
 {
+    if (e->type == YAML_MAPPING_START_EVENT)
+        return read_mapping(r, 0);
+    if (e->type == YAML_SCALAR_EVENT && e->data.scalar.length == 0 && e->data.scalar.plain_implicit)
+        return XR_OK;
+    return refuse(r, line_of(e), "the file must hold \"key: value\" lines");
+}
+
+static xr_status read_stream(reader *r)
+{
+    size_t documents = 0;
     for (;;) {
-        XR_TRY(next(y));
-        if (y->event.type == YAML_MAPPING_END_EVENT)
-            return XR_OK;
-        if (y->event.type != YAML_SCALAR_EVENT)
-            return xr_fail(XR_ECONFIG, "%s:%zu: a list or mapping as a key; expected the name of an option", y->path, line_of(y));
-        snprintf(y->key, sizeof y->key, "%s", scalar(y));
-        XR_TRY(y->handler->key(y->context, scalar(y), line_of(y)));
-        XR_TRY(next(y));
-        if (y->event.type == YAML_SCALAR_EVENT)
-            XR_TRY(give_value(y, 0));
-        else if (y->event.type == YAML_SEQUENCE_START_EVENT)
-            XR_TRY(read_list(y));
-        else
-            return xr_fail(XR_ECONFIG, "%s:%zu: %s: a nested mapping; expected one value, all options stand at the top level",
-                           y->path, line_of(y), y->key);
+        yaml_event_t e;
+        XR_TRY(next(r, &e));
+        yaml_event_type_t type = e.type;
+        xr_status status = XR_OK;
+        if (type == YAML_DOCUMENT_START_EVENT && documents++)
+            status = refuse(r, line_of(&e), "a second document (---) is not supported; use one file per configuration");
+        else if (type == YAML_MAPPING_START_EVENT || type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT)
+            status = read_root(r, &e);
+        yaml_event_delete(&e);
+        if (status < 0 || type == YAML_STREAM_END_EVENT)
+            return status;
     }
 }
 
-static xr_status read_document(reader *y)
+static xr_status check_utf8(const char *text, size_t len, const char *where)
 {
-    XR_TRY(next(y)); /* start of the stream */
-    XR_TRY(next(y));
-    if (y->event.type == YAML_STREAM_END_EVENT)
-        return XR_OK; /* empty, or comments only */
-    XR_TRY(next(y));
-    if (y->event.type == YAML_MAPPING_START_EVENT)
-        XR_TRY(read_mapping(y));
-    else if (y->event.type != YAML_SCALAR_EVENT || *scalar(y)) /* "---" alone is an empty scalar */
-        return xr_fail(XR_ECONFIG, "%s:%zu: the file is no mapping; expected lines of \"key: value\"", y->path, line_of(y));
-    XR_TRY(next(y)); /* end of the document */
-    XR_TRY(next(y));
-    return y->event.type == YAML_STREAM_END_EVENT ? XR_OK : unsupported(y, "a second document (---)", "use one file a run");
+    size_t bad = xr_utf8_check(text, len), line = 1;
+    if (bad == len)
+        return XR_OK;
+    for (size_t i = 0; i < bad; i++)
+        line += text[i] == '\n';
+    return xr_fail(XR_ECONFIG, "%s:%zu: byte %zu is not UTF-8 (0x%02x); save the file as UTF-8", where, line, bad,
+                   (unsigned)(unsigned char)text[bad]);
 }
 
-xr_status xr_yaml_read(const char *text, size_t len, const char *path, const xr_yaml_handler *handler, void *context)
+xr_status xr_yaml_parse(const char *text, size_t len, const char *where, xr_yaml_item item, void *ctx)
 {
-    reader y = { .text = text, .len = len, .path = path, .handler = handler, .context = context };
-    if (!yaml_parser_initialize(&y.parser))
-        return xr_fail(XR_ESYSTEM, "%s: out of memory while reading YAML", path);
-    yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&y.parser, (const unsigned char *)text, len);
-    xr_status st = read_document(&y);
-    if (y.has_event)
-        yaml_event_delete(&y.event);
-    yaml_parser_delete(&y.parser);
-    return st;
+    reader r = { .where = where, .item = item, .ctx = ctx };
+    if (len > XR_YAML_CAP)
+        return xr_fail(XR_ECONFIG, "%s: more than 1 MiB; is it a configuration file?", where);
+    XR_TRY(check_utf8(text, len, where));
+    if (!yaml_parser_initialize(&r.parser))
+        return xr_fail(XR_ESYSTEM, "%s: out of memory while reading YAML", where);
+    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+    size_t bom = len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text + bom, len - bom);
+    xr_status status = read_stream(&r);
+    yaml_parser_delete(&r.parser);
+    for (size_t i = 0; i < r.n_seen; i++)
+        xr_free(r.seen[i].key);
+    xr_free(r.seen);
+    return status;
 }
 
-const char *xr_yaml_version(void)
+xr_status xr_yaml_read(const char *path, xr_yaml_item item, void *ctx)
 {
-    return yaml_get_version_string();
+    size_t len;
+    char *text = xr_file_read(path, XR_YAML_CAP, &len);
+    if (!text && xr_error_status() == XR_EDATA) {   /* over the cap: here that is a matter of configuration */
+        xr_error_clear();
+        return xr_fail(XR_ECONFIG, "%s: more than 1 MiB; is it a configuration file?", path);
+    }
+    if (!text)
+        return xr_error_status();
+    xr_status status = xr_yaml_parse(text, len, path, item, ctx);
+    xr_free(text);
+    return status;
 }
