@@ -1,8 +1,8 @@
 /* Opening a file of labelled examples: which format it is, and lines that are known to be UTF-8. */
 #include <string.h>
 #include "data/source.h"
-#include "data/spm_check.h"
 #include "util/str.h"
+#include "util/utf8.h"
 
 #define XR_REG(x) extern const xr_source xr_source_##x;
 #include "sources.inc"
@@ -18,7 +18,7 @@ const xr_source *const xr_sources[] = {
 static xr_status check_bytes(const xr_source_reader *r, const char *line, size_t len)
 {
     const char *path = xr_stream_path(r->stream), *nul = memchr(line, 0, len);
-    size_t number = xr_stream_line_number(r->stream), at = xr_utf8_prefix(line, len);
+    size_t number = xr_stream_line_number(r->stream), at = xr_utf8_check(line, len);
 
     if (nul)
         return xr_fail(XR_EDATA,
