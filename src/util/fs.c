@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/log.h"
 #include "util/str.h"
 
 char *xr_path_join(const char *dir, const char *name)
@@ -376,6 +377,7 @@ static xr_status swap_in(const xr_outdir *o, const char *aside)
         int occupied = errno == ENOTEMPTY || errno == EEXIST;
         if (!occupied || !o->replace)
             return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+        XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
         if (rename(o->path, aside) < 0)
             return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
         moved = 1;
@@ -397,7 +399,12 @@ static xr_status commit(xr_outdir *o, const char *aside)
     o->tmp = NULL;
     if (sync_parent(o->path) < 0)
         return xr_fail_context("%s: written completely, but it may not survive a power failure", o->path);
-    return xr_remove_tree(aside);
+    /* The output is complete, so an old directory that cannot be removed is worth a warning, not a failure. */
+    if (xr_remove_tree(aside) < 0) {
+        xr_warn("%s; the directory that was replaced stays there", xr_error_message());
+        xr_error_clear();
+    }
+    return XR_OK;
 }
 
 xr_status xr_outdir_commit(xr_outdir *o)
