@@ -1,4 +1,5 @@
-/* The option table: its rows, values by schema, flags, the YAML entries 1-10 and 15 of the bad-input catalogue, round trips. */
+/* The option table: its rows, values by schema, flags, the YAML entries 1-10 and 15 of the bad-input catalogue, round
+ * trips. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -142,9 +143,10 @@ static void test_flags(void **state)
 {
     (void)state;
     xr_options o;
-    char **a = ARGS("--model=m", "--train_file", "a.tsv", "--train-file", "b=c.tsv", "--output-dir", "out", "--learning-rate", "1e-4",
-                    "--max_steps=1e3", "--recompute", "--group-by-length", "false", "--no-decay-all", "--hidden-dropout", ".1",
-                    "--attention-dropout", "config", "--early-stopping_patience", "2", "--class-weights", "-", "--seed", "1", "--seed", "2");
+    char **a = ARGS("--model=m", "--train_file", "a.tsv", "--train-file", "b=c.tsv", "--output-dir", "out",
+                    "--learning-rate", "1e-4", "--max_steps=1e3", "--recompute", "--group-by-length", "false",
+                    "--no-decay-all", "--hidden-dropout", ".1", "--attention-dropout", "config",
+                    "--early-stopping_patience", "2", "--class-weights", "-", "--seed", "1", "--seed", "2");
     assert_int_equal(parse(&o, XR_V_FINETUNE, a), XR_OK);
     assert_string_equal(o.model, "m");
     assert_int_equal(o.train_file.n, 2);
@@ -204,19 +206,22 @@ static void test_bad_flags(void **state)
     refused(v, ARGS(REQUIRED, "--no-learning-rate"), XR_EUSAGE, "--no-learning-rate", "unknown option");
     refused(v, ARGS(REQUIRED, "--max-steps"), XR_EUSAGE, "--max-steps", "no value");
     refused(v, ARGS(REQUIRED, "--max-steps", "--json"), XR_EUSAGE, "--max-steps", "no value");
-    refused(v, ARGS(REQUIRED, "--max-steps", "ten"), XR_EUSAGE, "\"ten\" is not an integer", "an integer from 0 to 1000000000000");
+    refused(v, ARGS(REQUIRED, "--max-steps", "ten"), XR_EUSAGE, "\"ten\" is not an integer",
+            "an integer from 0 to 1000000000000");
     refused(v, ARGS(REQUIRED, "--max-steps", "1.5"), XR_EUSAGE, "\"1.5\"", "not an integer");
     refused(v, ARGS(REQUIRED, "--max-steps", "0x10"), XR_EUSAGE, "\"0x10\"", "not an integer");
     refused(v, ARGS(REQUIRED, "--batch-size", "0"), XR_EUSAGE, "--batch-size", "out of range");
     refused(v, ARGS(REQUIRED, "--learning-rate", "nan"), XR_EUSAGE, "nan", "not a number");
     refused(v, ARGS(REQUIRED, "--learning-rate", "1e999"), XR_EUSAGE, "1e999", "expected a number from 0 to 10");
     refused(v, ARGS(REQUIRED, "--learning-rate", ""), XR_EUSAGE, "--learning-rate", "not a number");
-    refused(v, ARGS(REQUIRED, "--lr-scheduler", "Linear "), XR_EUSAGE, "--lr-scheduler", "one of linear, cosine, constant");
+    refused(v, ARGS(REQUIRED, "--lr-scheduler", "Linear "), XR_EUSAGE, "--lr-scheduler",
+            "one of linear, cosine, constant");
     refused(v, ARGS(REQUIRED, "--recompute=maybe"), XR_EUSAGE, "--recompute", "true or false");
     refused(v, ARGS(REQUIRED, "--metric", "loss\xff"), XR_EUSAGE, "--metric", "expected");
     refused(v, ARGS(REQUIRED, "--label-map", "\xc3("), XR_EUSAGE, "--label-map", "UTF-8");
     refused(v, ARGS("--model", ""), XR_EUSAGE, "--model", "empty");
-    refused(v, ARGS("--model", "m", "--output-dir", "o"), XR_EUSAGE, "finetune needs --train-file FILE", "xlmr finetune -h");
+    refused(v, ARGS("--model", "m", "--output-dir", "o"), XR_EUSAGE, "finetune needs --train-file FILE",
+            "xlmr finetune -h");
     refused(v, ARGS("--config", "a", "--config", "b"), XR_EUSAGE, "twice", "one file");
     refused(v, ARGS("--config", "/nonexistent/c.yaml"), XR_ENOINPUT, "--config", "/nonexistent/c.yaml");
 }
@@ -227,16 +232,16 @@ static void test_bad_yaml(void **state)
     /* 2, 3 */
     REFUSED_YAML("seed: 1\nlearning-rat: 2\n", "c.yaml:2: learning-rat", "did you mean learning_rate?");
     REFUSED_YAML("pooling: mean\n", "c.yaml:1: pooling", "features, not of finetune");
-    REFUSED_YAML("seed: 1\nmodel: m\nseed: 1\n", "c.yaml:3: seed", "first on line 1");
-    REFUSED_YAML("max-steps: 1\nmax_steps: 1\n", "c.yaml:2", "first on line 1");
+    REFUSED_YAML("seed: 1\nmodel: m\nseed: 1\n", "c.yaml:3:", "first in line 1");
+    REFUSED_YAML("max-steps: 1\nmax_steps: 1\n", "c.yaml:2", "first in line 1");
     REFUSED_YAML("config: other.yaml\n", "c.yaml:1: config", "only a flag");
     /* 4, 5, 6 */
     REFUSED_YAML("\nmax_steps: ten\n", "c.yaml:2: max_steps: \"ten\"", "an integer from 0 to 1000000000000");
     REFUSED_YAML("recompute: 7\n", "c.yaml:1: recompute", "true or false");
-    REFUSED_YAML("model:\n", "c.yaml:1: model", "no value");
-    REFUSED_YAML("model: [a]\n", "c.yaml:1: model", "expected one value");
-    REFUSED_YAML("train_file: [a, [b]]\n", "c.yaml:1: train_file", "inside a list");
-    REFUSED_YAML("train_file: [a, ~]\n", "c.yaml:1: train_file", "null");
+    REFUSED_YAML("model:\n", "c.yaml:1: model", "empty");
+    REFUSED_YAML("model: []\n", "c.yaml:1", "empty");
+    REFUSED_YAML("model: [a, b]\n", "c.yaml:1: model", "expected one value");
+    REFUSED_YAML("train_file: [a, [b]]\n", "c.yaml:1:", "a list may hold plain values only");
     REFUSED_YAML("hidden_dropout: 1.5\n", "c.yaml:1: hidden_dropout", "a number from 0 to 0.99, or config");
     REFUSED_YAML("learning_rate: -1\n", "c.yaml:1: learning_rate", "out of range");
     REFUSED_YAML("learning_rate: .nan\n", "c.yaml:1: learning_rate", "not a number");
@@ -249,15 +254,16 @@ static void test_bad_yaml(void **state)
     REFUSED_YAML("seed: !!int 1\n", "c.yaml:1", "tag");
     REFUSED_YAML("--- !x\nseed: 1\n", "c.yaml:1", "tag");
     REFUSED_YAML("seed: 1\n---\nseed: 2\n", "c.yaml:2", "second document");
-    REFUSED_YAML("- a\n- b\n", "c.yaml:1", "no mapping");
-    REFUSED_YAML("just words\n", "c.yaml:1", "no mapping");
-    REFUSED_YAML("[a]: 1\n", "c.yaml:1", "as a key");
-    REFUSED_YAML("optimizer:\n  name: adamw\n", "c.yaml:2: optimizer", "top level");
+    REFUSED_YAML("- a\n- b\n", "c.yaml:1", "key: value");
+    REFUSED_YAML("just words\n", "c.yaml:1", "key: value");
+    REFUSED_YAML("[a]: 1\n", "c.yaml:1", "a key must be");
+    REFUSED_YAML("optimizer:\n  name: adamw\n", "c.yaml:2: name", "unknown option");
+    REFUSED_YAML("a:\n  b:\n    seed: 1\n", "c.yaml:3", "nested");
     /* 10 */
-    REFUSED_YAML("model:\n\tx\n", "c.yaml:2:1: byte 7", "tab");
-    REFUSED_YAML("# \xc3\xa9\xc3\xa9\nmodel:\n\tx\n", "c.yaml:3:1: byte 14", "tab");
+    REFUSED_YAML("model:\n\tx\n", "c.yaml:2:1", "indent with spaces");
+    REFUSED_YAML("# \xc3\xa9\xc3\xa9\nmodel:\n\tx\n", "c.yaml:3:1", "indent with spaces");
     REFUSED_YAML("seed: 1\nmodel: a\xff\n", "c.yaml:2: byte 16", "UTF-8");
-    REFUSED_YAML("model: \"a\\0b\"\n", "c.yaml:1: model", "zero byte");
+    REFUSED_YAML("model: \"a\\0b\"\n", "c.yaml:1", "NUL");
     REFUSED_YAML("model: \"abc\n", "c.yaml:", "not valid YAML");
 }
 
@@ -270,11 +276,11 @@ static void test_bombs(void **state)
     memcpy(text, "model: ", 7);
     memset(text + 7, '[', n - 7);
     text[n] = 0;
-    refused_yaml(text, n, "c.yaml:1", "expected one value");
+    refused_yaml(text, n, "c.yaml:1", "plain values only");
     memcpy(text, "train_file: ", 12);
-    refused_yaml(text, n, "c.yaml:1", "inside a list");
+    refused_yaml(text, n, "c.yaml:1", "plain values only");
     memset(text, '{', n);
-    refused_yaml(text, n, "c.yaml:1", "as a key");
+    refused_yaml(text, n, "c.yaml:1", "a key must be");
     free(text);
 
     text = malloc(2 << 20);
@@ -282,7 +288,7 @@ static void test_bombs(void **state)
     write_config(text, 2 << 20);
     free(text);
     xr_options o;
-    assert_true(parse(&o, XR_V_FINETUNE, ARGS("--config", config_path)) < 0);
+    assert_int_equal(parse(&o, XR_V_FINETUNE, ARGS("--config", config_path)), XR_ECONFIG);
     assert_message(config_path);
     xr_options_free(&o);
 }
@@ -304,7 +310,8 @@ static void test_numbers(void **state)
         assert_true(o.learning_rate == 1e-4);
         xr_options_free(&o);
     }
-    static const char text[] = "\xef\xbb\xbf# with a BOM\r\nmax-steps: 1e4\r\nmodel: 007\r\nhidden_dropout: .1\r\nnum_epochs: 2\r\n";
+    static const char text[] =
+        "\xef\xbb\xbf# with a BOM\r\nmax-steps: 1e4\r\nmodel: 007\r\nhidden_dropout: .1\r\nnum_epochs: 2\r\n";
     assert_int_equal(xr_options_init(&o, XR_V_FINETUNE), XR_OK);
     assert_int_equal(xr_options_yaml(&o, text, sizeof text - 1, "c.yaml"), XR_OK);
     assert_int_equal(o.max_steps, 10000);
@@ -318,10 +325,11 @@ static void test_numbers(void **state)
 static void test_precedence(void **state)
 {
     (void)state;
-    static const char text[] = "seed: 7\nlearning_rate: 1e-3\ntrain_file: [x.tsv, y.tsv]\nvalidation_file: v.tsv\nmodel: null\n";
+    static const char text[] = "seed: 7\nlearning_rate: 1e-3\ntrain_file: [x.tsv, y.tsv]\nvalidation_file: v.tsv\n";
     xr_options o;
     write_config(text, sizeof text - 1);
-    char **a = ARGS("--seed", "9", "--model", "m", "--output-dir", "o", "--train-file", "a.tsv", "--config", config_path);
+    char **a =
+        ARGS("--seed", "9", "--model", "m", "--output-dir", "o", "--train-file", "a.tsv", "--config", config_path);
     assert_int_equal(parse(&o, XR_V_FINETUNE, a), XR_OK);
     assert_int_equal(o.seed, 9);
     assert_true(o.learning_rate == 1e-3);
@@ -339,9 +347,10 @@ static void test_round_trip(void **state)
     (void)state;
     xr_options a, b;
     xr_str first = { 0 }, second = { 0 };
-    char **args = ARGS("--model", "dir with: \"odd\" #name\t\xc3\xa9", "--train-file", "a, b.tsv", "--train-file", "-", "--output-dir", "null",
-                       "--learning-rate", "0.1", "--adam-epsilon", "1e-30", "--max-steps", "999999999999", "--recompute",
-                       "--classifier-dropout", "0", "--label-map", "~", "--text-column", " x ", "--class-weights", "true");
+    char **args = ARGS("--model", "dir with: \"odd\" #name\t\xc3\xa9", "--train-file", "a, b.tsv", "--train-file", "-",
+                       "--output-dir", "null", "--learning-rate", "0.1", "--adam-epsilon", "1e-30", "--max-steps",
+                       "999999999999", "--recompute", "--classifier-dropout", "0", "--label-map", "~", "--text-column",
+                       " x ", "--class-weights", "true");
     assert_int_equal(parse(&a, XR_V_FINETUNE, args), XR_OK);
     assert_int_equal(xr_options_to_yaml(&a, 1, &first), XR_OK);
     assert_int_equal(xr_options_init(&b, XR_V_FINETUNE), XR_OK);
@@ -351,7 +360,8 @@ static void test_round_trip(void **state)
     assert_string_equal(b.output_dir, "null");
     assert_string_equal(b.text_column, " x ");
     assert_int_equal(b.train_file.n, 2);
-    assert_true(b.learning_rate == 0.1 && b.adam_epsilon == 1e-30 && b.classifier_dropout == 0 && b.hidden_dropout == -1);
+    assert_true(b.learning_rate == 0.1 && b.adam_epsilon == 1e-30 && b.classifier_dropout == 0 &&
+                b.hidden_dropout == -1);
     assert_non_null(strstr(first.s, "learning_rate: 0.1  # flag\n"));
     assert_non_null(strstr(first.s, "weight_decay: 0  # default\n"));
     assert_true(strstr(first.s, "learning_rate") < strstr(first.s, "output_dir"));

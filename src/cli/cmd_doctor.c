@@ -1,7 +1,7 @@
 /* xlmr doctor: what this machine and this build are, and whether they give the same bits at any number of threads.
  *
- * The report is built once as JSON; the text is that, laid out. Libraries are those the process has loaded, by the files they
- * came from, so that what is shown is what computes (Debian's alternatives can point OpenBLAS anywhere). */
+ * The report is built once as JSON; the text is that, laid out. Libraries are those the process has loaded, by the
+ * files they came from, so that what is shown is what computes (Debian's alternatives can point OpenBLAS anywhere). */
 #include <link.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,6 +14,12 @@
 #include "model/head.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+
+#ifdef __clang__
+static const char compiler[] = __VERSION__; /* names itself */
+#else
+static const char compiler[] = "gcc " __VERSION__;
+#endif
 
 /* The value of "NAME: 123 kB" in /proc/meminfo, in MiB; -1 if absent. */
 static long long meminfo(const char *name)
@@ -43,26 +49,23 @@ static void huge_pages(char out[32])
     snprintf(out, 32, "%.*s", close ? (int)(close - open - 1) : 7, close ? open + 1 : "unknown");
 }
 
-static const char *known_version(const char *library)
-{
-    return strcmp(library, "jansson") == 0 ? jansson_version_str() : strcmp(library, "yaml") == 0 ? xr_yaml_version() : NULL;
-}
-
-/* One loaded file: if it is a library we name, {name, file, version}. Never fails: a row that cannot be added is missing. */
+/* One loaded file: if it is a library we name, {name, file, version}. Never fails: a row that cannot be added is
+ * missing. */
 static int add_library(struct dl_phdr_info *info, size_t size, void *context)
 {
-    static const char *const wanted[] = { "openblas", "hdf5", "sentencepiece", "jansson", "yaml", "libz.", "gomp", "libomp", "libstdc++" };
-    static const char *const name[] = { "openblas", "hdf5", "sentencepiece", "jansson", "yaml", "zlib", "openmp", "openmp", "c++" };
+    static const char *const wanted[] = { "openblas", "hdf5", "sentencepiece", "jansson",  "yaml",
+                                          "libz.",    "gomp", "libomp",        "libstdc++" };
+    static const char *const name[] = { "openblas", "hdf5",   "sentencepiece", "jansson", "yaml",
+                                        "zlib",     "openmp", "openmp",        "c++" };
     char file[PATH_MAX];
     (void)size;
     if (!info->dlpi_name || !*info->dlpi_name || !realpath(info->dlpi_name, file))
         return 0;
     const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file, *so = strstr(base, ".so");
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
-        const char *known = known_version(name[i]), *from_file = so && so[3] == '.' ? so + 4 : "";
+        const char *from_file = so && so[3] == '.' ? so + 4 : "";
         if (strstr(base, wanted[i]) && !json_object_get(context, name[i]))
-            json_object_set_new(context, name[i], json_pack("{s:s, s:s}", known ? "version" : "so_version", known ? known : from_file,
-                                                            "file", file));
+            json_object_set_new(context, name[i], json_pack("{s:s, s:s}", "so_version", from_file, "file", file));
     }
     return 0;
 }
@@ -153,12 +156,14 @@ static int run_checks(json_t *checks, int threads)
 {
     char hex[65] = "", detail[200];
     int same = 0, more = threads > 1 ? threads : 2, ok = xr_blas_start() >= 0;
-    add_check(checks, "blas", ok, ok ? "usable, and the same bits inside and outside parallel regions" : xr_error_message());
+    add_check(checks, "blas", ok,
+              ok ? "usable, and the same bits inside and outside parallel regions" : xr_error_message());
     xr_error_clear();
     if (!ok)
         return 0;
     xr_status st = self_check(more, &same, hex);
-    snprintf(detail, sizeof detail, "a training step with 1 and %d threads %s (%.16s)", more, same ? "agrees in every bit" : "differs", hex);
+    snprintf(detail, sizeof detail, "a training step with 1 and %d threads %s (%.16s)", more,
+             same ? "agrees in every bit" : "differs", hex);
     add_check(checks, "same_bits", same, st < 0 ? xr_error_message() : detail);
     xr_error_clear();
     xr_threads_set(threads);
@@ -174,14 +179,13 @@ static json_t *examine(int *ok)
     huge_pages(huge);
     *ok = run_checks(checks, threads);
     dl_iterate_phdr(add_library, libraries);
-    return json_pack("{s:s, s:b, s:{s:s, s:I, s:i, s:I, s:I, s:s}, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o}",
-                     "xlmr", XR_VERSION, "ok", *ok,
-                     "machine", "cpu", xr_cpu_model(), "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", threads,
-                     "memory_mib", (json_int_t)meminfo("MemTotal"), "memory_available_mib", (json_int_t)meminfo("MemAvailable"),
-                     "huge_pages", huge,
-                     "kernels", "used", xr_isa_name(xr_cpu_isa()), "possible", xr_isa_name(xr_cpu_best()), "bf16", xr_cpu_has_bf16(),
-                     "blas", "config", xr_blas_config(), "core", xr_blas_core(), "coretype_forced", forced,
-                     "compiler", __VERSION__, "libraries", libraries, "checks", checks);
+    return json_pack(
+        "{s:s, s:b, s:{s:s, s:I, s:i, s:I, s:I, s:s}, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o}", "xlmr",
+        XR_VERSION, "ok", *ok, "machine", "cpu", xr_cpu_model(), "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+        "threads", threads, "memory_mib", (json_int_t)meminfo("MemTotal"), "memory_available_mib",
+        (json_int_t)meminfo("MemAvailable"), "huge_pages", huge, "kernels", "used", xr_isa_name(xr_cpu_isa()),
+        "possible", xr_isa_name(xr_cpu_best()), "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core",
+        xr_blas_core(), "coretype_forced", forced, "compiler", compiler, "libraries", libraries, "checks", checks);
 }
 
 static const char *str_at(const json_t *j, const char *a, const char *b)
@@ -199,21 +203,25 @@ static xr_status print_text(json_t *j)
 {
     const char *name;
     json_t *row;
-    XR_TRY(xr_out("%-12s%s, built by %s\n", "xlmr", XR_VERSION, json_string_value(json_object_get(j, "compiler"))));
-    XR_TRY(xr_out("%-12s%s; %lld cores, %lld threads used\n", "machine", str_at(j, "machine", "cpu"), (long long)int_at(j, "machine", "cores"),
-                  (long long)int_at(j, "machine", "threads")));
-    XR_TRY(xr_out("%-12s%lld MiB, %lld MiB available; huge pages %s\n", "memory", (long long)int_at(j, "machine", "memory_mib"),
+    XR_TRY(xr_out("%-15s%s, built by %s\n", "xlmr", XR_VERSION, json_string_value(json_object_get(j, "compiler"))));
+    XR_TRY(xr_out("%-15s%s; %lld cores, %lld threads used\n", "machine", str_at(j, "machine", "cpu"),
+                  (long long)int_at(j, "machine", "cores"), (long long)int_at(j, "machine", "threads")));
+    XR_TRY(xr_out("%-15s%lld MiB, %lld MiB available; huge pages %s\n", "memory",
+                  (long long)int_at(j, "machine", "memory_mib"),
                   (long long)int_at(j, "machine", "memory_available_mib"), str_at(j, "machine", "huge_pages")));
-    XR_TRY(xr_out("%-12s%s; the machine can do %s%s\n", "kernels", str_at(j, "kernels", "used"), str_at(j, "kernels", "possible"),
+    XR_TRY(xr_out("%-15s%s; the machine can do %s%s\n", "kernels", str_at(j, "kernels", "used"),
+                  str_at(j, "kernels", "possible"),
                   json_is_true(json_object_get(json_object_get(j, "kernels"), "bf16")) ? " and bf16" : ""));
-    XR_TRY(xr_out("%-12s%s; core %s%s%s\n", "blas", str_at(j, "blas", "config"), str_at(j, "blas", "core"),
-                  *str_at(j, "blas", "coretype_forced") ? ", forced by OPENBLAS_CORETYPE=" : "", str_at(j, "blas", "coretype_forced")));
+    XR_TRY(xr_out("%-15s%s; core %s%s%s\n", "blas", str_at(j, "blas", "config"), str_at(j, "blas", "core"),
+                  *str_at(j, "blas", "coretype_forced") ? ", forced by OPENBLAS_CORETYPE=" : "",
+                  str_at(j, "blas", "coretype_forced")));
     json_object_foreach(json_object_get(j, "libraries"), name, row) {
         const char *version = json_string_value(json_object_get(row, "version"));
-        XR_TRY(xr_out("%-12s%s%s%s\n", name, version ? version : "", version ? ", " : "", json_string_value(json_object_get(row, "file"))));
+        XR_TRY(xr_out("%-15s%s%s%s\n", name, version ? version : "", version ? ", " : "",
+                      json_string_value(json_object_get(row, "file"))));
     }
     json_object_foreach(json_object_get(j, "checks"), name, row)
-        XR_TRY(xr_out("%-12s%s: %s\n", json_is_true(json_object_get(row, "ok")) ? "ok" : "FAILED", name,
+        XR_TRY(xr_out("%-15s%s: %s\n", json_is_true(json_object_get(row, "ok")) ? "ok" : "FAILED", name,
                       json_string_value(json_object_get(row, "detail"))));
     return XR_OK;
 }

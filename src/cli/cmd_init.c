@@ -13,7 +13,8 @@ static const size_t tokenizer_cap = (size_t)1 << 30;
 static xr_status read_sizes(const xr_options *o, int vocab_size, xr_config *c)
 {
     if (!o->preset == !o->config_json)
-        return xr_fail(XR_EUSAGE, "init needs --preset nano|mini|base|large or --config-json FILE; found %s", o->preset ? "both" : "neither");
+        return xr_fail(XR_EUSAGE, "init needs --preset nano|mini|base|large or --config-json FILE; found %s",
+                       o->preset ? "both" : "neither");
     if (o->preset) {
         XR_TRY(xr_config_preset(c, o->preset, vocab_size));
     } else {
@@ -57,10 +58,12 @@ static xr_status report(const xr_options *o, const xr_model *m)
     const xr_config *c = &m->config;
     size_t n = xr_params_count(&m->params);
     if (!o->json)
-        return xr_out("%s: %zu parameters (%.1f MB), %d layers x %d, %d pieces%s\n", o->output_dir, n, (double)n * 4e-6, c->num_hidden_layers,
-                      c->hidden_size, c->vocab_size, o->dry_run ? "; nothing written (--dry-run)" : "");
-    json_t *j = json_pack("{s:s, s:I, s:i, s:i, s:i, s:b}", "output_dir", o->output_dir, "parameters", (json_int_t)n, "num_hidden_layers",
-                          c->num_hidden_layers, "hidden_size", c->hidden_size, "vocab_size", c->vocab_size, "dry_run", o->dry_run);
+        return xr_out("%s: %zu parameters (%.1f MB), %d layers x %d, %d pieces%s\n", o->output_dir, n, (double)n * 4e-6,
+                      c->num_hidden_layers, c->hidden_size, c->vocab_size,
+                      o->dry_run ? "; nothing written (--dry-run)" : "");
+    json_t *j = json_pack("{s:s, s:I, s:i, s:i, s:i, s:b}", "output_dir", o->output_dir, "parameters", (json_int_t)n,
+                          "num_hidden_layers", c->num_hidden_layers, "hidden_size", c->hidden_size, "vocab_size",
+                          c->vocab_size, "dry_run", o->dry_run);
     xr_status st = j ? xr_out_json(j) : xr_fail(XR_ESYSTEM, "init: out of memory for JSON");
     json_decref(j);
     return st;

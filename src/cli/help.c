@@ -6,8 +6,9 @@
 
 enum { FLAG_WIDTH = 30, WIDTH = 100 };
 
-static const char *const group_title[XR_N_GROUPS] = { "Input", "Output", "Steps", "Optimisation", "Loss and regularisation",
-                                                      "Watching and choosing", "Common" };
+static const char *const group_title[XR_N_GROUPS] = {
+    "Input", "Output", "Steps", "Optimisation", "Loss and regularisation", "Watching and choosing", "Common"
+};
 
 /* "--learning-rate X", "--[no-]quiet" */
 static xr_status put_flag(xr_str *out, const xr_option *r)
@@ -136,7 +137,8 @@ static xr_status build_help(xr_str *out, const xr_cmd *c, int full)
         XR_TRY(put_group(out, c, g, full ? 0 : XR_MAIN));
     if (!full)
         return xr_str_printf(out, "\nAll options: xlmr %s --help\n", c->name);
-    return xr_str_puts(out, "\nEvery option can stand in the YAML file of --config, as \"learning_rate: 2e-5\"; a flag wins over the file.\n"
+    return xr_str_puts(out, "\nEvery option can stand in the YAML file of --config, as \"learning_rate: 2e-5\"; a flag "
+                            "wins over the file.\n"
                             "A switch is turned off by --no-SWITCH. Exit codes: man page, xlmr help --man VERB.\n");
 }
 
@@ -156,7 +158,8 @@ static xr_status build_program(xr_str *out)
                             "usage: xlmr COMMAND [--config FILE.yaml] [--KEY VALUE ...]\n\nCommands\n"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
         XR_TRY(xr_str_printf(out, "  %-18s%s\n", (*c)->name, (*c)->summary));
-    return xr_str_puts(out, "\nxlmr COMMAND -h shows examples and the main options, --help all of them. xlmr --version prints the version.\n");
+    return xr_str_puts(out, "\nxlmr COMMAND -h shows examples and the main options, --help all of them. xlmr --version "
+                            "prints the version.\n");
 }
 
 xr_status xr_help_program(int to_stdout)
@@ -295,12 +298,14 @@ static xr_status bash_choices(xr_str *out, const xr_cmd *c)
 
 xr_status xr_help_bash(xr_str *out)
 {
-    XR_TRY(xr_str_puts(out, "# bash completion for xlmr; made by: xlmr help --completion bash\n_xlmr() {\n"
-                            "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags='' choices=''\n"
-                            "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '"));
+    XR_TRY(xr_str_puts(out,
+                       "# bash completion for xlmr; made by: xlmr help --completion bash\n_xlmr() {\n"
+                       "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags='' choices=''\n"
+                       "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
         XR_TRY(xr_str_printf(out, "%s ", (*c)->name));
-    XR_TRY(xr_str_puts(out, "--help --version' -- \"$cur\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]}:$prev\" in\n"));
+    XR_TRY(xr_str_puts(
+        out, "--help --version' -- \"$cur\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]}:$prev\" in\n"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
         XR_TRY(bash_choices(out, *c));
     XR_TRY(xr_str_puts(out, "    esac\n    case \"${COMP_WORDS[1]}\" in\n"));

@@ -1,5 +1,5 @@
-/* xlmr VERB [--config FILE] [--KEY VALUE ...]: finds the command, resolves its options, runs it, and turns its status into an exit code.
- * Nothing but this folder prints or ends the program. */
+/* xlmr VERB [--config FILE] [--KEY VALUE ...]: finds the command, resolves its options, runs it, and turns its status
+ * into an exit code. Nothing but this folder prints or ends the program. */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -69,7 +69,9 @@ xr_status xr_out_bytes(const char *s, size_t len)
 {
     if (fwrite(s, 1, len, stdout) == len)
         return XR_OK;
-    return xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere", strerror(errno));
+    return xr_fail(XR_EIO,
+                   "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
+                   strerror(errno));
 }
 
 xr_status xr_out(const char *format, ...)
@@ -78,8 +80,11 @@ xr_status xr_out(const char *format, ...)
     va_start(ap, format);
     int n = vprintf(format, ap);
     va_end(ap);
-    return n < 0 ? xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
-                           strerror(errno)) : XR_OK;
+    return n < 0
+               ? xr_fail(XR_EIO,
+                         "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
+                         strerror(errno))
+               : XR_OK;
 }
 
 xr_status xr_out_json(const json_t *j)
@@ -96,7 +101,9 @@ xr_status xr_out_flush(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return XR_OK;
-    return xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere", strerror(errno));
+    return xr_fail(XR_EIO,
+                   "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
+                   strerror(errno));
 }
 
 /* A mapped file that another program cut short: only write and _exit are allowed here. */
@@ -115,7 +122,8 @@ static void install_signals(void)
     struct sigaction bus = { .sa_handler = on_sigbus };
     sigemptyset(&bus.sa_mask);
     sigaction(SIGBUS, &bus, NULL);
-    /* A reader that has had enough ends us quietly, as it does cat: exit 141 to the shell, even if the parent ignored it. */
+    /* A reader that has had enough ends us quietly, as it does cat: exit 141 to the shell, even if the parent ignored
+     * it. */
     struct sigaction pipe_default = { .sa_handler = SIG_DFL };
     sigemptyset(&pipe_default.sa_mask);
     sigaction(SIGPIPE, &pipe_default, NULL);
@@ -128,8 +136,8 @@ static xr_status unknown_verb(const char *name)
     for (const xr_cmd *const *c = xr_cmds; *c && n < 64; c++)
         names[n++] = (*c)->name;
     const char *near = xr_nearest(name, names, n);
-    return xr_fail(XR_EUSAGE, "%s: unknown command%s%s%s; xlmr --help lists them", name, near ? "; did you mean " : "", near ? near : "",
-                   near ? "?" : "");
+    return xr_fail(XR_EUSAGE, "%s: unknown command%s%s%s; xlmr --help lists them", name, near ? "; did you mean " : "",
+                   near ? near : "", near ? "?" : "");
 }
 
 static xr_status start_machine(const xr_options *o)
@@ -138,7 +146,8 @@ static xr_status start_machine(const xr_options *o)
     const char *env = getenv("OMP_NUM_THREADS");
     long long want;
     if (o->threads > cores && cores > 0)
-        xr_warn("--threads %lld on a machine with %ld cores; more threads than cores are slower, and results do not depend on them",
+        xr_warn("--threads %lld on a machine with %ld cores; more threads than cores are slower, and results do not "
+                "depend on them",
                 o->threads, cores);
     else if (!o->threads && env && xr_parse_int(env, &want) && want > cores && cores > 0)
         xr_warn("OMP_NUM_THREADS is %lld on a machine with %ld cores; more threads than cores are slower", want, cores);
@@ -170,7 +179,8 @@ static xr_status run_with(const xr_cmd *c, const xr_options *o)
     if (o->help)
         return xr_help_print(c, !o->short_help);
     if (o->n_args && !c->positional)
-        return xr_fail(XR_EUSAGE, "%s: unexpected argument; %s takes only options, see xlmr %s --help", o->args[0], c->name, c->name);
+        return xr_fail(XR_EUSAGE, "%s: unexpected argument; %s takes only options, see xlmr %s --help", o->args[0],
+                       c->name, c->name);
     if (o->print_config)
         return print_config(o);
     XR_TRY(start_machine(o));
@@ -201,7 +211,9 @@ static xr_status run(int argc, char **argv)
     if (strcmp(word, "--version") == 0)
         return xr_out("xlmr %s\n", XR_VERSION);
     if (word[0] == '-')
-        return xr_fail(XR_EUSAGE, "%s: options stand behind the command: xlmr COMMAND %s …; xlmr --help lists the commands", word, word);
+        return xr_fail(XR_EUSAGE,
+                       "%s: options stand behind the command: xlmr COMMAND %s …; xlmr --help lists the commands", word,
+                       word);
     const xr_cmd *c = xr_cmd_find(word);
     return c ? run_verb(c, argc - 2, argv + 2) : unknown_verb(word);
 }

@@ -63,9 +63,10 @@ static int tail(const xr_progress *p, double now, char *out, size_t size)
     rate_text(per_s, p->unit, rate);
     const char *comma = p->postfix[0] ? ", " : "";
     if (!p->total)
-        return snprintf(out, size, "%llu %s [%s, %s%s%s]", (unsigned long long)p->done, p->unit, past, rate, comma, p->postfix);
-    return snprintf(out, size, "%llu/%llu [%s<%s, %s%s%s]", (unsigned long long)p->done, (unsigned long long)p->total, past, left, rate,
-                    comma, p->postfix);
+        return snprintf(out, size, "%llu %s [%s, %s%s%s]", (unsigned long long)p->done, p->unit, past, rate, comma,
+                        p->postfix);
+    return snprintf(out, size, "%llu/%llu [%s<%s, %s%s%s]", (unsigned long long)p->done, (unsigned long long)p->total,
+                    past, left, rate, comma, p->postfix);
 }
 
 void xr_progress_format(const xr_progress *p, double now, int columns, char *out, size_t size)
@@ -83,7 +84,8 @@ void xr_progress_format(const xr_progress *p, double now, int columns, char *out
     memset(bar, ' ', (size_t)width);
     memset(bar, '#', (size_t)full);
     bar[width] = 0;
-    snprintf(out, size, "%s %3d%%%s%s%s %s", p->name, (int)(share * 100), width ? "|" : "", bar, width ? "|" : "", behind);
+    snprintf(out, size, "%s %3d%%%s%s%s %s", p->name, (int)(share * 100), width ? "|" : "", bar, width ? "|" : "",
+             behind);
 }
 
 static void draw(xr_progress *p, double now, int last)
@@ -114,7 +116,14 @@ static int mode_of(int quiet)
 void xr_progress_start(xr_progress *p, const char *name, const char *unit, uint64_t total, uint64_t first, int quiet)
 {
     const double t = now_seconds();
-    *p = (xr_progress){ .name = name, .unit = unit, .total = total, .done = first, .first = first, .start = t, .last = t, .interval = 10,
+    *p = (xr_progress){ .name = name,
+                        .unit = unit,
+                        .total = total,
+                        .done = first,
+                        .first = first,
+                        .start = t,
+                        .last = t,
+                        .interval = 10,
                         .mode = mode_of(quiet) };
 }
 

@@ -2,8 +2,8 @@
  *
  *   finetune  42%|########            |  420/1000 [01:10<01:37,  6.0 step/s, loss=0.531, acc=0.78]
  *
- * On a terminal it is redrawn, at most 10 times a second; elsewhere one plain line comes every `interval` seconds and one at the end.
- * Nothing with quiet. Notes and warnings printed meanwhile (through util/log.h) do not tear the bar. */
+ * On a terminal it is redrawn, at most 10 times a second; elsewhere one plain line comes every `interval` seconds and
+ * one at the end. Nothing with quiet. Notes and warnings printed meanwhile (through util/log.h) do not tear the bar. */
 #ifndef XR_CLI_PROGRESS_H
 #define XR_CLI_PROGRESS_H
 

@@ -9,20 +9,21 @@
 #include <strings.h>
 #include "train/options_set.h"
 #include "util/alloc.h"
-#include "util/fs.h"
+#include "util/utf8.h"
 
 static const xr_option table[] = {
-#define XR_OPTION(field, type, def, min, max, verbs, flags, group, meta, help)                                                      \
-    { #field, XR_OPT_##type, offsetof(xr_options, field), XR_OPTION_ROW_##field, def, min, max, verbs, flags, XR_GROUP_##group, meta, help },
+#define XR_OPTION(field, type, def, min, max, verbs, flags, group, meta, help)                        \
+    { #field, XR_OPT_##type, offsetof(xr_options, field), XR_OPTION_ROW_##field, def, min, max, verbs, \
+      flags, XR_GROUP_##group, meta, help },
 #define XR_OPTION_AGAIN XR_OPTION
 #include "train/options.def"
 #undef XR_OPTION
 #undef XR_OPTION_AGAIN
 };
-enum { N_ROWS = sizeof table / sizeof table[0], CONFIG_CAP = 1 << 20 };
+enum { N_ROWS = sizeof table / sizeof table[0] };
 
-static const char *const verb_names[] = { "init", "train-tokenizer", "tokenize", "fill-mask", "features", "finetune", "evaluate", "predict",
-                                          "doctor", "help" };
+static const char *const verb_names[] = { "init",     "train-tokenizer", "tokenize", "fill-mask", "features",
+                                          "finetune", "evaluate",        "predict",  "doctor",    "help" };
 
 const char *xr_verb_name(unsigned verb)
 {
@@ -83,13 +84,14 @@ const char *xr_option_flag(const char *key, char out[XR_KEY_MAX])
     return out;
 }
 
-/* Where messages about a value point: "FILE:LINE: key" or "--key". */
+/* "key" for a config, whose reader puts file and line before it, or "--key". */
 static xr_status fail_at(const xr_option *r, xr_origin at, const char *found, const char *problem, const char *expected)
 {
     char flag[XR_KEY_MAX];
     if (at.kind == XR_FROM_CONFIG)
-        return xr_fail(XR_ECONFIG, "%s:%zu: %s: \"%.200s\" %s; expected %s", at.path, at.line, r->key, found, problem, expected);
-    return xr_fail(XR_EUSAGE, "--%s \"%.200s\" %s; expected %s", xr_option_flag(r->key, flag), found, problem, expected);
+        return xr_fail(XR_ECONFIG, "%s: \"%.200s\" %s; expected %s", r->key, found, problem, expected);
+    return xr_fail(XR_EUSAGE, "--%s \"%.200s\" %s; expected %s", xr_option_flag(r->key, flag), found, problem,
+                   expected);
 }
 
 const char *xr_option_word(const xr_option *r)
@@ -132,7 +134,8 @@ static xr_status refuse(const xr_option *r, xr_origin at, const char *found, con
     return st;
 }
 
-/* Keeps numbers to the forms of JSON and YAML: no hexadecimal, no inf, no blanks, whatever the parser below would take. */
+/* Keeps numbers to the forms of JSON and YAML: no hexadecimal, no inf, no blanks, whatever the parser below would take.
+ */
 static int looks_decimal(const char *s)
 {
     return *s && s[strspn(s, "0123456789+-.eE")] == 0;
@@ -205,24 +208,11 @@ static xr_status set_choice(xr_options *o, const xr_option *r, xr_origin at, con
     return refuse(r, at, s, "is not a choice");
 }
 
-static int valid_utf8(const char *text)
-{
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        int n = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : (*s & 0xf0) == 0xe0 ? 2 : *s >= 0xf0 && *s < 0xf5 ? 3 : -1;
-        if (n < 0 || (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-            return 0;
-        for (s++; n > 0; n--, s++)
-            if ((*s & 0xc0) != 0x80)
-                return 0;
-    }
-    return 1;
-}
-
 static xr_status set_text(xr_options *o, const xr_option *r, xr_origin at, const char *s, const char **out)
 {
     if (!*s)
         return refuse(r, at, s, "is empty");
-    if (!valid_utf8(s))
+    if (xr_utf8_check(s, strlen(s)) != strlen(s))
         return refuse(r, at, "(bytes)", "is not valid UTF-8");
     *out = xr_options_keep(o, s, strlen(s));
     return *out ? XR_OK : xr_error_status();
@@ -308,23 +298,24 @@ xr_status xr_option_unknown(const xr_options *o, const char *key, xr_origin at)
     const char *near = xr_option_nearest(o->verb, key), *verb = xr_verb_name(o->verb);
     int config = at.kind == XR_FROM_CONFIG;
     char flag[XR_KEY_MAX];
-    xr_str where = { 0 }, hint = { 0 };
-    xr_status st = config ? xr_str_printf(&where, "%s:%zu: %s: ", at.path, at.line, key) : xr_str_printf(&where, "--%s: ", key);
-    if (st >= 0 && other) {
+    xr_str hint = { 0 };
+    const char *dashes = config ? "" : "--";
+    xr_status st = XR_OK;
+    if (other) {
         unsigned verbs = 0;
         for (size_t i = 0; i < N_ROWS; i++)
             verbs |= strcmp(table[i].key, other->key) == 0 ? table[i].verbs : 0;
         st = verb_list(verbs, &hint);
         if (st >= 0)
-            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%sis an option of %s, not of %s; leave it out", where.s, hint.s, verb);
-    } else if (st >= 0) {
+            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%s%s: is an option of %s, not of %s; leave it out", dashes,
+                         key, hint.s, verb);
+    } else {
         if (near)
-            st = xr_str_printf(&hint, "; did you mean %s%s?", config ? "" : "--", config ? near : xr_option_flag(near, flag));
+            st = xr_str_printf(&hint, "; did you mean %s%s?", dashes, config ? near : xr_option_flag(near, flag));
         if (st >= 0)
-            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%sunknown option of %s%s (xlmr %s --help lists them)", where.s, verb,
-                         hint.len ? hint.s : "", verb);
+            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%s%s: unknown option of %s%s (xlmr %s --help lists them)",
+                         dashes, key, verb, hint.len ? hint.s : "", verb);
     }
-    xr_str_free(&where);
     xr_str_free(&hint);
     return st;
 }
@@ -347,7 +338,8 @@ static xr_status no_value(const xr_option *r)
     xr_str expected = { 0 };
     xr_status st = xr_option_expected(r, &expected);
     if (st >= 0)
-        st = xr_fail(XR_EUSAGE, "--%s has no value behind it; expected %s (a value that begins with -- is given as --%s=VALUE)",
+        st = xr_fail(XR_EUSAGE,
+                     "--%s has no value behind it; expected %s (a value that begins with -- is given as --%s=VALUE)",
                      xr_option_flag(r->key, flag), expected.s, flag);
     xr_str_free(&expected);
     return st;
@@ -401,21 +393,13 @@ static xr_status walk(xr_options *o, int argc, char *const *argv, phase ph)
         } else if (a[1] == '-') {
             XR_TRY(walk_flag(o, argc, argv, &i, ph));
         } else {
-            return xr_fail(XR_EUSAGE, "%s: unknown option; options are --long, apart from -h; an argument that begins with a dash goes behind --", a);
+            return xr_fail(XR_EUSAGE,
+                           "%s: unknown option; options are --long, apart from -h; an argument that begins with a dash "
+                           "goes behind --",
+                           a);
         }
     }
     return XR_OK;
-}
-
-static xr_status read_config(xr_options *o)
-{
-    size_t len;
-    char *text = xr_file_read(o->config, CONFIG_CAP, &len);
-    if (!text)
-        return xr_fail_context("--config");
-    xr_status st = xr_options_yaml(o, text, len, o->config);
-    xr_free(text);
-    return st;
 }
 
 static xr_status check_required(const xr_options *o)
@@ -428,8 +412,8 @@ static xr_status check_required(const xr_options *o)
         if (!(r->verbs & o->verb) || !(r->flags & XR_REQUIRED))
             continue;
         if (r->type == XR_OPT_STRS ? !((const xr_strs *)field)->n : !*(const char *const *)field)
-            return xr_fail(XR_EUSAGE, "%s needs --%s %s: %s (xlmr %s -h shows an example)", verb, xr_option_flag(r->key, flag),
-                           r->meta, r->help, verb);
+            return xr_fail(XR_EUSAGE, "%s needs --%s %s: %s (xlmr %s -h shows an example)", verb,
+                           xr_option_flag(r->key, flag), r->meta, r->help, verb);
     }
     return XR_OK;
 }
@@ -443,7 +427,7 @@ xr_status xr_options_parse(xr_options *o, int argc, char *const *argv)
     if (o->help)
         return XR_OK;
     if (o->config)
-        XR_TRY(read_config(o));
+        XR_TRY(xr_options_file(o, o->config));
     XR_TRY(walk(o, argc, argv, APPLY));
     return o->print_config ? XR_OK : check_required(o);
 }

@@ -1,8 +1,8 @@
 /* One option table for flags, YAML, help, man page, completion, validation and the config stored with a run.
  *
- * options.def holds the rows; this header turns them into the struct xr_options and options.c into the table. Precedence: default,
- * then the YAML file of --config, then flags; every value remembers where it came from. Field name = YAML key; the flag is the same with
- * dashes; dashes and underscores are accepted for each other everywhere. */
+ * options.def holds the rows; this header turns them into the struct xr_options and options.c into the table.
+ * Precedence: default, then the YAML file of --config, then flags; every value remembers where it came from. Field name
+ * = YAML key; the flag is the same with dashes; dashes and underscores are accepted for each other everywhere. */
 #ifndef XR_TRAIN_OPTIONS_H
 #define XR_TRAIN_OPTIONS_H
 
@@ -24,15 +24,29 @@ enum {
     XR_V_DOCTOR = 1u << 8,
     XR_V_HELP = 1u << 9,
     XR_V_ALL = (1u << 10) - 1,
-    XR_V_MODEL = XR_V_FILL_MASK | XR_V_FEATURES | XR_V_FINETUNE | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */
+    XR_V_MODEL =
+        XR_V_FILL_MASK | XR_V_FEATURES | XR_V_FINETUNE | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */
 };
 /* Name of one verb bit as typed ("fill-mask"); "" if unknown. */
 const char *xr_verb_name(unsigned verb);
 
-typedef enum xr_option_type { XR_OPT_STR, XR_OPT_STRS, XR_OPT_INT, XR_OPT_FLOAT, XR_OPT_BOOL, XR_OPT_CHOICE } xr_option_type;
+typedef enum xr_option_type {
+    XR_OPT_STR,
+    XR_OPT_STRS,
+    XR_OPT_INT,
+    XR_OPT_FLOAT,
+    XR_OPT_BOOL,
+    XR_OPT_CHOICE
+} xr_option_type;
 
 typedef enum xr_option_group {
-    XR_GROUP_INPUT, XR_GROUP_OUTPUT, XR_GROUP_TRAINING, XR_GROUP_OPTIMISATION, XR_GROUP_LOSS, XR_GROUP_WATCHING, XR_GROUP_RUNTIME,
+    XR_GROUP_INPUT,
+    XR_GROUP_OUTPUT,
+    XR_GROUP_TRAINING,
+    XR_GROUP_OPTIMISATION,
+    XR_GROUP_LOSS,
+    XR_GROUP_WATCHING,
+    XR_GROUP_RUNTIME,
     XR_N_GROUPS
 } xr_option_group;
 
@@ -59,7 +73,11 @@ typedef struct xr_option {
 } xr_option;
 
 typedef enum xr_origin_kind { XR_FROM_DEFAULT, XR_FROM_CONFIG, XR_FROM_FLAG } xr_origin_kind;
-typedef struct xr_origin { xr_origin_kind kind; const char *path; size_t line; } xr_origin;  /* path, line: of a config */
+typedef struct xr_origin {
+    xr_origin_kind kind;
+    const char *path;
+    size_t line;
+} xr_origin; /* path, line: of a config */
 
 #define XR_FIELD_STR const char *   /* NULL = not set */
 #define XR_FIELD_STRS xr_strs
@@ -97,8 +115,9 @@ const xr_option *xr_option_find(unsigned verb, const char *key);
 
 /* Defaults of a verb. On failure o is still to be freed. */
 xr_status xr_options_init(xr_options *o, unsigned verb);
-/* Arguments behind the verb: finds --config and reads it, then flags, then checks what is required. Stops early, with XR_OK, at --help and -h;
- * with --print-config nothing is required. XR_EUSAGE for flags, XR_ECONFIG or XR_ENOINPUT for the file. */
+/* Arguments behind the verb: finds --config and reads it, then flags, then checks what is required. Stops early, with
+ * XR_OK, at --help and -h; with --print-config nothing is required. XR_EUSAGE for flags, XR_ECONFIG or XR_ENOINPUT for
+ * the file. */
 xr_status xr_options_parse(xr_options *o, int argc, char *const *argv);
 /* Values of a YAML text; `path` is for messages and origins. XR_ECONFIG with path and line. */
 xr_status xr_options_yaml(xr_options *o, const char *text, size_t len, const char *path);
@@ -109,11 +128,11 @@ xr_status xr_options_set(xr_options *o, const char *key, const char *value);
 /* Where the value of `key` came from; XR_FROM_DEFAULT for a key the verb does not have. */
 xr_origin xr_options_origin(const xr_options *o, const char *key);
 
-/* The resolved options as YAML that --config reads back: recipe first, then runtime. origins = 1 adds where each came from. */
+/* The resolved options as YAML that --config reads back: recipe first, then runtime. origins = 1 adds where each came
+ * from. */
 xr_status xr_options_to_yaml(const xr_options *o, int origins, xr_str *out);
-/* Object with the options that have any of `flags` (XR_RECIPE, XR_RUNTIME), in table order; unset ones are null. NULL with the error set. */
+/* Object with the options that have any of `flags` (XR_RECIPE, XR_RUNTIME), in table order; unset ones are null. NULL
+ * with the error set. */
 json_t *xr_options_to_json(const xr_options *o, unsigned flags);
-
-const char *xr_yaml_version(void);  /* of libyaml, as loaded */
 
 #endif
