@@ -136,7 +136,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libxlmr.so
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -Wl,-rpath,'$$ORIGIN/..' $(SANFLAGS)
+	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..' $(SANFLAGS)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(EXAMPLES)

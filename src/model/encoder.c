@@ -66,15 +66,14 @@ static xr_tensor *run_layer(xr_tape *t, xr_tensor *x, const layer_context *lc)
     return xr_segment(t, x, lc->need ? lc->need->n : x->rows, x->cols, layer, lc, sizeof *lc);
 }
 
-xr_tensor *xr_encode(xr_tape *t, xr_model *m, const xr_batch *batch, const xr_rowset *need, xr_tensor **hidden)
+static xr_tensor *encode(xr_tape *t, xr_model *m, const xr_batch *batch, int layers, const xr_rowset *need, xr_tensor **hidden)
 {
-    int last = m->config.num_hidden_layers - 1;
     xr_tensor *x = embed(t, m, batch);
     if (hidden)
         hidden[0] = x;
-    for (int i = 0; i <= last; i++) {
+    for (int i = 0; i < layers; i++) {
         layer_context lc = { m, i, &batch->rows, NULL, NULL };
-        if (i == last && need) {
+        if (i == m->config.num_hidden_layers - 1 && need) {
             lc.need = need;
             lc.need_row = xr_rows_absolute(t, batch, need);
         }
@@ -83,4 +82,14 @@ xr_tensor *xr_encode(xr_tape *t, xr_model *m, const xr_batch *batch, const xr_ro
             hidden[i + 1] = x;
     }
     return x;
+}
+
+xr_tensor *xr_encode(xr_tape *t, xr_model *m, const xr_batch *batch, const xr_rowset *need, xr_tensor **hidden)
+{
+    return encode(t, m, batch, m->config.num_hidden_layers, need, hidden);
+}
+
+xr_tensor *xr_hidden_state(xr_tape *t, xr_model *m, const xr_batch *batch, int layer)
+{
+    return encode(t, m, batch, layer, NULL, NULL);
 }

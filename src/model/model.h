@@ -37,6 +37,9 @@ void xr_model_free(xr_model *m);
  * the last layer's result has only those rows ([M, D]; exact) and the last entry of hidden is that. Borrowed: batch, need, the sets. */
 xr_tensor *xr_encode(xr_tape *t, xr_model *m, const xr_batch *batch, const xr_rowset *need, xr_tensor **hidden);
 
+/* Hidden states after `layer` layers (0 = embeddings), without computing the layers above: [N, D]. */
+xr_tensor *xr_hidden_state(xr_tape *t, xr_model *m, const xr_batch *batch, int layer);
+
 /* Rows of `batch` as a row set in the tape's memory: the first token of each sequence, or the given ascending row indices. */
 const xr_rowset *xr_rows_first(xr_tape *t, const xr_batch *batch);
 const xr_rowset *xr_rows_pick(xr_tape *t, const xr_batch *batch, const uint32_t *row, size_t n);

@@ -1,0 +1,128 @@
+/* xr.h: the public interface of libxlmr, which trains and runs XLM-RoBERTa on CPUs.
+ *
+ *   xr_context *c = xr_open("xlm-roberta-base", XR_READ);
+ *   float logits[2 * 3];
+ *   const char *a[] = { "It rains.", "Er schläft." }, *b[] = { "It is wet outside.", "Er ist wach." };
+ *   if (!c || xr_classify(c, a, b, 2, logits) < 0)
+ *       fprintf(stderr, "%s\n", xr_error());
+ *   xr_close(c);
+ *
+ * Rules that hold for every function:
+ *  - Nothing here prints, exits or aborts on bad input; failures come back as a negative status (XR_ERR_…) or NULL, with a message for people in
+ *    xr_error(), which names the file and what to do. Out of memory is such a failure. A wrong argument (NULL, index out of range) is a failure too.
+ *  - Text is UTF-8, NUL-terminated. In texts, "<mask>" and the other special tokens are read as such, as in transformers.
+ *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.
+ *  - A context is used by one thread at a time; different contexts may be used by different threads, except that all share one pool of OpenMP
+ *    threads (xr_set_threads). The error message is per thread.
+ *  - Results do not depend on the number of threads. */
+#ifndef XR_H
+#define XR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define XR_API __attribute__((visibility("default")))
+#else
+#define XR_API
+#endif
+
+/* Status codes; the negated exit codes of the command line. */
+enum {
+    XR_ERR_USAGE = -2,          /* wrong argument, or not possible with this model */
+    XR_ERR_DATA = -65,          /* a file or text is not what it should be */
+    XR_ERR_NO_INPUT = -66,      /* a file does not exist or cannot be opened */
+    XR_ERR_UNAVAILABLE = -69,   /* a library is missing or unfit (serial OpenBLAS) */
+    XR_ERR_SOFTWARE = -70,      /* a bug in this library */
+    XR_ERR_SYSTEM = -71,        /* out of memory or another resource */
+    XR_ERR_CREATE = -73,        /* output cannot be created */
+    XR_ERR_IO = -74,            /* reading or writing failed midway */
+    XR_ERR_CONFIG = -78,        /* configuration */
+    XR_ERR_DIVERGED = -80       /* loss or gradient not finite; weights untouched by that step */
+};
+
+typedef struct xr_context xr_context;
+
+/* --- the library --------------------------------------------------------------------------------------------- */
+
+XR_API const char *xr_version(void);                /* "0.1.0" */
+XR_API const char *xr_error(void);                  /* message of the last failure on this thread, "" if none; valid until the next call */
+XR_API int xr_set_threads(int n);                   /* 0 = all cores; returns the number now used */
+/* Notes and warnings go to f (level 0 debug, 1 note, 2 warning); NULL, the default: nowhere. */
+XR_API void xr_set_log(void (*f)(int level, const char *message));
+
+/* --- a model directory ----------------------------------------------------------------------------------------- */
+
+typedef enum xr_mode {
+    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained */
+    XR_TRAIN    /* weights in memory of the library's own */
+} xr_mode;
+
+/* Opens a Hugging Face directory (config.json, model.safetensors, sentencepiece.bpe.model). NULL on failure. */
+XR_API xr_context *xr_open(const char *dir, xr_mode mode);
+/* The same with a classification head for these n labels, whatever head the directory has; a head for other labels is freshly initialised by `seed`. */
+XR_API xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed);
+XR_API void xr_close(xr_context *c);                /* NULL is fine */
+/* Writes the model and its tokenizer as a new Hugging Face directory; complete or absent. An existing one is replaced only when replace is 1. */
+XR_API int xr_save(xr_context *c, const char *dir, int replace);
+
+XR_API int xr_hidden_size(const xr_context *c);     /* H */
+XR_API int xr_layer_count(const xr_context *c);
+XR_API int xr_vocabulary_size(const xr_context *c);      /* V */
+XR_API int xr_max_tokens(const xr_context *c);      /* of one text, with <s> and </s> */
+XR_API int xr_label_count(const xr_context *c);          /* C; 0 when there is no classification head */
+XR_API const char *xr_label_name(const xr_context *c, int k);    /* name of label k, owned by the context; NULL out of range */
+
+/* --- text and ids ---------------------------------------------------------------------------------------------- */
+
+/* Ids of <s> text </s>, or <s> text </s></s> pair </s> when pair is not NULL, cut longest-first to what the model takes. Returns how many there are and
+ * writes at most cap of them; negative on failure. */
+XR_API long xr_encode_text(xr_context *c, const char *text, const char *pair, int32_t *id, size_t cap);
+/* Text of n ids, special tokens left out. Free with xr_free_text. NULL on failure. */
+XR_API char *xr_decode_ids(const xr_context *c, const int32_t *id, size_t n);
+XR_API void xr_free_text(char *text);
+
+/* --- what models answer ---------------------------------------------------------------------------------------- */
+
+typedef enum xr_pooling { XR_POOL_FIRST, XR_POOL_MEAN } xr_pooling;     /* vector of <s>; mean over all tokens */
+
+/* One vector a text: out[n, H], from hidden states of `layer` (0 = embeddings, -1 = last). */
+XR_API int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out);
+
+typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence; } xr_guess;
+
+/* The top_k candidates for every <mask> of text, best first, as *guess[masks * top_k]; returns the number of masks. Free with xr_free_guesses. */
+XR_API int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess);
+XR_API void xr_free_guesses(xr_guess *guess, int n);
+
+/* Logits of the classification head: logits[n, C]. pair may be NULL (single texts). */
+XR_API int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits);
+
+/* --- training -------------------------------------------------------------------------------------------------- */
+
+typedef struct xr_recipe {
+    double learning_rate;       /* peak; 2e-5 */
+    double weight_decay;        /* decoupled; biases and LayerNorm excluded */
+    double max_grad_norm;       /* 0 = no clipping; 1.0 */
+    const char *schedule;       /* "linear", "cosine", "constant" */
+    uint64_t total_steps, warmup_steps;
+    uint64_t seed;              /* of dropout */
+} xr_recipe;
+
+/* The values that xlmr finetune has by default, for `total_steps` updates. */
+XR_API xr_recipe xr_recipe_default(uint64_t total_steps);
+
+/* Prepares AdamW for a context from xr_open_classifier (or xr_open with XR_TRAIN and a classification head). */
+XR_API int xr_train_begin(xr_context *c, const xr_recipe *recipe);
+/* One update on n examples with class numbers `label`; *loss (may be NULL) receives the mean loss before the update. */
+XR_API int xr_train_step(xr_context *c, const char *const *text, const char *const *pair, const int32_t *label, size_t n, double *loss);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

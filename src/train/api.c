@@ -1,0 +1,266 @@
+/* The public interface (include/xr.h) over the context. Arguments are checked here; everything behind may assert. */
+#include "xr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "train/context.h"
+#include "train/features.h"
+#include "train/fill_mask.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+_Static_assert((int)XR_ERR_DATA == (int)XR_EDATA && (int)XR_ERR_DIVERGED == (int)XR_EDIVERGED, "public and internal codes agree");
+
+enum { TRAIN_PART = 8 };      /* examples of a step computed at once */
+
+static void (*user_log)(int level, const char *message);
+
+static void forward_log(xr_level level, const char *message)
+{
+    if (user_log)
+        user_log((int)level, message);
+}
+
+/* Every call begins here: the previous failure is forgotten, the arguments are looked at. */
+static xr_status begin(int arguments_are_good, const char *function)
+{
+    xr_error_clear();
+    return arguments_are_good ? XR_OK : xr_fail(XR_EUSAGE, "%s: an argument is NULL or out of range; see xr.h", function);
+}
+
+const char *xr_version(void) { return XR_VERSION; }
+const char *xr_error(void) { return xr_error_message(); }
+
+int xr_set_threads(int n)
+{
+    xr_threads_set(n);
+    return xr_threads();
+}
+
+void xr_set_log(void (*f)(int level, const char *message))
+{
+    user_log = f;
+    xr_log_set_sink(f ? forward_log : NULL);
+}
+
+/* --- a model directory ----------------------------------------------------------------------------------------- */
+
+xr_context *xr_open(const char *dir, xr_mode mode)
+{
+    xr_load_options o = { 0 };
+    o.map = mode == XR_READ;
+    if (begin(dir != NULL, "xr_open") < 0 || xr_blas_start() < 0)
+        return NULL;
+    return xr_context_open(dir, &o);
+}
+
+xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed)
+{
+    xr_load_options o = { 0 };
+    o.head = "sequence_cls";
+    o.label = label;
+    o.num_labels = n;
+    o.problem = XR_PROBLEM_SINGLE_LABEL;
+    o.seed = seed;
+    if (begin(dir && label && n > 1, "xr_open_classifier") < 0 || xr_blas_start() < 0)
+        return NULL;
+    return xr_context_open(dir, &o);
+}
+
+void xr_close(xr_context *c)
+{
+    xr_context_free(c);
+}
+
+int xr_save(xr_context *c, const char *dir, int replace)
+{
+    xr_outdir out = { 0 };
+    XR_TRY(begin(c && dir, "xr_save"));
+    if (c->trainer)
+        xr_optim_flush(c->trainer->optim);
+    XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
+    xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
+    if (status == XR_OK)
+        status = xr_outdir_commit(&out);
+    if (status < 0)
+        xr_outdir_abort(&out);
+    return status;
+}
+
+int xr_hidden_size(const xr_context *c) { return c ? c->model.config.hidden_size : 0; }
+int xr_layer_count(const xr_context *c) { return c ? c->model.config.num_hidden_layers : 0; }
+int xr_vocabulary_size(const xr_context *c) { return c ? c->model.config.vocab_size : 0; }
+int xr_max_tokens(const xr_context *c) { return c ? xr_config_max_tokens(&c->model.config) : 0; }
+int xr_label_count(const xr_context *c) { return c && c->model.head ? c->model.config.num_labels : 0; }
+
+const char *xr_label_name(const xr_context *c, int k)
+{
+    return k >= 0 && k < xr_label_count(c) ? c->model.config.label[k] : NULL;
+}
+
+/* --- text and ids ---------------------------------------------------------------------------------------------- */
+
+long xr_encode_text(xr_context *c, const char *text, const char *pair, int32_t *id, size_t cap)
+{
+    XR_TRY(begin(c && text && (id || cap == 0), "xr_encode_text"));
+    XR_TRY(xr_context_encode(c, text, pair, 0, 1));
+    for (size_t i = 0; i < c->tokens.n && i < cap; i++)
+        id[i] = c->tokens.v[i].id;
+    return (long)c->tokens.n;
+}
+
+char *xr_decode_ids(const xr_context *c, const int32_t *id, size_t n)
+{
+    int good = c && (id || n == 0);
+    for (size_t i = 0; good && i < n; i++)
+        good = id[i] >= 0 && id[i] < c->model.config.vocab_size;
+    return begin(good, "xr_decode_ids") < 0 ? NULL : xr_tokenizer_decode(c->tokenizer, id, n, 1);
+}
+
+void xr_free_text(char *text)
+{
+    xr_free(text);
+}
+
+/* --- what models answer ---------------------------------------------------------------------------------------- */
+
+int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
+{
+    XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    for (size_t i = 0; i < n; i++) {
+        XR_TRY(begin(text[i] != NULL, "xr_sentence_features"));
+        XR_TRY(xr_features_text(c, text[i], layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST,
+                                out + i * (size_t)c->model.config.hidden_size));
+    }
+    return XR_OK;
+}
+
+int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)
+{
+    xr_filled f;
+    XR_TRY(begin(c && text && top_k > 0 && guess, "xr_guess_masks"));
+    XR_TRY(xr_fill_mask_text(c, text, top_k, &f));
+    int n = f.n_masks * f.top_k, masks = f.n_masks;
+    *guess = xr_alloc((size_t)n, sizeof **guess);
+    for (int i = 0; *guess && i < n; i++) {     /* the strings change owner */
+        (*guess)[i] = (xr_guess){ f.v[i].score, f.v[i].token, f.v[i].token_str, f.v[i].sequence };
+        f.v[i].token_str = f.v[i].sequence = NULL;
+    }
+    xr_filled_free(&f);
+    return *guess ? masks : xr_error_status();
+}
+
+void xr_free_guesses(xr_guess *guess, int n)
+{
+    for (int i = 0; guess && i < n; i++) {
+        xr_free(guess[i].token_str);
+        xr_free(guess[i].sequence);
+    }
+    xr_free(guess);
+}
+
+static xr_status need_classifier(const xr_context *c)
+{
+    return xr_label_count(c) > 0 ? XR_OK : xr_fail(XR_EUSAGE, "%s: has no classification head; fine-tune it, or open it with xr_open_classifier", c->dir);
+}
+
+/* Fills the context's batch with n texts; label may be NULL. */
+static xr_status fill_batch(xr_context *c, const char *const *text, const char *const *pair, size_t n, const int32_t *label, uint64_t first_sample)
+{
+    xr_batch_clear(&c->batch);
+    for (size_t i = 0; i < n; i++) {
+        XR_TRY(begin(text[i] && (!pair || pair[i]), "text"));
+        XR_TRY(xr_context_encode(c, text[i], pair ? pair[i] : NULL, 0, 1));
+        XR_TRY(xr_context_push(c, (uint32_t)(first_sample + i)));
+        if (label)
+            XR_TRY(xr_batch_add_label(&c->batch, label[i]));
+    }
+    return XR_OK;
+}
+
+int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
+{
+    XR_TRY(begin(c && text && n > 0 && logits, "xr_classify"));
+    XR_TRY(need_classifier(c));
+    if (c->trainer)
+        xr_optim_flush(c->trainer->optim);
+    XR_TRY(fill_batch(c, text, pair, n, NULL, 0));
+    const xr_batch *batch = xr_batch_finish(&c->batch);
+    xr_tape *t = xr_context_tape(c, batch);
+    if (!t)
+        return xr_error_status();
+    xr_tensor *z = c->model.head->forward(t, &c->model, batch);
+    XR_TRY(xr_tape_status(t));
+    memcpy(logits, z->x, xr_numel(z) * sizeof *logits);
+    return XR_OK;
+}
+
+/* --- training -------------------------------------------------------------------------------------------------- */
+
+xr_recipe xr_recipe_default(uint64_t total_steps)
+{
+    return (xr_recipe){ 2e-5, 0.0, 1.0, "linear", total_steps, 0, 42 };
+}
+
+static int recipe_is_good(const xr_recipe *r)
+{
+    return r && r->learning_rate >= 0.0 && r->weight_decay >= 0.0 && r->schedule && xr_schedule_find(r->schedule) && r->total_steps > 0 &&
+           r->warmup_steps <= r->total_steps;
+}
+
+int xr_train_begin(xr_context *c, const xr_recipe *recipe)
+{
+    XR_TRY(begin(c && !c->trainer && recipe_is_good(recipe), "xr_train_begin"));
+    XR_TRY(need_classifier(c));
+    if (!c->model.params.values)
+        return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
+    xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
+                           recipe->total_steps, recipe->warmup_steps, 0 };
+    /* A step goes through the tape in parts, so that any number of examples fits. */
+    size_t most = (size_t)xr_config_max_tokens(&c->model.config);
+    xr_batch_bound bound = { TRAIN_PART * most, TRAIN_PART, most, 0 };
+    c->trainer = xr_alloc(1, sizeof *c->trainer);
+    if (!c->trainer)
+        return xr_error_status();
+    xr_status status = xr_trainer_init(c->trainer, &c->model, &o, recipe->seed, &bound);
+    if (status < 0) {
+        xr_free(c->trainer);
+        c->trainer = NULL;
+    }
+    return status;
+}
+
+typedef struct examples {
+    xr_context *c;
+    const char *const *text, *const *pair;
+    const int32_t *label;
+    size_t n;
+} examples;
+
+static const xr_batch *part(void *context, int k)
+{
+    const examples *e = context;
+    xr_context *c = e->c;
+    size_t from = (size_t)k * TRAIN_PART, n = e->n - from < TRAIN_PART ? e->n - from : TRAIN_PART;
+    if (fill_batch(c, e->text + from, e->pair ? e->pair + from : NULL, n, e->label + from, c->trainer->samples + from) < 0)
+        return NULL;
+    return xr_batch_finish(&c->batch);
+}
+
+int xr_train_step(xr_context *c, const char *const *text, const char *const *pair, const int32_t *label, size_t n, double *loss)
+{
+    xr_step_result r;
+    int good = c && c->trainer && text && label && n > 0 && n < 1u << 30;
+    for (size_t i = 0; good && i < n; i++)
+        good = text[i] && (!pair || pair[i]) && label[i] >= 0 && label[i] < xr_label_count(c);
+    XR_TRY(begin(good, "xr_train_step"));
+    examples e = { c, text, pair, label, n };
+    XR_TRY(xr_trainer_step(c->trainer, (int)((n + TRAIN_PART - 1) / TRAIN_PART), part, &e, &r));
+    if (loss)
+        *loss = r.loss;
+    return XR_OK;
+}

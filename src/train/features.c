@@ -1,0 +1,57 @@
+#include "train/features.h"
+
+#include <string.h>
+
+int xr_features_layer(const xr_context *c, int layer)
+{
+    int layers = c->model.config.num_hidden_layers;
+    if (layer >= -1 && layer <= layers)
+        return layer < 0 ? layers : layer;
+    return xr_fail(XR_EUSAGE, "layer %d: the model has layers 0 (embeddings) to %d; -1 is the last", layer, layers);
+}
+
+static void pool_mean(float *out, const float *x, const xr_rowset *rows, size_t d)
+{
+    for (size_t b = 0; b < rows->n_seq; b++) {
+        size_t from = rows->offset[b], to = rows->offset[b + 1];
+        for (size_t j = 0; j < d; j++) {
+            double sum = 0.0;
+            for (size_t r = from; r < to; r++)
+                sum += (double)x[r * d + j];
+            out[b * d + j] = (float)(sum / (double)(to - from));
+        }
+    }
+}
+
+static void pool_first(float *out, const float *x, const xr_rowset *rows, size_t d)
+{
+    for (size_t b = 0; b < rows->n_seq; b++)
+        memcpy(out + b * d, x + rows->offset[b] * d, d * sizeof *out);
+}
+
+const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, xr_features_pooling pooling)
+{
+    layer = xr_features_layer(c, layer);
+    xr_tape *t = layer < 0 ? NULL : xr_context_tape(c, batch);
+    xr_tensor *h = t ? xr_hidden_state(t, &c->model, batch, layer) : NULL;
+    if (!h || pooling == XR_FEATURES_NONE)
+        return h ? h->x : NULL;
+    float *out = xr_tape_get(t, batch->rows.n_seq * h->cols, sizeof *out);
+    if (out && pooling == XR_FEATURES_MEAN)
+        pool_mean(out, h->x, &batch->rows, h->cols);
+    else if (out)
+        pool_first(out, h->x, &batch->rows, h->cols);
+    return out;
+}
+
+xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out)
+{
+    xr_batch_clear(&c->batch);
+    XR_TRY(xr_context_encode(c, text, NULL, 0, 1));
+    XR_TRY(xr_context_push(c, 0));
+    const float *x = xr_features_batch(c, xr_batch_finish(&c->batch), layer, pooling);
+    if (!x)
+        return xr_error_status();
+    memcpy(out, x, (size_t)c->model.config.hidden_size * sizeof *out);
+    return XR_OK;
+}

@@ -1,0 +1,23 @@
+/* Token and sentence vectors from any layer. */
+#ifndef XR_TRAIN_FEATURES_H
+#define XR_TRAIN_FEATURES_H
+
+#include "train/context.h"
+
+typedef enum xr_features_pooling {
+    XR_FEATURES_NONE,       /* one row a token, specials included */
+    XR_FEATURES_FIRST,      /* the row of <s> */
+    XR_FEATURES_MEAN        /* the mean of all tokens, specials included */
+} xr_features_pooling;
+
+/* The layer's number with -1 as the last; < 0 with XR_EUSAGE out of range. */
+int xr_features_layer(const xr_context *c, int layer);
+
+/* Vectors of the texts in `batch` (from xr_context_push): rows [N, H] or one a text [B, H]; the returned memory is the tape's and lives until the next pass.
+ * NULL with the error set. */
+const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, xr_features_pooling pooling);
+
+/* One pooled vector out[H] of one text. */
+xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out);
+
+#endif
