@@ -8,6 +8,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/str.h"
+#include "util/utf8.h"
 
 struct xr_tokenizer {
     xr_spm *spm;
@@ -107,20 +108,18 @@ int32_t xr_tokenizer_id(const xr_tokenizer *t, const char *piece)
 
 /* ---- text to ids ---- */
 
-/* Length of the white-space character (Python's str.isspace) that ends before text[end], 0 if there is none. */
-static size_t space_before(const char *text, size_t end)
+/* Where text[from..end) ends without the white space (Python's str.rstrip) behind it. */
+static size_t strip_end(const char *text, size_t from, size_t end)
 {
-    const unsigned char *p = (const unsigned char *)text + end;
-    if (end >= 1 && ((p[-1] >= 0x09 && p[-1] <= 0x0D) || (p[-1] >= 0x1C && p[-1] <= 0x20)))
-        return 1;
-    if (end >= 2 && p[-2] == 0xC2 && (p[-1] == 0x85 || p[-1] == 0xA0))
-        return 2;
-    if (end < 3)
-        return 0;
-    unsigned c = (unsigned)p[-3] << 16 | (unsigned)p[-2] << 8 | p[-1];
-    int space = c == 0xE19A80 /* ogham */ || (c >= 0xE28080 && c <= 0xE2808A) /* en quad to hair space */ || c == 0xE280A8 ||
-                c == 0xE280A9 || c == 0xE280AF || c == 0xE2819F || c == 0xE38080 /* ideographic */;
-    return space ? 3 : 0;
+    while (end > from) {
+        size_t at = end - 1, size;
+        while (at > from && ((unsigned char)text[at] & 0xC0) == 0x80)
+            at--;
+        if (!xr_utf8_is_space(xr_utf8_decode(text + at, end - at, &size)))
+            break;
+        end = at;
+    }
+    return end;
 }
 
 /* The first special string in text[from..len): its index, place in *at and length in *n; N_SPECIAL when there is none. */
@@ -144,10 +143,7 @@ static xr_status encode_specials(const xr_tokenizer *t, const char *text, size_t
 {
     size_t from = 0, at, n, i;
     while ((i = find_special(text, from, len, &at, &n)) < N_SPECIAL) {
-        size_t end = at, space;
-        if (special_id(t, i) == t->mask)
-            while (end > from && (space = space_before(text + from, end - from)))
-                end -= space;
+        size_t end = special_id(t, i) == t->mask ? strip_end(text, from, at) : at;
         if (end > from)
             XR_TRY(xr_spm_encode(t->spm, text + from, end - from, (uint32_t)from, out));
         XR_TRY(push(out, special_id(t, i), at, at + n));
@@ -158,7 +154,7 @@ static xr_status encode_specials(const xr_tokenizer *t, const char *text, size_t
 
 static xr_status check_text(const char *text, size_t len)
 {
-    size_t good = xr_utf8_prefix(text, len);
+    size_t good = xr_utf8_check(text, len);
     if (len > UINT32_MAX)
         return xr_fail(XR_EDATA, "text of %zu bytes; at most 4 GiB can be encoded at once: cut it", len);
     if (good == len)
@@ -198,33 +194,33 @@ static void remove_tokens(xr_tokens *t, size_t at, size_t n)
     t->n -= n;
 }
 
-static xr_status encode_pair(const xr_tokenizer *t, const char *text, const char *pair, int specials, xr_tokens *out,
-                             size_t *len_a, size_t *len_b)
+/* Text and </s>; *n receives the tokens of the text. */
+static xr_status encode_one(const xr_tokenizer *t, const char *text, size_t len, int specials, xr_tokens *out, size_t *n)
 {
-    size_t n = strlen(text), start;
-    XR_TRY(push(out, XR_ID_BOS, 0, 0));
-    start = out->n;
-    XR_TRY(xr_tokenizer_encode(t, text, n, specials, out));
-    *len_a = out->n - start;
-    *len_b = 0;
-    XR_TRY(push(out, XR_ID_EOS, n, n));
-    if (!pair)
-        return XR_OK;
-    n = strlen(pair);
-    XR_TRY(push(out, XR_ID_EOS, 0, 0));
-    start = out->n;
-    XR_TRY(xr_tokenizer_encode(t, pair, n, specials, out));
-    *len_b = out->n - start;
-    return push(out, XR_ID_EOS, n, n);
+    size_t start = out->n;
+    XR_TRY(xr_tokenizer_encode(t, text, len, specials, out));
+    *n = out->n - start;
+    return push(out, XR_ID_EOS, len, len);
 }
 
-xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
-                                   xr_tokens *out, size_t *truncated)
+static xr_status encode_two(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair, size_t pair_len, int specials,
+                            xr_tokens *out, size_t *len_a, size_t *len_b)
 {
-    size_t start = out->n, room = pair ? PAIR_SPECIALS : SINGLE_SPECIALS, len_a, len_b, cut_a = 0, cut_b = 0;
+    XR_TRY(push(out, XR_ID_BOS, 0, 0));
+    XR_TRY(encode_one(t, text, text_len, specials, out, len_a));
+    if (!pair)
+        return XR_OK;
+    XR_TRY(push(out, XR_ID_EOS, 0, 0));
+    return encode_one(t, pair, pair_len, specials, out, len_b);
+}
+
+xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair, size_t pair_len,
+                                    size_t max_len, int specials, xr_tokens *out, size_t *truncated)
+{
+    size_t start = out->n, room = pair ? PAIR_SPECIALS : SINGLE_SPECIALS, len_a = 0, len_b = 0, cut_a = 0, cut_b = 0;
     if (max_len && max_len < room)
         return xr_fail(XR_EUSAGE, "max length %zu; <s> and </s> alone need %zu", max_len, room);
-    if (encode_pair(t, text, pair, specials, out, &len_a, &len_b) < 0) {
+    if (encode_two(t, text, text_len, pair, pair_len, specials, out, &len_a, &len_b) < 0) {
         out->n = start;
         return xr_error_status();
     }
@@ -242,6 +238,12 @@ xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, cons
     if (truncated)
         *truncated = cut_a + cut_b;
     return XR_OK;
+}
+
+xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
+                                   xr_tokens *out, size_t *truncated)
+{
+    return xr_tokenizer_encode_spans(t, text, strlen(text), pair, pair ? strlen(pair) : 0, max_len, specials, out, truncated);
 }
 
 /* ---- ids to text ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/alloc.h"
+#include "util/utf8.h"
 
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 enum { PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_TYPE_LAST = 6 };
@@ -34,38 +35,6 @@ typedef struct check {
     uint64_t type[3];               /* of the first three pieces */
     uint64_t model_type, byte_fallback;
 } check;
-
-size_t xr_utf8_prefix(const char *s, size_t len)
-{
-    const uint8_t *p = (const uint8_t *)s;
-    size_t i = 0;
-    while (i < len) {
-        uint8_t c = p[i], low = 0x80, high = 0xBF;
-        size_t more;
-        if (c < 0x80) {
-            uint64_t word;
-            while (len - i >= 8 && (memcpy(&word, p + i, 8), !(word & 0x8080808080808080u)))
-                i += 8;
-            while (i < len && p[i] < 0x80)
-                i++;
-            continue;
-        }
-        if (c < 0xC2 || c > 0xF4)
-            return i;
-        more = c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
-        if (c == 0xE0) low = 0xA0;
-        if (c == 0xED) high = 0x9F;
-        if (c == 0xF0) low = 0x90;
-        if (c == 0xF4) high = 0x8F;
-        if (len - i <= more || p[i + 1] < low || p[i + 1] > high)
-            return i;
-        for (size_t k = 2; k <= more; k++)
-            if ((p[i + k] & 0xC0) != 0x80)
-                return i;
-        i += more + 1;
-    }
-    return i;
-}
 
 static xr_status damaged(const check *c, const uint8_t *at, const char *what)
 {
@@ -164,7 +133,7 @@ static xr_status remember_piece(check *c, span text)
 
 static xr_status check_piece_text(check *c, span text)
 {
-    size_t len = (size_t)(text.end - text.p), good = xr_utf8_prefix((const char *)text.p, len);
+    size_t len = (size_t)(text.end - text.p), good = xr_utf8_check((const char *)text.p, len);
     if (len == 0)
         return xr_fail(XR_EDATA, "%s: piece %zu is empty; expected text", c->path, c->n);
     if (len > XR_SPM_PIECE_CAP)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include "util/error.h"
+#include "util/utf8.h"
 
 #define XR_SPM_FILE_CAP ((size_t)64 << 20)
 #define XR_SPM_PIECE_CAP ((size_t)4096)
@@ -15,8 +16,6 @@
 /* XR_EDATA naming `path`, the byte or the piece, what was found and what was expected. */
 xr_status xr_spm_check(const char *path, const void *bytes, size_t len);
 
-/* Length of the longest prefix of s[0..len) that is well-formed UTF-8 (Unicode 15, table 3-7: no overlong form, no surrogate,
- * nothing above U+10FFFF); `len` when all of it is. */
-size_t xr_utf8_prefix(const char *s, size_t len);
+#define xr_utf8_prefix xr_utf8_check
 
 #endif

@@ -166,7 +166,7 @@ extern "C" xr_status xr_spm_train(int vocab_size, double character_coverage, xr_
             {"model_type", "unigram"}, {"vocab_size", std::to_string(vocab_size)}, {"character_coverage", coverage},
             {"normalization_rule_name", "nmt_nfkc"}, {"add_dummy_prefix", "true"}, {"remove_extra_whitespaces", "true"},
             {"byte_fallback", "false"}, {"unk_id", "0"}, {"bos_id", "1"}, {"eos_id", "2"}, {"pad_id", "-1"},
-            {"num_threads", "8"}, {"shuffle_input_sentence", "false"}, {"max_sentence_length", "16777216"},
+            {"num_threads", "8"}, {"shuffle_input_sentence", "false"}, {"max_sentence_length", "8192"},
             {"minloglevel", "3"}};
         Lines source(lines);
         std::string model;

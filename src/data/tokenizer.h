@@ -13,7 +13,9 @@ typedef struct xr_tokenizer xr_tokenizer;
 
 enum { XR_ID_BOS = 0, XR_ID_PAD = 1, XR_ID_EOS = 2, XR_ID_UNK = 3 };
 
-/* One token: id and the bytes of the original text it stands for (begin = end for specials that have none). */
+/* One token: id and the bytes of the original text it stands for, as sentencepiece counts them: a piece that begins a word has the
+ * white space before it; where one character is written out as several pieces (U+FDFA), all but the last are empty (begin = end), as are
+ * <s> and </s> that were added. Never decreasing within a text. */
 typedef struct xr_token { int32_t id; uint32_t begin, end; } xr_token;
 
 typedef struct xr_tokens { xr_token *v; size_t n, cap; } xr_tokens;     /* zero-initialise; xr_tokens_free */
@@ -40,11 +42,15 @@ xr_status xr_tokenizer_encode(const xr_tokenizer *t, const char *text, size_t le
 xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
                                    xr_tokens *out, size_t *truncated);
 
+/* The same for texts that may hold NUL bytes. */
+xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair, size_t pair_len,
+                                    size_t max_len, int specials, xr_tokens *out, size_t *truncated);
+
 /* How many tokens longest-first truncation takes from each side of a pair: one at a time from the longer, from the second when
  * they are equal (transformers' truncate_sequences). remove <= len_a + len_b. */
 void xr_truncate_longest_first(size_t len_a, size_t len_b, size_t remove, size_t *cut_a, size_t *cut_b);
 
-/* Text of ids: pieces joined, U+2581 to space, leading space dropped (as transformers' decode). skip_specials leaves out ids 0-2 and <mask>.
+/* Text of ids: pieces joined, U+2581 to space, leading space dropped (as transformers' decode). skip_specials leaves out ids 0-3 and <mask>.
  * Caller frees; NULL with the error set. */
 char *xr_tokenizer_decode(const xr_tokenizer *t, const int32_t *id, size_t n, int skip_specials);
 

@@ -9,6 +9,11 @@
 #include "util/log.h"
 #include "util/rng.h"
 #include "util/stream.h"
+#include "util/utf8.h"
+
+/* The trainer's time grows faster than the length of a text without spaces, and it leaves out what is longer than 4192 bytes
+ * without a word: longer lines are cut here instead. */
+#define LINE_CAP ((size_t)4096)
 
 typedef struct text { char *s; size_t len; } text;
 
@@ -16,19 +21,34 @@ typedef struct corpus {
     const xr_tokenizer_training *how;
     xr_stream *stream;      /* of input[i_input - 1] */
     int i_input;
-    long n_lines, n_reserved;
+    char *rest;             // [len] of the current line
+    size_t len;
+    long n_texts, n_reserved;
     text *sample;           // [n_sample] only with max_sentences
     size_t n_sample, cap_sample, i_sample;
 } corpus;
 
 /* ---- input ---- */
 
-/* Next line that is not empty, over all files: 1, 0 at the end, < 0 on error. */
-static int next_line(void *context, const char **line, size_t *len)
+/* Whether the library's normaliser leaves something of the text. It ends the program when nothing at all is left to train on.
+ * Conservative: what prints in ASCII, or any character behind Latin-1's controls that is no space and no format character. */
+static int has_text(const char *s, size_t len)
 {
-    corpus *c = context;
+    size_t size;
+    for (size_t i = 0; i < len; i += size) {
+        uint32_t c = xr_utf8_decode(s + i, len - i, &size);
+        int blank = c <= 0x20 || (c >= 0x7F && c < 0xC0) || xr_utf8_is_space(c) || (c >= 0x2000 && c < 0x2070) ||
+                    c == 0x2581 || (c >= 0xF000 && c <= 0xFFFF);
+        if (!blank)
+            return 1;
+    }
+    return 0;
+}
+
+/* The next line of the files: 1, 0 at the end, < 0 on error. */
+static int next_line(corpus *c)
+{
     for (;;) {
-        char *s;
         if (!c->stream) {
             if (c->i_input == c->how->n_input)
                 return 0;
@@ -36,23 +56,55 @@ static int next_line(void *context, const char **line, size_t *len)
             if (!c->stream)
                 return xr_error_status();
         }
-        int got = xr_stream_line(c->stream, &s, len);
+        int got = xr_stream_line(c->stream, &c->rest, &c->len);
         if (got < 0)
             return got;
-        if (got == 0) {
-            xr_stream_close(c->stream);
-            c->stream = NULL;
-            continue;
+        if (got > 0)
+            break;
+        xr_stream_close(c->stream);
+        c->stream = NULL;
+    }
+    size_t good = xr_utf8_check(c->rest, c->len);
+    if (good < c->len)
+        return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or mend it",
+                       xr_stream_path(c->stream), xr_stream_line_number(c->stream), good, (unsigned char)c->rest[good]);
+    return 1;
+}
+
+/* Where to cut a line that is too long: behind the last space that fits, otherwise between two characters. */
+static size_t cut(const char *s, size_t len)
+{
+    size_t at = LINE_CAP;
+    if (len <= LINE_CAP)
+        return len;
+    while (at > 0 && s[at - 1] != ' ')
+        at--;
+    if (at > 0)
+        return at;
+    for (at = LINE_CAP; ((unsigned char)s[at] & 0xC0) == 0x80;)
+        at--;
+    return at;
+}
+
+/* The next text to train on, at most LINE_CAP long. Empty ones and those with the library's own mark are left out. */
+static int next_text(void *context, const char **line, size_t *len)
+{
+    corpus *c = context;
+    for (;;) {
+        if (c->len == 0) {
+            int got = next_line(c);
+            if (got <= 0)
+                return got;
         }
-        size_t good = xr_utf8_prefix(s, *len);
-        if (good < *len)
-            return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or mend it",
-                           xr_stream_path(c->stream), xr_stream_line_number(c->stream), good, (unsigned char)s[good]);
-        if (*len == 0)
+        *line = c->rest;
+        *len = cut(c->rest, c->len);
+        c->rest += *len;
+        c->len -= *len;
+        int reserved = memmem(*line, *len, "\xE2\x96\x81", 3) != NULL;
+        c->n_reserved += reserved;
+        if (reserved || !has_text(*line, *len))
             continue;
-        *line = s;
-        c->n_lines++;
-        c->n_reserved += memmem(s, *len, "\xE2\x96\x81", 3) != NULL;
+        c->n_texts++;
         return 1;
     }
 }
@@ -74,9 +126,9 @@ static xr_status take_sample(corpus *c)
     const char *line;
     size_t len;
     int got;
-    while ((got = next_line(c, &line, &len)) > 0) {
-        size_t i = (size_t)c->n_lines - 1, at = c->n_sample;
-        if (c->n_lines > c->how->max_sentences) {
+    while ((got = next_text(c, &line, &len)) > 0) {
+        size_t i = (size_t)c->n_texts - 1, at = c->n_sample;
+        if (c->n_texts > c->how->max_sentences) {
             at = (size_t)xr_rng_below(key, 0, (uint32_t)i, (uint32_t)(i >> 32), 0, i + 1);
             if (at >= c->n_sample)
                 continue;
@@ -119,18 +171,36 @@ static int bind_processors(int n, cpu_set_t *before)
     return sched_setaffinity(0, sizeof some, &some) == 0;
 }
 
+/* The library ends the program when it gets no text at all, so the first one is taken here and handed on. */
+typedef struct primed { xr_spm_lines from; const char *line; size_t len; } primed;
+
+static int next_primed(void *context, const char **line, size_t *len)
+{
+    primed *p = context;
+    if (!p->line)
+        return p->from.next(p->from.context, line, len);
+    *line = p->line;
+    *len = p->len;
+    p->line = NULL;
+    return 1;
+}
+
 static xr_status train(corpus *c, xr_spm_model *model)
 {
     const xr_tokenizer_training *how = c->how;
     double coverage = how->character_coverage > 0 ? how->character_coverage : 0.99995;
-    xr_spm_lines lines = {next_line, c};
+    primed first = {.from = {next_text, c}};
     cpu_set_t before;
     if (how->max_sentences > 0) {
         XR_TRY(take_sample(c));
-        lines.next = next_sample;
+        first.from.next = next_sample;
     }
+    int got = first.from.next(c, &first.line, &first.len);
+    if (got <= 0)
+        return got < 0 ? got : xr_fail(XR_EDATA, "%s: no line with text in the input; expected plain or gzip text, "
+                                       "a sentence or paragraph a line", how->input[0]);
     int bound = bind_processors(how->threads, &before);
-    xr_status status = xr_spm_train(how->vocab_size - 2, coverage, lines, model);
+    xr_status status = xr_spm_train(how->vocab_size - 2, coverage, (xr_spm_lines){next_primed, &first}, model);
     if (bound)
         sched_setaffinity(0, sizeof before, &before);
     return status;
@@ -140,8 +210,8 @@ static xr_status check_settings(const xr_tokenizer_training *how)
 {
     if (how->vocab_size < 8 || how->vocab_size > (int)XR_SPM_PIECES_CAP)
         return xr_fail(XR_EUSAGE, "vocabulary size %d; expected 8 to %zu", how->vocab_size, XR_SPM_PIECES_CAP);
-    if (!(how->character_coverage >= 0 && how->character_coverage <= 1))
-        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0 to 1, such as 0.99995", how->character_coverage);
+    if (how->character_coverage != 0 && !(how->character_coverage >= 0.98 && how->character_coverage <= 1))
+        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0.98 to 1, such as 0.99995", how->character_coverage);
     if (how->n_input < 1)
         return xr_fail(XR_EUSAGE, "no training text; name at least one file");
     return XR_OK;
@@ -153,14 +223,8 @@ xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *outpu
     xr_spm_model model = {0};
     XR_TRY(check_settings(how));
     xr_status status = train(&c, &model);
-    if (c.n_lines == 0 && status < 0 && xr_error_status() == XR_EDATA) {
-        xr_error_clear();
-        status = xr_fail(XR_EDATA, "%s: no line with text in the input; expected plain or gzip text, a sentence or paragraph a line",
-                         how->input[0]);
-    }
     if (status == XR_OK && c.n_reserved)
-        xr_warn("%ld of %ld lines hold U+2581, sentencepiece's mark of a space; they were left out of the training", c.n_reserved,
-                c.n_lines);
+        xr_warn("%ld lines hold U+2581, sentencepiece's mark of a space; they were left out of the training", c.n_reserved);
     if (status == XR_OK)
         status = xr_spm_check(output, model.bytes, model.len);
     if (status == XR_OK)
