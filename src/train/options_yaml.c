@@ -35,7 +35,8 @@ xr_status xr_options_yaml(xr_options *o, const char *text, size_t len, const cha
 xr_status xr_options_file(xr_options *o, const char *path)
 {
     reader y = { .o = o, .path = xr_options_keep(o, path, strlen(path)) };
-    return y.path ? xr_yaml_read(y.path, on_item, &y) : xr_error_status();
+    xr_status st = y.path ? xr_yaml_read(y.path, on_item, &y) : xr_error_status();
+    return st == XR_ENOINPUT ? xr_fail_context("--config") : st;
 }
 
 /* Readable without quotes, and read back as the same text. */
