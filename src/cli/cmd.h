@@ -7,7 +7,7 @@
 
 typedef struct xr_cmd {
     const char *name;           /* as typed: "fill-mask" */
-    unsigned verb;              /* its bit, XR_V_FILL_MASK */
+    unsigned verb;              /* its bit, XR_V_FILL_MASK; one outside XR_V_ALL is not listed by help */
     const char *summary;        /* one line, lower case, no full stop */
     const char *positional;     /* "[TEXT ...]"; NULL = takes none, and main refuses any */
     const char *examples;       /* lines of "xlmr fill-mask …", the two best first; each ends in \n */

@@ -12,9 +12,6 @@ static const size_t tokenizer_cap = (size_t)1 << 30;
 /* Sizes from the preset or the given config.json; the vocabulary is always the tokenizer's. */
 static xr_status read_sizes(const xr_options *o, int vocab_size, xr_config *c)
 {
-    if (!o->preset == !o->config_json)
-        return xr_fail(XR_EUSAGE, "init needs --preset nano|mini|base|large or --config-json FILE; found %s",
-                       o->preset ? "both" : "neither");
     if (o->preset) {
         XR_TRY(xr_config_preset(c, o->preset, vocab_size));
     } else {
@@ -86,6 +83,9 @@ static xr_status run(const xr_options *o)
     xr_model m;
     memset(&c, 0, sizeof c);
     memset(&m, 0, sizeof m);
+    if (!o->preset == !o->config_json)
+        return xr_fail(XR_EUSAGE, "init needs --preset nano|mini|base|large or --config-json FILE; found %s",
+                       o->preset ? "both" : "neither");
     xr_tokenizer *t = xr_tokenizer_open(o->tokenizer);
     if (!t)
         return xr_error_status();

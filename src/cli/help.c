@@ -157,7 +157,8 @@ static xr_status build_program(xr_str *out)
     XR_TRY(xr_str_puts(out, "xlmr: train, fine-tune, evaluate and run XLM-RoBERTa on the CPU\n\n"
                             "usage: xlmr COMMAND [--config FILE.yaml] [--KEY VALUE ...]\n\nCommands\n"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
-        XR_TRY(xr_str_printf(out, "  %-18s%s\n", (*c)->name, (*c)->summary));
+        if ((*c)->verb & XR_V_ALL)
+            XR_TRY(xr_str_printf(out, "  %-18s%s\n", (*c)->name, (*c)->summary));
     return xr_str_puts(out, "\nxlmr COMMAND -h shows examples and the main options, --help all of them. xlmr --version "
                             "prints the version.\n");
 }
@@ -303,7 +304,8 @@ xr_status xr_help_bash(xr_str *out)
                        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags='' choices=''\n"
                        "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
-        XR_TRY(xr_str_printf(out, "%s ", (*c)->name));
+        if ((*c)->verb & XR_V_ALL)
+            XR_TRY(xr_str_printf(out, "%s ", (*c)->name));
     XR_TRY(xr_str_puts(
         out, "--help --version' -- \"$cur\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]}:$prev\" in\n"));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)

@@ -134,7 +134,8 @@ static xr_status unknown_verb(const char *name)
     const char *names[64];
     size_t n = 0;
     for (const xr_cmd *const *c = xr_cmds; *c && n < 64; c++)
-        names[n++] = (*c)->name;
+        if ((*c)->verb & XR_V_ALL)
+            names[n++] = (*c)->name;
     const char *near = xr_nearest(name, names, n);
     return xr_fail(XR_EUSAGE, "%s: unknown command%s%s%s; xlmr --help lists them", name, near ? "; did you mean " : "",
                    near ? near : "", near ? "?" : "");
