@@ -234,7 +234,7 @@ static xr_status read_value(const reading *g, size_t line, float *out)
 {
     double value;
 
-    if (!xr_parse_double(g->label.s, &value) || !isfinite(value) || fabs(value) > (double)FLT_MAX)
+    if (!xr_parse_double(g->label.s, &value) || !(fabs(value) <= (double)FLT_MAX))
         return xr_fail(
             XR_EDATA,
             "%s:%zu: the value '%.*s' is not a finite number; expected one for a regression, with a decimal point; "
