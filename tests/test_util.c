@@ -1,22 +1,12 @@
-/* The bottom layer: errors, memory, strings, numbers, UTF-8, random numbers, digests, files, JSON. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* The bottom layer: errors, memory, strings, numbers, UTF-8, random numbers, digests, notes. */
+#include "scratch.h"
 
-#include <cmocka.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/arena.h"
-#include "util/fs.h"
 #include "util/half.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -24,46 +14,6 @@
 #include "util/str.h"
 #include "util/utf8.h"
 #include "util/xxh.h"
-
-static char folder[256];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/xr-util-XXXXXX", base ? base : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return xr_remove_tree(folder);
-}
-
-static int clear_error(void **state)
-{
-    (void)state;
-    xr_error_clear();
-    return 0;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char paths[4][320];
-    static int turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void expect_error(xr_status status, const char *part)
-{
-    assert_int_equal(xr_error_status(), status);
-    if (!strstr(xr_error_message(), part))
-        fail_msg("\"%s\" lacks \"%s\"", xr_error_message(), part);
-    xr_error_clear();
-}
 
 static void test_first_cause_wins(void **state)
 {
@@ -428,15 +378,15 @@ static void test_sha256(void **state)
     assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     char *million = malloc(1000000);
     memset(million, 'a', 1000000);
-    assert_int_equal(xr_file_write(in_folder("million"), million, 1000000), XR_OK);
-    assert_int_equal(xr_file_sha256(in_folder("million"), hex), XR_OK);
+    assert_int_equal(xr_file_write(in_scratch("million"), million, 1000000), XR_OK);
+    assert_int_equal(xr_file_sha256(in_scratch("million"), hex), XR_OK);
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     for (size_t n = 0; n < 200; n++)
         xr_sha256_hex(million, n, all + 64 * n);
     xr_sha256_hex(all, 64 * 200, hex);
     assert_string_equal(hex, "019f2b9f1af27a53a1f046da7e98af2c179f431e4b5bebb000e74040917a4123");
     free(million);
-    assert_int_equal(xr_file_sha256(in_folder("missing"), hex), XR_ENOINPUT);
+    assert_int_equal(xr_file_sha256(in_scratch("missing"), hex), XR_ENOINPUT);
 }
 
 /* XXH3-128 of the empty input (published test vector), and streaming against one-shot. */
@@ -455,176 +405,6 @@ static void test_xxh(void **state)
         xr_xxh_update(h, text + i, 50);
     xr_xxh_final(h, streamed);
     assert_string_equal(hex, streamed);
-}
-
-static void expect_no_json(const char *text, size_t len, const char *part)
-{
-    assert_null(xr_json_parse(text, len, "f.json:7"));
-    expect_error(XR_EDATA, part);
-}
-
-static void test_json(void **state)
-{
-    (void)state;
-    static const char text[] = "\xEF\xBB\xBF{\"b\": [1, -2.50, 1e-5, 100.0, {}, []], \"a\": {\"x\": null, \"y\": true, \"z\": \"q\\\"\\u00e4\\n\\u0001\"}}";
-    static const char compact[] = "{\"b\":[1,-2.5,1e-05,100.0,{},[]],\"a\":{\"x\":null,\"y\":true,\"z\":\"q\\\"\xC3\xA4\\n\\u0001\"}}";
-    json_t *j = xr_json_parse(text, sizeof text - 1, "f.json");
-    assert_non_null(j);
-    char *one = xr_json_dump(j, 0);
-    assert_string_equal(one, compact);
-    assert_int_equal(xr_json_write(in_folder("j.json"), j, 2), XR_OK);
-    json_t *again = xr_json_file(in_folder("j.json"), 1000);
-    assert_true(json_equal(j, again));
-    size_t len;
-    char *lines = xr_file_read(in_folder("j.json"), 1000, &len);
-    assert_memory_equal(lines, "{\n  \"b\": [\n    1,\n", 18);
-    assert_string_equal(lines + len - 6, "\n  }\n}\n" + 1);
-    xr_free(lines);
-    xr_free(one);
-    json_decref(again);
-    json_decref(j);
-    expect_no_json("{\"a\":1,\"a\":2}", 13, "f.json:7: not valid JSON: duplicate");
-    expect_no_json("{}x", 3, "f.json:7");
-    expect_no_json("[NaN]", 5, "f.json:7");
-    expect_no_json("[1,]", 4, "f.json:7");
-    expect_no_json("\"\xff\"", 3, "0xff");
-    expect_no_json("", 0, "f.json:7");
-    expect_no_json("[1,\n2,\n}", 8, "f.json:7:3:");
-    expect_no_json("[99999999999999999999]", 22, "integer");
-    char *deep = malloc(100000);
-    memset(deep, '[', 100000);
-    expect_no_json(deep, 100000, "depth");
-    free(deep);
-    assert_null(xr_json_file(in_folder("j.json"), 10));
-    expect_error(XR_EDATA, "more than 10 bytes");
-}
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static void test_files(void **state)
-{
-    (void)state;
-    size_t len;
-    char *path = xr_path_join("a/", "b"), *text;
-    assert_string_equal(path, "a/b");
-    xr_free(path);
-    assert_int_equal(xr_mkdirs(in_folder("x/y//z/")), XR_OK);
-    assert_int_equal(xr_mkdirs(in_folder("x/y/z")), XR_OK);
-    assert_true(xr_path_is_dir(in_folder("x/y/z")));
-    assert_int_equal(xr_file_write(in_folder("x/y/f"), "1\0002", 3), XR_OK);
-    assert_int_equal(xr_file_write(in_folder("x/y/f"), "new", 3), XR_OK);
-    assert_non_null(text = xr_file_read(in_folder("x/y/f"), 3, &len));
-    assert_int_equal(len, 3);
-    assert_string_equal(text, "new");
-    xr_free(text);
-    assert_int_equal(xr_mkdirs(in_folder("x/y/f/g")), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "in the way");
-    assert_int_equal(xr_file_write(in_folder("x/y"), "", 0), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "directory");
-    assert_int_equal(xr_file_write("/dev/null", "", 0), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "device");
-    assert_int_equal(xr_file_write(in_folder("no/f"), "", 0), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "No such file");
-    assert_null(xr_file_read(in_folder("x"), 3, &len));
-    expect_error(XR_ENOINPUT, "directory");
-    assert_null(xr_file_read(in_folder("no"), 3, &len));
-    expect_error(XR_ENOINPUT, "No such file");
-    assert_null(xr_file_read("/dev/zero", 3000, &len));
-    expect_error(XR_EDATA, "more than 3000 bytes");
-    /* A link to a folder is removed, not followed. */
-    assert_int_equal(symlink(in_folder("x/y"), in_folder("x/link")), 0);
-    assert_int_equal(xr_remove_tree(in_folder("x/link")), XR_OK);
-    assert_true(xr_path_exists(in_folder("x/y/f")));
-    assert_int_equal(xr_remove_tree(in_folder("x")), XR_OK);
-    assert_int_equal(xr_remove_tree(in_folder("x")), XR_OK);
-    assert_false(xr_path_exists(in_folder("x")));
-}
-
-static void fill(const xr_outdir *o, const char *text)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/sub", o->tmp);
-    assert_int_equal(xr_mkdirs(path), XR_OK);
-    snprintf(path, sizeof path, "%s/sub/f", o->tmp);
-    write_text(path, text);
-}
-
-static void test_output_directory(void **state)
-{
-    (void)state;
-    xr_outdir o;
-    size_t len;
-    assert_int_equal(xr_outdir_begin(&o, in_folder("p/out/"), 0, "--force"), XR_OK);
-    fill(&o, "one");
-    assert_false(xr_path_exists(in_folder("p/out")));
-    assert_int_equal(xr_outdir_commit(&o), XR_OK);
-    xr_outdir_abort(&o);
-    assert_true(xr_path_exists(in_folder("p/out/sub/f")));
-    assert_int_equal(xr_outdir_begin(&o, in_folder("p/out"), 0, "--force"), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "--force");
-    assert_int_equal(xr_outdir_begin(&o, in_folder("p/out/sub/f"), 1, "--force"), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "not a directory");
-    assert_int_equal(xr_outdir_begin(&o, "/", 1, "--force"), XR_ECANTCREAT);
-    expect_error(XR_ECANTCREAT, "working directory");
-
-    /* Replaced as a whole, through a link too, and only on commit. */
-    assert_int_equal(symlink(in_folder("p/out"), in_folder("p/link")), 0);
-    assert_int_equal(xr_outdir_begin(&o, in_folder("p/link"), 1, "--force"), XR_OK);
-    fill(&o, "two");
-    write_text(in_folder("p/out/stale"), "");
-    assert_int_equal(xr_outdir_commit(&o), XR_OK);
-    char *text = xr_file_read(in_folder("p/out/sub/f"), 100, &len);
-    assert_string_equal(text, "two");
-    xr_free(text);
-    assert_false(xr_path_exists(in_folder("p/out/stale")));
-
-    assert_int_equal(xr_outdir_begin(&o, in_folder("p/other"), 0, ""), XR_OK);
-    fill(&o, "x");
-    xr_outdir_abort(&o);
-    assert_int_equal(xr_remove_tree(in_folder("p/out")), XR_OK);
-    assert_int_equal(unlink(in_folder("p/link")), 0);
-    assert_int_equal(rmdir(in_folder("p")), 0);     /* nothing else was left in it */
-}
-
-/* Every allocation of a whole round fails once: an error each time, no leak, and no temporary files. */
-static void test_out_of_memory(void **state)
-{
-    (void)state;
-    static const char text[] = "{\"a\": [1.5, \"text\"]}";
-    long before = xr_alloc_live(), k = 0;
-    json_t *j = xr_json_parse(text, sizeof text - 1, "t");
-    for (xr_status status = -1; status < 0; k++) {
-        xr_outdir o = { 0 };
-        size_t len;
-        char *path = NULL, *back = NULL;
-        xr_alloc_fail_after(k);
-        status = xr_outdir_begin(&o, in_folder("oom/out"), 1, "");
-        if (status == XR_OK && !(path = xr_path_join(o.tmp, "f")))
-            status = xr_error_status();
-        if (status == XR_OK)
-            status = xr_json_write(path, j, 2);
-        if (status == XR_OK && !(back = xr_file_read(path, 100, &len)))
-            status = xr_error_status();
-        if (status == XR_OK)
-            status = xr_outdir_commit(&o);
-        xr_alloc_fail_after(-1);
-        xr_outdir_abort(&o);
-        xr_free(path);
-        xr_free(back);
-        assert_int_equal(xr_error_status(), status);
-        if (status < 0)
-            expect_error(XR_ESYSTEM, "out of memory");
-        assert_int_equal(xr_alloc_live(), before);
-    }
-    json_decref(j);
-    assert_in_range(k, 15, 60);
-    assert_int_equal(xr_remove_tree(in_folder("oom")), XR_OK);
 }
 
 static char last_note[100];
@@ -652,8 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_first_cause_wins), TEST(test_allocation), TEST(test_failure_hook), TEST(test_grow_and_map), TEST(test_arena),
         TEST(test_strings), TEST(test_nearest), TEST(test_parse), TEST(test_shortest_numbers), TEST(test_utf8), TEST(test_half),
-        TEST(test_philox), TEST(test_distributions), TEST(test_permutation), TEST(test_sha256), TEST(test_xxh), TEST(test_json),
-        TEST(test_files), TEST(test_output_directory), TEST(test_out_of_memory), TEST(test_log),
+        TEST(test_philox), TEST(test_distributions), TEST(test_permutation), TEST(test_sha256), TEST(test_xxh), TEST(test_log),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -119,14 +119,16 @@ static char *parent_of(const char *path)
     return xr_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* After the rename: what fails here leaves a complete output whose name may not survive a power failure. Nothing is
+ * allocated, so that it does not fail for another reason. */
 static xr_status sync_parent(const char *path)
 {
-    char *parent = parent_of(path);
-    if (!parent)
-        return xr_error_status();
-    xr_status status = sync_path(parent);
-    xr_free(parent);
-    return status;
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(parent, sizeof parent, "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path), slash ? path : ".");
+    if (sync_path(parent) < 0)
+        return xr_fail_context("%s: written completely, but it may not survive a power failure", path);
+    return XR_OK;
 }
 
 /* Where a rename must go: without trailing slashes, and behind symbolic links if it exists, so that links stay links. */
@@ -397,8 +399,7 @@ static xr_status commit(xr_outdir *o, const char *aside)
     /* From here the new directory stands: abort must not touch it. */
     xr_free(o->tmp);
     o->tmp = NULL;
-    if (sync_parent(o->path) < 0)
-        return xr_fail_context("%s: written completely, but it may not survive a power failure", o->path);
+    XR_TRY(sync_parent(o->path));
     /* The output is complete, so an old directory that cannot be removed is worth a warning, not a failure. */
     if (xr_remove_tree(aside) < 0) {
         xr_warn("%s; the directory that was replaced stays there", xr_error_message());

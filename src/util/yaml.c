@@ -9,6 +9,9 @@
 #include "util/fs.h"
 #include "util/utf8.h"
 
+/* The search for a key seen before is linear. */
+enum { KEY_CAP = 4096 };
+
 typedef struct seen_key { char *key; size_t line; } seen_key;
 
 typedef struct reader {
@@ -100,6 +103,8 @@ static int same_key(const char *a, const char *b)
 
 static xr_status remember(reader *r, const char *key, size_t line)
 {
+    if (r->n_seen == KEY_CAP)
+        return refuse(r, line, "more than 4096 keys; is it a configuration file?");
     for (size_t i = 0; i < r->n_seen; i++)
         if (same_key(r->seen[i].key, key))
             return xr_fail(XR_ECONFIG, "%s:%zu: the key \"%s\" appears twice, first in line %zu; keep one of them", r->where,
