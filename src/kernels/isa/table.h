@@ -16,7 +16,8 @@ typedef struct xr_isa_vec {
     double (*sumsq)(const float *x, size_t n);
     double (*sum)(const float *x, size_t n);
     int (*finite)(const float *x, size_t n);
-    void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s);
+    void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
+                  const xr_adamw_scalars *s, float rest1, float rest2);     /* 1 - beta1, 1 - beta2 */
 } xr_isa_vec;
 
 typedef struct xr_isa_rows {
