@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,13 +125,50 @@ static void large_products(void **state)
     check_product(0, 1000, 2050, 1250, 0.0f, 1);
 }
 
+static char warning[1024];
+
+static void keep_warning(xr_level level, const char *message)
+{
+    if (level == XR_LOG_WARN)
+        snprintf(warning, sizeof warning, "%s", message);
+}
+
+/* A library slowed down by the environment is said so, once. */
 static void blas(void **state)
 {
     (void)state;
+    static int calls;
+    xr_log_set_sink(keep_warning);
     assert_int_equal(xr_blas_start(), XR_OK);
+    xr_log_set_sink(NULL);
+    const char *forced = getenv("OPENBLAS_CORETYPE");
+    if (calls++ == 0 && forced && strcmp(forced, "Haswell") == 0 && xr_cpu_best() == XR_ISA_AVX512)
+        assert_non_null(strstr(warning, "unset OPENBLAS_CORETYPE"));
     assert_int_equal(xr_blas_start(), XR_OK);
     assert_non_null(strstr(xr_blas_config(), "OpenBLAS"));
     assert_true(strlen(xr_blas_core()) > 2);
+}
+
+static void *product_alone(void *arg)
+{
+    call_nt(arg);
+    return NULL;
+}
+
+/* A new thread has OpenMP's default number of threads again; the bits must not follow it. */
+static void product_from_another_thread(void **state)
+{
+    (void)state;
+    size_t n = 123;
+    product p = {random_floats(n * n), random_floats(n * n), random_floats(n * n), NULL, n, n, n, 0.0f};
+    float *here = random_floats(n * n);
+    call_nt(&p);
+    memcpy(here, p.y, n * n * sizeof *here);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, product_alone, &p), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_memory_equal(here, p.y, n * n * sizeof *here);
+    xr_free(p.y); xr_free(p.x); xr_free(p.w); xr_free(here);
 }
 
 typedef struct sums { float *b; const float *y; size_t n, c; float beta; } sums;
@@ -425,7 +463,7 @@ static void softmax(void **state)
         float *x = random_floats(n), *p = random_floats(n);
         for (size_t i = 0; i < n; i++)
             x[i] = 200.0f * x[i] + 500.0f;
-        double top = -INFINITY, sum = 0.0;
+        double top = -(double)INFINITY, sum = 0.0;
         for (size_t i = 0; i < n; i++)
             top = fmax(top, (double)x[i]);
         for (size_t i = 0; i < n; i++)
@@ -657,7 +695,7 @@ static xr_adamw_scalars adamw_scalars(int t)
 {
     double b1 = 0.9, b2 = 0.98, lr = 1e-2;
     return (xr_adamw_scalars){(float)(1.0 - lr * 0.01), (float)(lr / (1.0 - pow(b1, t))), (float)sqrt(1.0 - pow(b2, t)),
-                              (float)b1, (float)b2, 1e-6f, 1.0f};
+                              (float)b1, (float)b2, 1e-6f, 1.0f, (float)(1.0 - b1), (float)(1.0 - b2)};
 }
 
 /* torch.optim.AdamW(lr 1e-2, betas (0.9, 0.98), eps 1e-6, weight_decay 0.01, foreach=False), 5 steps */
@@ -741,7 +779,8 @@ static void cpu(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(large_products), cmocka_unit_test(column_sums),
+        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(large_products),
+        cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
         cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
         cmocka_unit_test(softmax), cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),

@@ -1,8 +1,11 @@
 #include "kernels/gemm.h"
 
 #include <cblas.h>
+#include <limits.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
@@ -67,44 +70,62 @@ static tile tile_at(const grid *g, size_t i)
     return t;
 }
 
-static int dim(size_t n) { return (int)n; }
+/* c[rows,cols] = a b + beta c (+ bias): rows of the result start a_step apart in a, columns b_step apart in b. */
+typedef struct product {
+    CBLAS_TRANSPOSE trans_a, trans_b;
+    const float *a, *b, *bias;
+    float *c;
+    size_t lda, ldb, ldc, a_step, b_step, inner;
+    float beta;
+} product;
+
+static int dim(size_t n)
+{
+    XR_ASSERT(n <= INT_MAX, "a dimension of %zu", n);
+    return (int)n;
+}
+
+static int stride(size_t n) { return n ? dim(n) : 1; }
+
+static void multiply_tile(const product *p, const tile *t)
+{
+    float *out = p->c + t->r * p->ldc + t->c;
+    cblas_sgemm(CblasRowMajor, p->trans_a, p->trans_b, dim(t->rows), dim(t->cols), dim(p->inner), 1.0f, p->a + t->r * p->a_step,
+                stride(p->lda), p->b + t->c * p->b_step, stride(p->ldb), p->beta, out, stride(p->ldc));
+    if (p->bias)
+        xr_kernels()->rows->bias(out, p->bias + t->c, t->rows, t->cols, p->ldc);
+}
+
+/* OpenBLAS asks OpenMP how many threads a caller may have, and a region of one thread does not count as parallel: without the 1 set
+ * here a product of a single tile would be split by the library, and its bits would depend on the machine. */
+static void multiply(const product *p, grid g)
+{
+    int before = omp_get_max_threads(), threads = xr_threads();
+    if (before != 1)
+        omp_set_num_threads(1);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (g.down * g.across > 1)
+    for (size_t at = 0; at < g.down * g.across; at++) {
+        tile t = tile_at(&g, at);
+        multiply_tile(p, &t);
+    }
+    if (before != 1)
+        omp_set_num_threads(before);
+}
 
 void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,
                 size_t n, size_t o, size_t i, float beta)
 {
-    const xr_isa_rows *k = xr_kernels()->rows;
-    grid g = tiles(n, o, i);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (g.down * g.across > 1)
-    for (size_t at = 0; at < g.down * g.across; at++) {
-        tile t = tile_at(&g, at);
-        float *out = y + t.r * o + t.c;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, dim(t.rows), dim(t.cols), dim(i), 1.0f, x + t.r * i, dim(i),
-                    w + t.c * i, dim(i), beta, out, dim(o));
-        if (bias)
-            k->bias(out, bias + t.c, t.rows, t.cols, o);
-    }
+    multiply(&(product){CblasNoTrans, CblasTrans, x, w, bias, y, i, i, o, i, i, i, beta}, tiles(n, o, i));
 }
 
 void xr_gemm_nn(float *restrict x, const float *restrict y, const float *restrict w, size_t n, size_t i, size_t o, float beta)
 {
-    grid g = tiles(n, i, o);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (g.down * g.across > 1)
-    for (size_t at = 0; at < g.down * g.across; at++) {
-        tile t = tile_at(&g, at);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, dim(t.rows), dim(t.cols), dim(o), 1.0f, y + t.r * o, dim(o),
-                    w + t.c, dim(i), beta, x + t.r * i + t.c, dim(i));
-    }
+    multiply(&(product){CblasNoTrans, CblasNoTrans, y, w, NULL, x, o, i, i, o, 1, o, beta}, tiles(n, i, o));
 }
 
 void xr_gemm_tn(float *restrict w, const float *restrict y, const float *restrict x, size_t o, size_t i, size_t n, float beta)
 {
-    grid g = tiles(o, i, n);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (g.down * g.across > 1)
-    for (size_t at = 0; at < g.down * g.across; at++) {
-        tile t = tile_at(&g, at);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim(t.rows), dim(t.cols), dim(n), 1.0f, y + t.r, dim(o),
-                    x + t.c, dim(i), beta, w + t.r * i + t.c, dim(i));
-    }
+    multiply(&(product){CblasTrans, CblasNoTrans, y, x, NULL, w, o, i, i, 1, 1, n, beta}, tiles(o, i, n));
 }
 
 void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, float beta)
@@ -127,13 +148,11 @@ void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, f
 const char *xr_blas_core(void) { return openblas_get_corename ? openblas_get_corename() : "unknown"; }
 const char *xr_blas_config(void) { return openblas_get_config ? openblas_get_config() : "not OpenBLAS"; }
 
-enum { CHECK = 192 };
-
-/* One product alone, then the same one by several threads at once: all must agree in every bit. */
+/* The same products as one tile, alone and by several threads at once: all must agree in every bit. */
 static xr_status self_check(void)
 {
-    enum { COPIES = 8 };
-    size_t n = (size_t)CHECK * CHECK;
+    enum { SIDE = 192, COPIES = 8 };
+    size_t n = (size_t)SIDE * SIDE;
     float *m = xr_alloc((2 + 1 + COPIES) * n, sizeof *m);
     if (!m)
         return xr_error_status();
@@ -142,17 +161,21 @@ static xr_status self_check(void)
         a[i] = (float)(i * 7919 % 1009) / 1009.0f - 0.5f;
         b[i] = (float)(i * 104729 % 997) / 997.0f - 0.5f;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CHECK, CHECK, CHECK, 1.0f, a, CHECK, b, CHECK, 0.0f, want, CHECK);
+    product p = {CblasNoTrans, CblasTrans, a, b, NULL, want, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, 0.0f};
+    multiply(&p, split(SIDE, SIDE, 1, 1));
 #pragma omp parallel for schedule(static) num_threads(xr_threads() > 1 ? xr_threads() : 2)
-    for (size_t t = 0; t < COPIES; t++)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CHECK, CHECK, CHECK, 1.0f, a, CHECK, b, CHECK, 0.0f, got + t * n, CHECK);
+    for (size_t copy = 0; copy < COPIES; copy++) {
+        product q = p;
+        q.c = got + copy * n;
+        multiply_tile(&q, &(tile){.rows = SIDE, .cols = SIDE});
+    }
     int same = 1;
-    for (size_t t = 0; t < COPIES; t++)
-        same = same && memcmp(want, got + t * n, n * sizeof *m) == 0;
+    for (size_t copy = 0; copy < COPIES; copy++)
+        same = same && memcmp(want, got + copy * n, n * sizeof *m) == 0;
     xr_free(m);
     return same ? XR_OK
                 : xr_fail(XR_EUNAVAIL, "BLAS self-check: a product has other bits inside a parallel region than outside (%s); "
-                          "install the OpenMP flavour of OpenBLAS (libopenblas-openmp-dev)", xr_blas_config());
+                          "expected the same; install the OpenMP flavour of OpenBLAS (libopenblas0-openmp)", xr_blas_config());
 }
 
 /* The environment can force kernels for older processors, at half the speed (docs/decisions.md). */
@@ -177,8 +200,9 @@ static xr_status check_blas(void)
     if (kind == 0)
         return xr_fail(XR_EUNAVAIL, "%s is the serial flavour, which gives wrong results when several threads call it; "
                        "install libopenblas0-openmp", xr_blas_config());
-    xr_threads();                   /* the OpenMP flavour sets OpenMP's own number too: ask for it first */
-    openblas_set_num_threads(1);
+    int before = omp_get_max_threads();
+    openblas_set_num_threads(1);    /* the OpenMP flavour sets OpenMP's own number too */
+    omp_set_num_threads(before);
     if (kind == 1)
         xr_warn("%s uses its own threads (pthread flavour); the OpenMP flavour is the one tested: libopenblas0-openmp",
                 xr_blas_config());
