@@ -70,6 +70,7 @@ REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli
 
 .PHONY: all setup demo test check lint bench golden parity install clean help FORCE
 .DELETE_ON_ERROR:
+.SECONDARY: $(GEN)
 
 all: $(BUILD)/xlmr $(BUILD)/libxlmr.a $(BUILD)/libxlmr.so
 

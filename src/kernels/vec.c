@@ -130,15 +130,11 @@ void xr_rows_scatter_add(float *restrict dx, const float *restrict dy, const uin
             k->add(dx + index[r] * cols + c, dy + r * cols + c, cols - c < STRIP ? cols - c : STRIP);
 }
 
-/* 1 - beta. Betas are short decimals; as floats they carry an error of 3e-8, which is 1e-5 of 1 - 0.999. Seven digits restore them. */
-static float complement(float beta) { return (float)(1.0 - round((double)beta * 1e7) * 1e-7); }
-
 void xr_adamw_step(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
                    const xr_adamw_scalars *s)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-    float rest1 = complement(s->beta1), rest2 = complement(s->beta2);
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
     for (size_t b = 0; b < BLOCKS(n); b++)
-        k->adamw(p + b * BLOCK, m + b * BLOCK, v + b * BLOCK, g ? g + b * BLOCK : NULL, length(n, b), s, rest1, rest2);
+        k->adamw(p + b * BLOCK, m + b * BLOCK, v + b * BLOCK, g ? g + b * BLOCK : NULL, length(n, b), s);
 }

@@ -4,6 +4,7 @@
 #define XR_TRAIN_STATE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "util/error.h"
 
 typedef enum xr_state_type { XR_STATE_F32, XR_STATE_F64, XR_STATE_U64 } xr_state_type;

@@ -17,7 +17,7 @@ typedef struct xr_isa_vec {
     double (*sum)(const float *x, size_t n);
     int (*finite)(const float *x, size_t n);
     void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
-                  const xr_adamw_scalars *s, float rest1, float rest2);     /* 1 - beta1, 1 - beta2 */
+                  const xr_adamw_scalars *s);
 } xr_isa_vec;
 
 typedef struct xr_isa_rows {

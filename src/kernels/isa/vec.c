@@ -123,30 +123,29 @@ static int finite(const float *x, size_t n)
 
 typedef struct moments { vf p, m, v; } moments;
 
-XR_INLINE moments adamw_one(moments a, vf g, const xr_adamw_scalars *s, float rest1, float rest2)
+XR_INLINE moments adamw_one(moments a, vf g, const xr_adamw_scalars *s)
 {
     g = g * s->clip;
-    a.m = vf_fma(vf_set(s->beta1), a.m, rest1 * g);
-    a.v = vf_fma(vf_set(s->beta2), a.v, rest2 * g * g);
+    a.m = vf_fma(vf_set(s->beta1), a.m, s->rest1 * g);
+    a.v = vf_fma(vf_set(s->beta2), a.v, s->rest2 * g * g);
     a.p = vf_fma(a.p, vf_set(s->decay), -s->step_size * (a.m / (vf_sqrt(a.v) / s->bias2_sqrt + s->eps)));
     return a;
 }
 
-static void adamw(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s,
-                  float rest1, float rest2)
+static void adamw(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s)
 {
     const xr_adamw_scalars c = *s;
     size_t j = 0;
     for (; j + VW <= n; j += VW) {
         moments a = {vf_load(p + j), vf_load(m + j), vf_load(v + j)};
-        a = adamw_one(a, g ? vf_load(g + j) : vf_zero(), &c, rest1, rest2);
+        a = adamw_one(a, g ? vf_load(g + j) : vf_zero(), &c);
         vf_store(p + j, a.p);
         vf_store(m + j, a.m);
         vf_store(v + j, a.v);
     }
     if (j < n) {
         moments a = {vf_load_n(p + j, n - j), vf_load_n(m + j, n - j), vf_load_n(v + j, n - j)};
-        a = adamw_one(a, g ? vf_load_n(g + j, n - j) : vf_zero(), &c, rest1, rest2);
+        a = adamw_one(a, g ? vf_load_n(g + j, n - j) : vf_zero(), &c);
         vf_store_n(p + j, a.p, n - j);
         vf_store_n(m + j, a.m, n - j);
         vf_store_n(v + j, a.v, n - j);

@@ -11,6 +11,8 @@ static void scalars(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double c
     s->bias2_sqrt = (float)sqrt(1.0 - pow(h->beta2, (double)t));
     s->beta1 = (float)h->beta1;
     s->beta2 = (float)h->beta2;
+    s->rest1 = (float)(1.0 - h->beta1);
+    s->rest2 = (float)(1.0 - h->beta2);
     s->eps = (float)h->eps;
     s->clip = (float)clip;
 }
