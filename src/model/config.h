@@ -25,11 +25,13 @@ typedef struct xr_config {
     json_t *extra;                          /* keys we do not interpret, kept for saving; object */
 } xr_config;
 
+/* The functions that fill a config take one whose contents mean nothing yet, and leave it empty (all zero) on failure. */
+
 /* Reads and validates PATH (a config.json). Refuses with file, key and remedy: other model types, missing fields, sizes that do not
  * divide, type_vocab_size != 1, pad id != 1, other activations, id2label that is not 0..n-1 or disagrees with label2id. */
 xr_status xr_config_read(xr_config *c, const char *path);
 xr_status xr_config_write(const xr_config *c, const char *path);
-/* nano, mini, base, large (design.md part 5). XR_EUSAGE with the names otherwise. */
+/* nano, mini, base, large (design.md part 5), with a masked-LM head. XR_EUSAGE with the names otherwise. */
 xr_status xr_config_preset(xr_config *c, const char *name, int vocab_size);
 xr_status xr_config_check(const xr_config *c, const char *where);
 /* Copies n label names; sets num_labels. */

@@ -21,16 +21,23 @@ typedef struct xr_st_file xr_st_file;
 /* Opens, validates the header; NULL with XR_EDATA/XR_ENOINPUT/XR_EIO set, naming path and tensor. */
 xr_st_file *xr_st_open(const char *path);
 void xr_st_close(xr_st_file *f);
+const char *xr_st_path(const xr_st_file *f);
 size_t xr_st_count(const xr_st_file *f);
-const xr_st_tensor *xr_st_at(const xr_st_file *f, size_t i);
+const xr_st_tensor *xr_st_at(const xr_st_file *f, size_t i);        /* in the order of their data */
 const xr_st_tensor *xr_st_find(const xr_st_file *f, const char *name);
 const char *xr_st_dtype_name(xr_dtype d);
+int xr_st_is_float(xr_dtype d);                                     /* F32, F16, BF16: what can be read as f32 */
+uint64_t xr_st_numel(const xr_st_tensor *t);
 
 /* Reads a floating tensor as f32 into out[numel], through the descriptor with a size re-check; constant extra memory. */
 xr_status xr_st_read_f32(xr_st_file *f, const xr_st_tensor *t, float *out);
+/* The same for elements first .. first + n - 1. */
+xr_status xr_st_read_part(xr_st_file *f, const xr_st_tensor *t, uint64_t first, size_t n, float *out);
 /* Pointer into a private read-only mapping of the file, when t is F32 and 4-byte aligned; NULL without an error otherwise.
  * The mapping lives until xr_st_close. */
 const float *xr_st_map_f32(xr_st_file *f, const xr_st_tensor *t);
+/* Hands the mapping over: the caller unmaps *bytes bytes, also after xr_st_close. NULL when nothing was mapped. */
+void *xr_st_take_map(xr_st_file *f, size_t *bytes);
 
 /* Writing: tensors in the given order, `__metadata__` {"format":"pt"}; f32. Data are streamed; fsync at the end. */
 typedef struct xr_st_out { const char *name; int rank; uint64_t shape[2]; const float *data; } xr_st_out;
