@@ -135,7 +135,7 @@ static void test_members(void **state)
     size_t whole = z.len;
     xr_str_append(&z, zeros, sizeof zeros);
     expect_lines(z.s, z.len, "a|bc|");
-    xr_str_puts(&z, "x");
+    add_member(&z, "d\n", 2, 6);
     expect_refusal(z.s, z.len, XR_EDATA, "garbage");
     z.len = whole;
     xr_str_puts(&z, "garbage");

@@ -11,7 +11,7 @@
 #include "util/str.h"
 
 enum { DATASET_CAP = 16 };
-#define CHUNK_BYTES ((size_t)256 << 10)
+#define CHUNK_BYTES ((size_t)64 << 10)   /* also the least a dataset with rows takes on disk */
 
 typedef struct dataset { hid_t id; xr_h5_type type; size_t cols; hsize_t rows; } dataset;
 
