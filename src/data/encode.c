@@ -122,7 +122,8 @@ static size_t strip_end(const char *text, size_t from, size_t end)
     return end;
 }
 
-/* The first special string in text[from..len): its index, place in *at and length in *n; N_SPECIAL when there is none. */
+/* The first special string in text[from..len): its index, place in *at and length in *n; N_SPECIAL when there is
+ * none. */
 static size_t find_special(const char *text, size_t from, size_t len, size_t *at, size_t *n)
 {
     const char *p;
@@ -161,7 +162,7 @@ static xr_status check_text(const char *text, size_t len)
         return XR_OK;
     unsigned bad = (unsigned char)text[good];
     return xr_fail(XR_EDATA, "byte %zu (0x%02X) is not UTF-8; expected UTF-8 text: %s", good, bad,
-                   good == 0 && (bad == 0xFF || bad == 0xFE) ? "it looks like UTF-16, convert it (iconv -f UTF-16 -t UTF-8)"
+                   good == 0 && (bad == 0xFF || bad == 0xFE) ? "it looks like UTF-16, convert it (iconv)"
                                                              : "convert it (iconv) or mend it");
 }
 
@@ -182,7 +183,8 @@ xr_status xr_tokenizer_encode(const xr_tokenizer *t, const char *text, size_t le
 void xr_truncate_longest_first(size_t len_a, size_t len_b, size_t remove, size_t *cut_a, size_t *cut_b)
 {
     size_t gap = len_a > len_b ? len_a - len_b : len_b - len_a;
-    size_t level = remove < gap ? remove : gap;     /* from the longer until both are equal, then by turns, the second first */
+    /* from the longer until both are equal, then by turns, the second first */
+    size_t level = remove < gap ? remove : gap;
     size_t rest = remove - level;
     *cut_a = rest / 2 + (len_a > len_b ? level : 0);
     *cut_b = rest - rest / 2 + (len_a > len_b ? 0 : level);
@@ -195,7 +197,8 @@ static void remove_tokens(xr_tokens *t, size_t at, size_t n)
 }
 
 /* Text and </s>; *n receives the tokens of the text. */
-static xr_status encode_one(const xr_tokenizer *t, const char *text, size_t len, int specials, xr_tokens *out, size_t *n)
+static xr_status encode_one(const xr_tokenizer *t, const char *text, size_t len, int specials, xr_tokens *out,
+                            size_t *n)
 {
     size_t start = out->n;
     XR_TRY(xr_tokenizer_encode(t, text, len, specials, out));
@@ -203,8 +206,8 @@ static xr_status encode_one(const xr_tokenizer *t, const char *text, size_t len,
     return push(out, XR_ID_EOS, len, len);
 }
 
-static xr_status encode_two(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair, size_t pair_len, int specials,
-                            xr_tokens *out, size_t *len_a, size_t *len_b)
+static xr_status encode_two(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair,
+                            size_t pair_len, int specials, xr_tokens *out, size_t *len_a, size_t *len_b)
 {
     XR_TRY(push(out, XR_ID_BOS, 0, 0));
     XR_TRY(encode_one(t, text, text_len, specials, out, len_a));
@@ -214,8 +217,8 @@ static xr_status encode_two(const xr_tokenizer *t, const char *text, size_t text
     return encode_one(t, pair, pair_len, specials, out, len_b);
 }
 
-xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair, size_t pair_len,
-                                    size_t max_len, int specials, xr_tokens *out, size_t *truncated)
+xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, size_t text_len, const char *pair,
+                                    size_t pair_len, size_t max_len, int specials, xr_tokens *out, size_t *truncated)
 {
     size_t start = out->n, room = pair ? PAIR_SPECIALS : SINGLE_SPECIALS, len_a = 0, len_b = 0, cut_a = 0, cut_b = 0;
     if (max_len && max_len < room)
@@ -240,10 +243,11 @@ xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, siz
     return XR_OK;
 }
 
-xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len, int specials,
-                                   xr_tokens *out, size_t *truncated)
+xr_status xr_tokenizer_encode_pair(const xr_tokenizer *t, const char *text, const char *pair, size_t max_len,
+                                   int specials, xr_tokens *out, size_t *truncated)
 {
-    return xr_tokenizer_encode_spans(t, text, strlen(text), pair, pair ? strlen(pair) : 0, max_len, specials, out, truncated);
+    return xr_tokenizer_encode_spans(t, text, strlen(text), pair, pair ? strlen(pair) : 0, max_len, specials, out,
+                                     truncated);
 }
 
 /* ---- ids to text ---- */
@@ -264,7 +268,8 @@ static xr_status decode(const xr_tokenizer *t, const int32_t *id, size_t n, int 
     for (size_t i = 0; i < n; i++) {
         const char *piece = xr_tokenizer_piece(t, id[i]);
         if (!piece)
-            return xr_fail(XR_EDATA, "token %zu is id %d; ids of this tokenizer (%s) are 0 to %d", i, id[i], t->path, t->mask);
+            return xr_fail(XR_EDATA, "token %zu is id %d; ids of this tokenizer (%s) are 0 to %d", i, id[i], t->path,
+                           t->mask);
         if (skip_specials && (id[i] < FIRST_IDS || id[i] == t->mask))
             continue;
         XR_TRY(put_piece(b, piece));

@@ -1,4 +1,5 @@
-/* Bounded scan of a sentencepiece ModelProto: field 1 = pieces, 2 = trainer settings, 3 and 5 = normaliser and denormaliser. */
+/* Bounded scan of a sentencepiece ModelProto: field 1 = pieces, 2 = trainer settings, 3 and 5 = normaliser and
+ * denormaliser. */
 #include "data/spm_check.h"
 
 #include <ctype.h>
@@ -38,7 +39,8 @@ typedef struct check {
 
 static xr_status damaged(const check *c, const uint8_t *at, const char *what)
 {
-    return xr_fail(XR_EDATA, "%s: byte %zu: %s; the file is cut, damaged or not a sentencepiece model: copy it again and compare its SHA-256",
+    return xr_fail(XR_EDATA, "%s: byte %zu: %s; the file is cut, damaged or not a sentencepiece model: copy it again "
+                   "and compare its SHA-256",
                    c->path, (size_t)(at - c->base), what);
 }
 
@@ -121,10 +123,12 @@ static xr_status remember_piece(check *c, span text)
     for (size_t probe = 0; c->slot[at].p; probe++, at = (at + 1) & c->mask) {
         char shown[33];
         if (c->slot[at].len == len && memcmp(c->slot[at].p, text.p, len) == 0)
-            return xr_fail(XR_EDATA, "%s: piece %zu (\"%s\") occurs twice; pieces must differ: the file is damaged or was edited",
+            return xr_fail(XR_EDATA, "%s: piece %zu (\"%s\") occurs twice; pieces must differ: the file is damaged or "
+                           "was edited",
                            c->path, c->n, printable(text, shown));
         if (probe == PROBE_CAP)
-            return xr_fail(XR_EDATA, "%s: piece %zu: thousands of pieces collide in one hash; the file was made to be slow",
+            return xr_fail(XR_EDATA, "%s: piece %zu: thousands of pieces collide in one hash; the file was made to be "
+                           "slow",
                            c->path, c->n);
     }
     c->slot[at] = (slot){text.p, len};
@@ -142,7 +146,8 @@ static xr_status check_piece_text(check *c, span text)
     if (memchr(text.p, 0, len))
         return xr_fail(XR_EDATA, "%s: piece %zu contains a NUL byte; expected text", c->path, c->n);
     if (good < len)
-        return xr_fail(XR_EDATA, "%s: piece %zu is not UTF-8 at its byte %zu; the file is damaged", c->path, c->n, good);
+        return xr_fail(XR_EDATA, "%s: piece %zu is not UTF-8 at its byte %zu; the file is damaged", c->path, c->n,
+                       good);
     return remember_piece(c, text);
 }
 
@@ -162,9 +167,11 @@ static xr_status check_piece(check *c, span s)
     XR_TRY(check_piece_text(c, text));
     memcpy(&score, &(uint32_t){(uint32_t)bits}, sizeof score);
     if (!isfinite(score))
-        return xr_fail(XR_EDATA, "%s: piece %zu has a score that is not a finite number; the file is damaged", c->path, c->n);
+        return xr_fail(XR_EDATA, "%s: piece %zu has a score that is not a finite number; the file is damaged", c->path,
+                       c->n);
     if (type < 1 || type > PIECE_TYPE_LAST)
-        return xr_fail(XR_EDATA, "%s: piece %zu has type %llu; types are 1 to %d", c->path, c->n, (unsigned long long)type,
+        return xr_fail(XR_EDATA, "%s: piece %zu has type %llu; types are 1 to %d", c->path, c->n,
+                       (unsigned long long)type,
                        PIECE_TYPE_LAST);
     c->n_unknown += type == PIECE_UNKNOWN;
     if (c->n < 3)
@@ -192,9 +199,10 @@ static uint32_t load32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* Units of the double array (darts-clone): a set top bit marks a value, otherwise bits 10-30 are the offset to the block of
- * the children (times 256 if bit 9 is set) and bit 8 says that the block starts with a value. The library follows offsets
- * without looking; here every block that any unit names must lie inside, whether or not it can be reached. */
+/* Units of the double array (darts-clone): a set top bit marks a value, otherwise bits 10-30 are the offset to the
+ * block of the children (times 256 if bit 9 is set) and bit 8 says that the block starts with a value. The library
+ * follows offsets without looking; here every block that any unit names must lie inside, whether or not it can be
+ * reached. */
 static xr_status check_trie(const check *c, span trie, size_t n_text)
 {
     size_t n = (size_t)(trie.end - trie.p) / 4;
@@ -259,15 +267,19 @@ static xr_status check_kind(const char *path, span s)
     if (len == 0)
         return xr_fail(XR_EDATA, "%s: the file is empty; expected a sentencepiece model: copy it again", path);
     if (len > XR_SPM_FILE_CAP)
-        return xr_fail(XR_EDATA, "%s: %zu bytes; a sentencepiece model of more than %zu is not accepted", path, len, XR_SPM_FILE_CAP);
+        return xr_fail(XR_EDATA, "%s: %zu bytes; a sentencepiece model of more than %zu is not accepted", path, len,
+                       XR_SPM_FILE_CAP);
     if (starts(s, "version https://git-lfs"))
-        return xr_fail(XR_EDATA, "%s: a Git LFS pointer, not the file itself; run `git lfs pull` where it was cloned", path);
+        return xr_fail(XR_EDATA, "%s: a Git LFS pointer, not the file itself; run `git lfs pull` where it was cloned",
+                       path);
     if (starts(s, "<!doctype") || starts(s, "<html") || starts(s, "<?xml"))
-        return xr_fail(XR_EDATA, "%s: an HTML or XML page; expected a sentencepiece model: the download brought an error page", path);
+        return xr_fail(XR_EDATA, "%s: an HTML or XML page; expected a sentencepiece model: the download brought an "
+                       "error page", path);
     if (starts(s, "\x1f\x8b") || starts(s, "PK\x03\x04"))
         return xr_fail(XR_EDATA, "%s: a compressed file; expected a sentencepiece model: unpack it first", path);
     if (starts(s, "{"))
-        return xr_fail(XR_EDATA, "%s: looks like JSON; expected a sentencepiece model (sentencepiece.bpe.model, not tokenizer.json)", path);
+        return xr_fail(XR_EDATA, "%s: looks like JSON; expected a sentencepiece model (sentencepiece.bpe.model, not "
+                       "tokenizer.json)", path);
     if (s.p[0] != 0x0A && s.p[0] != 0x12 && s.p[0] != 0x1A)
         return xr_fail(XR_EDATA, "%s: starts with \"%s\"; expected a sentencepiece model", path, printable(s, shown));
     return XR_OK;
@@ -284,7 +296,8 @@ static xr_status count_pieces(const check *c, span s, size_t *n)
         *n += f.number == 1;
     }
     if (*n < 4)
-        return xr_fail(XR_EDATA, "%s: %zu pieces; expected <unk>, <s>, </s> and at least one more: not a sentencepiece model",
+        return xr_fail(XR_EDATA, "%s: %zu pieces; expected <unk>, <s>, </s> and at least one more: not a "
+                       "sentencepiece model",
                        c->path, *n);
     if (*n > XR_SPM_PIECES_CAP)
         return xr_fail(XR_EDATA, "%s: %zu pieces; at most %zu are accepted", c->path, *n, XR_SPM_PIECES_CAP);
@@ -310,10 +323,12 @@ static xr_status check_settings(const check *c)
 {
     static const char *const name[] = {"", "UNIGRAM", "BPE", "WORD", "CHAR"};
     if (c->model_type != MODEL_UNIGRAM)
-        return xr_fail(XR_EDATA, "%s: model type %s; expected UNIGRAM, which XLM-R uses: this is another model's tokenizer", c->path,
+        return xr_fail(XR_EDATA, "%s: model type %s; expected UNIGRAM, which XLM-R uses: this is another model's "
+                       "tokenizer", c->path,
                        c->model_type < 5 ? name[c->model_type] : "unknown");
     if (c->byte_fallback)
-        return xr_fail(XR_EDATA, "%s: trained with byte_fallback, which XLM-R's ids have no place for; train without it", c->path);
+        return xr_fail(XR_EDATA, "%s: trained with byte_fallback, which XLM-R's ids have no place for; train without "
+                       "it", c->path);
     if (c->n_unknown != 1)
         return xr_fail(XR_EDATA, "%s: %zu pieces of type UNKNOWN; expected exactly one", c->path, c->n_unknown);
     if (c->type[0] != PIECE_UNKNOWN || c->type[1] != PIECE_CONTROL || c->type[2] != PIECE_CONTROL)

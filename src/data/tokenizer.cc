@@ -102,7 +102,8 @@ extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len
         for (size_t i = 0; i < n; i++) {
             const auto piece = spt.pieces(static_cast<int>(i));
             const int32_t id = static_cast<int32_t>(piece.id());
-            out->v[out->n++] = {id == 0 ? static_cast<int32_t>(XR_ID_UNK) : id + 1, base + piece.begin(), base + piece.end()};
+            out->v[out->n++] = {id == 0 ? static_cast<int32_t>(XR_ID_UNK) : id + 1, base + piece.begin(),
+                                base + piece.end()};
         }
         return XR_OK;
     } catch (...) {
@@ -139,19 +140,20 @@ class Lines : public sp::SentenceIterator {
 
 } // namespace
 
-/* The library's message holds the number that a person needs; the rest of it is a line of its source. Sizes are shown as
- * our users count them, with <pad> and <mask>. */
+/* The library's message holds the number that a person needs; the rest of it is a line of its source. Sizes are
+ * shown as our users count them, with <pad> and <mask>. */
 static xr_status training_failed(int vocab_size, const char *message)
 {
     int limit = 0;
     if (const char *at = std::strstr(message, "value <= "); at && std::sscanf(at, "value <= %d", &limit) == 1)
-        return xr_fail(XR_EDATA, "vocabulary of %d is too large for this text, which gives at most %d; use that or less, or more text",
+        return xr_fail(XR_EDATA, "vocabulary of %d is too large for this text, which gives at most %d; use that or "
+                       "less, or more text",
                        vocab_size + 2, limit + 2);
     if (const char *at = std::strstr(message, "required_chars. "); at) {
         int size = 0;
         if (std::sscanf(at, "required_chars. %d vs %d", &size, &limit) == 2)
-            return xr_fail(XR_EDATA, "vocabulary of %d is too small: the characters of this text alone need %d; use more, "
-                           "or a lower character coverage", vocab_size + 2, limit + 2);
+            return xr_fail(XR_EDATA, "vocabulary of %d is too small: the characters of this text alone need %d; use "
+                           "more, or a lower character coverage", vocab_size + 2, limit + 2);
     }
     return xr_fail(XR_EDATA, "sentencepiece cannot train on this text: %s", message);
 }

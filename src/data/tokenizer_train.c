@@ -1,6 +1,8 @@
 /* Training a tokenizer: lines from the input files, all of them or a random sample, to sentencepiece's trainer. */
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/spm.h"
 #include "data/spm_check.h"
@@ -11,8 +13,8 @@
 #include "util/stream.h"
 #include "util/utf8.h"
 
-/* The trainer's time grows faster than the length of a text without spaces, and it leaves out what is longer than 4192 bytes
- * without a word: longer lines are cut here instead. */
+/* The trainer's time grows faster than the length of a text without spaces, and it leaves out what is longer than
+ * 4192 bytes without a word: longer lines are cut here instead. */
 #define LINE_CAP ((size_t)4096)
 
 typedef struct text { char *s; size_t len; } text;
@@ -30,8 +32,9 @@ typedef struct corpus {
 
 /* ---- input ---- */
 
-/* Whether the library's normaliser leaves something of the text. It ends the program when nothing at all is left to train on.
- * Conservative: what prints in ASCII, or any character behind Latin-1's controls that is no space and no format character. */
+/* Whether the library's normaliser leaves something of the text. It ends the program when nothing at all is left to
+ * train on. Conservative: what prints in ASCII, or any character behind Latin-1's controls that is no space and no
+ * format character. */
 static int has_text(const char *s, size_t len)
 {
     size_t size;
@@ -66,7 +69,8 @@ static int next_line(corpus *c)
     }
     size_t good = xr_utf8_check(c->rest, c->len);
     if (good < c->len)
-        return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or mend it",
+        return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or "
+                       "mend it",
                        xr_stream_path(c->stream), xr_stream_line_number(c->stream), good, (unsigned char)c->rest[good]);
     return 1;
 }
@@ -155,8 +159,8 @@ static void corpus_free(corpus *c)
 
 /* ---- training ---- */
 
-/* The trainer adds up floats per thread, so its result depends on how many it is told to use: it is always told the same
- * number (tokenizer.cc), and a smaller number of processors is had by binding them. */
+/* The trainer adds up floats per thread, so its result depends on how many it is told to use: it is always told the
+ * same number (tokenizer.cc), and a smaller number of processors is had by binding them. */
 static int bind_processors(int n, cpu_set_t *before)
 {
     cpu_set_t some;
@@ -211,10 +215,28 @@ static xr_status check_settings(const xr_tokenizer_training *how)
     if (how->vocab_size < 8 || how->vocab_size > (int)XR_SPM_PIECES_CAP)
         return xr_fail(XR_EUSAGE, "vocabulary size %d; expected 8 to %zu", how->vocab_size, XR_SPM_PIECES_CAP);
     if (how->character_coverage != 0 && !(how->character_coverage >= 0.98 && how->character_coverage <= 1))
-        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0.98 to 1, such as 0.99995", how->character_coverage);
+        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0.98 to 1, such as 0.99995",
+                       how->character_coverage);
     if (how->n_input < 1)
         return xr_fail(XR_EUSAGE, "no training text; name at least one file");
     return XR_OK;
+}
+
+/* Training may take hours; whether its result can be written is asked before. */
+static xr_status check_output(const char *output)
+{
+    const char *slash = strrchr(output, '/');
+    char *dir = slash ? xr_strndup(output, (size_t)(slash - output) + 1) : xr_strdup(".");
+    xr_status status = XR_OK;
+    if (!dir)
+        return xr_error_status();
+    if (xr_path_is_dir(output))
+        status = xr_fail(XR_ECANTCREAT, "%s: is a directory; name the file to write", output);
+    else if (access(dir, W_OK | X_OK) != 0)
+        status = xr_fail(XR_ECANTCREAT, "%s: its directory cannot be written to: %s; create it or choose another",
+                         output, strerror(errno));
+    xr_free(dir);
+    return status;
 }
 
 xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output)
@@ -222,9 +244,11 @@ xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *outpu
     corpus c = {.how = how};
     xr_spm_model model = {0};
     XR_TRY(check_settings(how));
+    XR_TRY(check_output(output));
     xr_status status = train(&c, &model);
     if (status == XR_OK && c.n_reserved)
-        xr_warn("%ld lines hold U+2581, sentencepiece's mark of a space; they were left out of the training", c.n_reserved);
+        xr_warn("%ld lines hold U+2581, sentencepiece's mark of a space; they were left out of the training",
+                c.n_reserved);
     if (status == XR_OK)
         status = xr_spm_check(output, model.bytes, model.len);
     if (status == XR_OK)
