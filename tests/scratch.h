@@ -1,4 +1,5 @@
-/* What tests that write files share: cmocka, a folder of their own that goes away with them, and a check of the pending error. */
+/* What tests that write files share: cmocka, a folder of their own that goes away with them, and a check of the
+ * pending error. */
 #ifndef XR_TESTS_SCRATCH_H
 #define XR_TESTS_SCRATCH_H
 

@@ -16,7 +16,8 @@ static void expect_no_json(const char *text, size_t len, const char *part)
 static void test_json(void **state)
 {
     (void)state;
-    static const char text[] = "\xEF\xBB\xBF{\"b\": [1, -2.50, 1e-5, 100.0, {}, []], \"a\": {\"x\": null, \"y\": true, \"z\": \"q\\\"\\u00e4\\n\\u0001\"}}";
+    static const char text[] = "\xEF\xBB\xBF{\"b\": [1, -2.50, 1e-5, 100.0, {}, []], "
+        "\"a\": {\"x\": null, \"y\": true, \"z\": \"q\\\"\\u00e4\\n\\u0001\"}}";
     static const char compact[] = "{\"b\":[1,-2.5,1e-05,100.0,{},[]],\"a\":{\"x\":null,\"y\":true,\"z\":\"q\\\"\xC3\xA4\\n\\u0001\"}}";
     json_t *j = xr_json_parse(text, sizeof text - 1, "f.json");
     assert_non_null(j);

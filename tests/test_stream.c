@@ -111,7 +111,8 @@ static void test_numbers_and_nul(void **state)
     xr_stream_close(s);
 }
 
-/* Python: gzip.compress(b"ab\r\ncd", mtime=0), and the same with a file name in the header (gzip.GzipFile(filename="n")). */
+/* Python: gzip.compress(b"ab\r\ncd", mtime=0), and the same with a file name in the header
+ * (gzip.GzipFile(filename="n")). */
 static void test_python_gzip(void **state)
 {
     (void)state;

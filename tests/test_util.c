@@ -303,7 +303,8 @@ static void test_philox(void **state)
     assert_memory_equal(r, ((uint32_t[]){ 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd }), 16);
     xr_philox(r, (xr_philox_key){ { 0xa4093822, 0x299f31d0 } }, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344);
     assert_memory_equal(r, ((uint32_t[]){ 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 }), 16);
-    xr_philox_key a = xr_rng_key(42, XR_RNG_INIT), b = xr_rng_key(42, XR_RNG_DROPOUT), c = xr_rng_key(42 + (UINT64_C(1) << 32), XR_RNG_INIT);
+    xr_philox_key a = xr_rng_key(42, XR_RNG_INIT), b = xr_rng_key(42, XR_RNG_DROPOUT);
+    xr_philox_key c = xr_rng_key(42 + (UINT64_C(1) << 32), XR_RNG_INIT);
     assert_memory_not_equal(&a, &b, sizeof a);
     assert_memory_not_equal(&a, &c, sizeof a);
 }
@@ -349,7 +350,8 @@ static void test_permutation(void **state)
             taken[p] = 1;
         }
     }
-    /* All orders of 4 about equally often over the epochs: chi-square with 23 degrees of freedom, 99.99 % quantile 58. */
+    /* All orders of 4 about equally often over the epochs: chi-square with 23 degrees of freedom, 99.99 %
+     * quantile 58. */
     int count[256] = { 0 };
     double chi = 0;
     for (uint32_t epoch = 0; epoch < 24000; epoch++) {

@@ -1,4 +1,5 @@
-/* A bump arena over reserved address space: pages come from the kernel on first touch and stay until the arena is freed. */
+/* A bump arena over reserved address space: pages come from the kernel on first touch and stay until the arena is
+ * freed. */
 #include "util/arena.h"
 
 #include <stdint.h>

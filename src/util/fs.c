@@ -50,7 +50,8 @@ static char *read_all(int fd, const char *path, size_t guess, size_t cap, size_t
         }
         n += (size_t)got;
         if (n > cap) {
-            xr_fail(XR_EDATA, "%s: more than %zu bytes; a file of this kind is never that large; is it the right file?", path, cap);
+            xr_fail(XR_EDATA, "%s: more than %zu bytes; a file of this kind is never that large; is it the right file?",
+                    path, cap);
             break;
         }
         if (got == 0) {
@@ -131,7 +132,8 @@ static xr_status sync_parent(const char *path)
     return XR_OK;
 }
 
-/* Where a rename must go: without trailing slashes, and behind symbolic links if it exists, so that links stay links. */
+/* Where a rename must go: without trailing slashes, and behind symbolic links if it exists, so that links stay
+ * links. */
 static char *final_path(const char *path)
 {
     char real[PATH_MAX];
@@ -299,7 +301,8 @@ static int holds_cwd(const char *path)
     return !strncmp(cwd, path, n) && (n == 1 || cwd[n] == '/' || cwd[n] == 0);
 }
 
-/* May `path` become the output? Nothing there, an empty directory, or anything in a directory if replacing is asked for. */
+/* May `path` become the output? Nothing there, an empty directory, or anything in a directory if replacing is asked
+ * for. */
 static xr_status check_target(const char *path, int replace, const char *remedy)
 {
     struct stat st;
@@ -311,9 +314,11 @@ static xr_status check_target(const char *path, int replace, const char *remedy)
     if (filled <= 0)
         return filled;
     if (!replace)
-        return xr_fail(XR_ECANTCREAT, "%s: the output directory is not empty; choose another one, or replace it with %s", path, remedy);
+        return xr_fail(XR_ECANTCREAT, "%s: the output directory is not empty; choose another one, or replace it with %s",
+                       path, remedy);
     if (holds_cwd(path))
-        return xr_fail(XR_ECANTCREAT, "%s: holds the working directory and will not be replaced; choose another output directory", path);
+        return xr_fail(XR_ECANTCREAT, "%s: holds the working directory and will not be replaced; "
+                       "choose another output directory", path);
     return XR_OK;
 }
 
@@ -359,7 +364,8 @@ xr_status xr_outdir_begin(xr_outdir *o, const char *path, int replace, const cha
 
 void xr_outdir_abort(xr_outdir *o)
 {
-    /* Cleaning up must not hide the first cause, nor become one: what cannot be removed stays under its temporary name. */
+    /* Cleaning up must not hide the first cause, nor become one: what cannot be removed stays under its
+     * temporary name. */
     if (o->tmp) {
         int pending = xr_error_status() < 0;
         (void)xr_remove_tree(o->tmp);

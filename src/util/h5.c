@@ -1,4 +1,5 @@
-/* HDF5 files, written so that damage is found and a failure leaves nothing behind (docs/decisions.md, training state). */
+/* HDF5 files, written so that damage is found and a failure leaves nothing behind (docs/decisions.md, training
+ * state). */
 #include "util/h5.h"
 
 #include <hdf5.h>
@@ -25,7 +26,8 @@ struct xr_h5_out {
 /* After a failed close the library's tables cannot be trusted: no further call is made into it. */
 static atomic_int poisoned;
 
-/* Before the library's first use: without this it crashes at exit after a write that failed (reliability, finding 5). */
+/* Before the library's first use: without this it crashes at exit after a write that failed (reliability, finding
+ * 5). */
 static void before_first_use(void)
 {
     (void)H5dont_atexit();
@@ -37,7 +39,8 @@ static xr_status start(const char *path)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (atomic_load(&poisoned))
-        return xr_fail(XR_EIO, "%s: HDF5 is not used any more after an earlier failed close; start the program again", path);
+        return xr_fail(XR_EIO, "%s: HDF5 is not used any more after an earlier failed close; start the program again",
+                       path);
     pthread_once(&once, before_first_use);
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);    /* per thread in a thread-safe library */
     return XR_OK;

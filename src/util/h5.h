@@ -1,7 +1,7 @@
 /* The border to HDF5; nothing else includes its headers. One thread at a time.
  *
- * What is written follows one form: V110 file format, every dataset chunked with Fletcher32, no time stamps (two runs give
- * the same bytes), fixed-length UTF-8 strings, a temporary name until commit. Rows are appended as they come. */
+ * What is written follows one form: V110 file format, every dataset chunked with Fletcher32, no time stamps (two runs
+ * give the same bytes), fixed-length UTF-8 strings, a temporary name until commit. Rows are appended as they come. */
 #ifndef XR_UTIL_H5_H
 #define XR_UTIL_H5_H
 
@@ -16,7 +16,8 @@ typedef struct xr_h5_out xr_h5_out;
 /* Starts PATH under a temporary name; an existing file is replaced on commit. NULL with XR_ECANTCREAT or XR_EIO set. */
 xr_h5_out *xr_h5_create(const char *path);
 
-/* Adds an empty dataset of shape [0] (cols = 0) or [0, cols] at the root, and returns its number for xr_h5_append, or < 0. */
+/* Adds an empty dataset of shape [0] (cols = 0) or [0, cols] at the root, and returns its number for xr_h5_append,
+ * or < 0. */
 int xr_h5_dataset(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols);
 xr_status xr_h5_append(xr_h5_out *h, int dataset, const void *rows, size_t n);
 
@@ -30,7 +31,8 @@ xr_status xr_h5_attribute(xr_h5_out *h, const char *object, const char *name, co
 xr_status xr_h5_commit(xr_h5_out *h);
 void xr_h5_abort(xr_h5_out *h);         /* NULL is fine */
 
-/* Reading, for files of our own making: a whole dataset (cols = 1 for shape [rows]), caller frees; NULL with the error set. */
+/* Reading, for files of our own making: a whole dataset (cols = 1 for shape [rows]), caller frees; NULL with the
+ * error set. */
 void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *rows, size_t *cols);
 /* The same for strings: rows x cols bytes, NUL-padded without a closing NUL. */
 char *xr_h5_read_strings(const char *path, const char *name, size_t *rows, size_t *cols);

@@ -1,4 +1,5 @@
-/* JSON in by jansson, strictly; JSON out by our own writer, because its numbers must be the shortest that read back the same. */
+/* JSON in by jansson, strictly; JSON out by our own writer, because its numbers must be the shortest that read back
+ * the same. */
 #include "util/json.h"
 
 #include <locale.h>
@@ -92,7 +93,8 @@ static xr_status append_non_finite(xr_str *b, double x)
     return xr_str_puts(b, isnan(x) ? "nan" : x < 0 ? "-inf" : "inf");
 }
 
-/* Up to 6 (15) digits survive the way there and back for normal numbers, so shorter ones need no trial: %g drops their zeros. */
+/* Up to 6 (15) digits survive the way there and back for normal numbers, so shorter ones need no trial: %g drops
+ * their zeros. */
 xr_status xr_str_float(xr_str *b, float x)
 {
     char text[32];

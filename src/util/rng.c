@@ -69,11 +69,13 @@ uint64_t xr_rng_below(xr_philox_key key, uint32_t step, uint32_t sample, uint32_
     return multiply_high(join(r[0], r[1]), n);
 }
 
-/* One pass of the Feistel network over [0, 2^bits): each round changes one half by a function of the other, so it can be undone. */
+/* One pass of the Feistel network over [0, 2^bits): each round changes one half by a function of the other, so it
+ * can be undone. */
 static uint64_t feistel(xr_philox_key key, uint32_t epoch, uint64_t x, unsigned bits)
 {
     unsigned low_bits = (bits + 1) / 2, high_bits = bits - low_bits;
-    uint32_t low_mask = (uint32_t)((UINT64_C(1) << low_bits) - 1), high_mask = (uint32_t)((UINT64_C(1) << high_bits) - 1);
+    uint32_t low_mask = (uint32_t)((UINT64_C(1) << low_bits) - 1);
+    uint32_t high_mask = (uint32_t)((UINT64_C(1) << high_bits) - 1);
     uint32_t low = (uint32_t)x & low_mask, high = (uint32_t)(x >> low_bits) & high_mask;
     uint32_t r[4];
     for (uint32_t round = 0; round < PERMUTE_ROUNDS; round++) {
@@ -86,7 +88,8 @@ static uint64_t feistel(xr_philox_key key, uint32_t epoch, uint64_t x, unsigned 
     return (uint64_t)high << low_bits | low;
 }
 
-/* Cycle walking: a value outside [0, n) is sent through again. The network's domain is below 2n, so about two passes. */
+/* Cycle walking: a value outside [0, n) is sent through again. The network's domain is below 2n, so about two
+ * passes. */
 uint64_t xr_rng_permute(xr_philox_key key, uint32_t epoch, uint64_t i, uint64_t n)
 {
     unsigned bits = 0;

@@ -58,7 +58,8 @@ static void compress(uint32_t h[8], const unsigned char *p)
 
 static void sha256_begin(sha256 *s)
 {
-    *s = (sha256){ .h = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
+    *s = (sha256){ .h = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                           0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
 }
 
 static void sha256_update(sha256 *s, const unsigned char *p, size_t n)
@@ -115,7 +116,8 @@ xr_status xr_file_sha256(const char *path, char hex[65])
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            xr_fail(XR_EIO, "%s: reading failed after %llu bytes: %s", path, (unsigned long long)s.bytes, strerror(errno));
+            xr_fail(XR_EIO, "%s: reading failed after %llu bytes: %s", path, (unsigned long long)s.bytes,
+                    strerror(errno));
             break;
         }
         sha256_update(&s, chunk, (size_t)n);

@@ -91,7 +91,8 @@ char *xr_asprintf(const char *format, ...)
 
 enum { WORD_CAP = 64 };
 
-/* Edit distance with adjacent swaps (optimal string alignment), by three rows of the usual table. Both lengths <= WORD_CAP. */
+/* Edit distance with adjacent swaps (optimal string alignment), by three rows of the usual table. Both lengths <=
+ * WORD_CAP. */
 static size_t edit_distance(const char *a, size_t n, const char *b, size_t m)
 {
     size_t rows[3][WORD_CAP + 1];

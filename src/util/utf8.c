@@ -73,8 +73,8 @@ int xr_utf8_is_space(uint32_t c)
 /* Would the character move the cursor, change the screen or the order of the text around it? */
 static int is_control(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
-           (c >= 0x2066 && c <= 0x2069);
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x061C || c == 0x200E || c == 0x200F ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 xr_status xr_utf8_printable(xr_str *out, const char *s, size_t len)

@@ -9,7 +9,8 @@
 
 enum { STATE_ALIGN = 64 };
 
-/* libxxhash wants its state aligned more strictly than the allocator promises, so it lies at an aligned place inside. */
+/* libxxhash wants its state aligned more strictly than the allocator promises, so it lies at an aligned place
+ * inside. */
 struct xr_xxh { XXH3_state_t *state; char room[]; };
 
 static void to_hex(XXH128_hash_t hash, char hex[33])

@@ -1,5 +1,5 @@
-/* Flat configuration files from libyaml's events. Nesting ends at depth 3 (file, section, list), long before libyaml's time,
- * which grows with the square of the depth, matters. */
+/* Flat configuration files from libyaml's events. Nesting ends at depth 3 (file, section, list), long before libyaml's
+ * time, which grows with the square of the depth, matters. */
 #include "util/yaml.h"
 
 #include <string.h>
@@ -40,7 +40,8 @@ static xr_status syntax_error(const reader *r)
     if (p->error == YAML_MEMORY_ERROR)
         return xr_fail(XR_ESYSTEM, "%s: out of memory while reading YAML", r->where);
     if (p->error == YAML_READER_ERROR)
-        return xr_fail(XR_ECONFIG, "%s: byte %zu: %s; a configuration file is UTF-8 text", r->where, p->problem_offset, p->problem);
+        return xr_fail(XR_ECONFIG, "%s: byte %zu: %s; a configuration file is UTF-8 text", r->where,
+                       p->problem_offset, p->problem);
     return xr_fail(XR_ECONFIG, "%s:%zu:%zu: not valid YAML: %s%s%s; indent with spaces, write \"key: value\"", r->where,
                    p->problem_mark.line + 1, p->problem_mark.column + 1, p->problem ? p->problem : "unknown trouble",
                    p->context ? " " : "", p->context ? p->context : "");
@@ -107,8 +108,8 @@ static xr_status remember(reader *r, const char *key, size_t line)
         return refuse(r, line, "more than 4096 keys; is it a configuration file?");
     for (size_t i = 0; i < r->n_seen; i++)
         if (same_key(r->seen[i].key, key))
-            return xr_fail(XR_ECONFIG, "%s:%zu: the key \"%s\" appears twice, first in line %zu; keep one of them", r->where,
-                           line, key, r->seen[i].line);
+            return xr_fail(XR_ECONFIG, "%s:%zu: the key \"%s\" appears twice, first in line %zu; keep one of them",
+                           r->where, line, key, r->seen[i].line);
     XR_TRY(xr_grow(&r->seen, &r->seen_cap, r->n_seen + 1, sizeof *r->seen));
     char *copy = xr_strdup(key);
     if (!copy)
@@ -133,9 +134,11 @@ static xr_status read_list(reader *r, const char *key, size_t line)
         if (type == YAML_SCALAR_EVENT)
             status = pass_on(r, key, &e);
         else if (type != YAML_SEQUENCE_END_EVENT)
-            status = refuse(r, line_of(&e), "a list may hold plain values only; lists and mappings inside it are not supported");
+            status = refuse(r, line_of(&e), "a list may hold plain values only; lists and mappings inside it "
+                            "are not supported");
         else if (n == 0)
-            status = xr_fail(XR_ECONFIG, "%s:%zu: the list of \"%s\" is empty; leave the key out instead", r->where, line, key);
+            status = xr_fail(XR_ECONFIG, "%s:%zu: the list of \"%s\" is empty; leave the key out instead", r->where,
+                             line, key);
         yaml_event_delete(&e);
         if (status < 0 || type == YAML_SEQUENCE_END_EVENT)
             return status;

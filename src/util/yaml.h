@@ -1,9 +1,10 @@
 /* The border to libyaml: flat configuration files, read strictly.
  *
- * A file is one mapping. A value is a scalar, a list of scalars, or a section: a mapping of the first two kinds whose keys are
- * passed on by themselves, as if they stood at the top. Types are the caller's business: every scalar is passed as text, so
- * that 1e-4, 1e4 and .1 need no YAML rules. Refused with XR_ECONFIG and the line: a key that appears twice (dashes and
- * underscores are the same), aliases, anchors, tags, directives, a second document, empty lists, deeper nesting, bad UTF-8. */
+ * A file is one mapping. A value is a scalar, a list of scalars, or a section: a mapping of the first two kinds whose keys
+ * are passed on by themselves, as if they stood at the top. Types are the caller's business: every scalar is passed as
+ * text, so that 1e-4, 1e4 and .1 need no YAML rules. Refused with XR_ECONFIG and the line: a key that appears twice
+ * (dashes and underscores are the same), aliases, anchors, tags, directives, a second document, empty lists, deeper
+ * nesting, bad UTF-8. */
 #ifndef XR_UTIL_YAML_H
 #define XR_UTIL_YAML_H
 
