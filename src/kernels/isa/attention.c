@@ -10,10 +10,14 @@
 enum {
     MR = 6,                     /* rows and vectors of a register block */
     NV = VW == 16 ? 4 : 2,
-    QB = 64                     /* queries per block */
+    QB = 64,                    /* queries per block */
+    KB = 128,                   /* inner index per pass: what a pass reads of b stays in the first cache */
+    LINE = 16                   /* floats of a cache line */
 };
 
 static size_t padded(size_t n) { return (n + VW - 1) / VW * VW; }
+/* Rows of scores: an odd number of cache lines, as an even one would crowd a column into few sets of the cache. */
+static size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* c[rows,cols] = sum over k of a(r,k) b[k,cols], a(r,k) = a[r ra + k ca]; rows and vectors are constants where this is inlined. */
@@ -58,9 +62,8 @@ XR_INLINE void panel(float *restrict c, size_t ldc, const float *restrict a, siz
         block(c + r * ldc, ldc, a + r * ra, ra, ca, b, ldb, k, add, 1, vectors);
 }
 
-/* c[m,n] = (add ? c : 0) + a b; n is a multiple of VW. */
-static void product(float *restrict c, size_t ldc, const float *restrict a, size_t ra, size_t ca, const float *restrict b, size_t ldb,
-                    size_t m, size_t n, size_t k, int add)
+static void pass(float *restrict c, size_t ldc, const float *restrict a, size_t ra, size_t ca, const float *restrict b, size_t ldb,
+                 size_t m, size_t n, size_t k, int add)
 {
     size_t j = 0;
     for (; j + NV * VW <= n; j += NV * VW)
@@ -72,6 +75,17 @@ static void product(float *restrict c, size_t ldc, const float *restrict a, size
         panel(c + j, ldc, a, ra, ca, b + j, ldb, m, k, add, NV > 2 ? 2 : 1);
     else if (rest == 1)
         panel(c + j, ldc, a, ra, ca, b + j, ldb, m, k, add, 1);
+}
+
+/* c[m,n] = (add ? c : 0) + a b; n is a multiple of VW. */
+static void product(float *restrict c, size_t ldc, const float *restrict a, size_t ra, size_t ca, const float *restrict b, size_t ldb,
+                    size_t m, size_t n, size_t k, int add)
+{
+    size_t i = 0;
+    do {
+        pass(c, ldc, a + i * ca, ra, ca, b + i * ldb, ldb, m, n, least(KB, k - i), add || i > 0);
+        i += KB;
+    } while (i < k);
 }
 
 /* y[r, 0..cols) = scale x[r], the rest of each row of y zero. */
@@ -116,11 +130,11 @@ XR_INLINE void transpose(vf row[VW])
 #endif
 }
 
-/* y[c, r] = x[r, c]; columns of y from `rows` to ldy are zero. */
+/* y[c, r] = x[r, c]; columns of y from `rows` to whole vectors are zero. */
 static void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
     size_t whole = cols - cols % VW;
-    for (size_t r = 0; r < ldy; r += VW)
+    for (size_t r = 0; r < rows; r += VW)
         for (size_t c = 0; c < whole; c += VW) {
             vf m[VW];
             for (size_t i = 0; i < VW; i++)
@@ -130,7 +144,7 @@ static void pack_transposed(float *restrict y, size_t ldy, const float *restrict
                 vf_store(y + (c + i) * ldy + r, m[i]);
         }
     for (size_t c = whole; c < cols; c++)
-        for (size_t r = 0; r < ldy; r++)
+        for (size_t r = 0; r < padded(rows); r++)
             y[c * ldy + r] = r < rows ? x[r * ldx + c] : 0.0f;
 }
 
@@ -152,7 +166,7 @@ static void row_mask(uint8_t *bits, const xr_attn_head *a, size_t i)
 
 static size_t scratch(size_t m, size_t t, size_t k)
 {
-    size_t tp = padded(t), kp = padded(k), qb = least(m, QB);
+    size_t tp = score_ld(t), kp = padded(k), qb = least(m, QB);
     return 2 * k * tp + 3 * t * kp + 3 * qb * kp + 2 * qb * tp + mask_floats(t) + VW;
 }
 
@@ -183,7 +197,7 @@ static float softmax_row(float *s, size_t n)
 
 static void forward(const xr_attn_head *a, float *mem)
 {
-    size_t tp = padded(a->t), kp = padded(a->k), qb = least(a->m, QB);
+    size_t tp = score_ld(a->t), tv = padded(a->t), kp = padded(a->k), qb = least(a->m, QB);
     float *kt = mem, *v = kt + a->k * tp, *q = v + a->t * kp, *o = q + qb * kp, *s = o + qb * kp;
     uint8_t *bits = (uint8_t *)(s + qb * tp);
     pack_transposed(kt, tp, a->key, a->ld, a->t, a->k);
@@ -191,7 +205,7 @@ static void forward(const xr_attn_head *a, float *mem)
     for (size_t start = 0; start < a->m; start += qb) {
         size_t rows = least(qb, a->m - start);
         pack(q, kp, a->q + start * a->ld, a->ld, rows, a->k, a->scale);
-        product(s, tp, q, kp, 1, kt, tp, rows, tp, a->k, 0);
+        product(s, tp, q, kp, 1, kt, tp, rows, tv, a->k, 0);
         for (size_t r = 0; r < rows; r++) {
             float *p = s + r * tp;
             a->lse[(start + r) * a->ld_lse] = softmax_row(p, a->t);
@@ -233,7 +247,7 @@ static float dot(const float *x, const float *y, size_t n)
 
 static void backward(const xr_attn_head *a, float *mem)
 {
-    size_t tp = padded(a->t), kp = padded(a->k), qb = least(a->m, QB);
+    size_t tp = score_ld(a->t), tv = padded(a->t), kp = padded(a->k), qb = least(a->m, QB);
     float *kt = mem, *vt = kt + a->k * tp, *key = vt + a->k * tp, *dk = key + a->t * kp, *dv = dk + a->t * kp;
     float *q = dv + a->t * kp, *dout = q + qb * kp, *dq = dout + qb * kp, *s = dq + qb * kp, *dp = s + qb * tp;
     uint8_t *bits = (uint8_t *)(dp + qb * tp);
@@ -245,8 +259,8 @@ static void backward(const xr_attn_head *a, float *mem)
         size_t rows = least(qb, a->m - start);
         pack(q, kp, a->q + start * a->ld, a->ld, rows, a->k, a->scale);
         pack(dout, kp, a->dout + start * a->ld, a->ld, rows, a->k, 1.0f);
-        product(s, tp, q, kp, 1, kt, tp, rows, tp, a->k, 0);
-        product(dp, tp, dout, kp, 1, vt, tp, rows, tp, a->k, 0);
+        product(s, tp, q, kp, 1, kt, tp, rows, tv, a->k, 0);
+        product(dp, tp, dout, kp, 1, vt, tp, rows, tv, a->k, 0);
         for (size_t r = 0; r < rows; r++) {
             size_t i = start + r;
             row_mask(bits, a, i);

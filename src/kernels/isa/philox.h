@@ -29,7 +29,7 @@ typedef uint64_t vl __attribute__((vector_size(VW * 4)));
 
 enum { PHILOX_LANES = VW / 2 };
 
-XR_INLINE vl vl_set(uint64_t x) { return (vl){0} + x; }
+XR_INLINE vl vl_set(uint64_t x) { return (vl){0} + x; }      /* folds, unlike the sum of floats with a signed zero */
 
 #if VW == 16
 XR_INLINE vl vl_mul(vl a, vl b) { return (vl)_mm512_mul_epu32((__m512i)a, (__m512i)b); }

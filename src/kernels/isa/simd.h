@@ -32,8 +32,6 @@ typedef double vd __attribute__((vector_size(VW * 4)));                     /* a
 
 XR_INLINE vf vf_load(const float *p) { return *(const vf_mem *)p; }
 XR_INLINE void vf_store(float *p, vf x) { *(vf_mem *)p = x; }
-XR_INLINE vf vf_set(float x) { return (vf){0} + x; }
-XR_INLINE vi vi_set(int32_t x) { return (vi){0} + x; }
 XR_INLINE vf vf_zero(void) { return (vf){0}; }
 XR_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 XR_INLINE vf vf_sign_of(vf x, vf sign) { return (vf)((vi)x | ((vi)sign & INT32_MIN)); } /* x >= 0 */
@@ -43,6 +41,7 @@ XR_INLINE vf vf_sign_of(vf x, vf sign) { return (vf)((vi)x | ((vi)sign & INT32_M
 #if defined(__AVX512F__)
 XR_INLINE vf vf_load_n(const float *p, size_t n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
 XR_INLINE void vf_store_n(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)x); }
+XR_INLINE vf vf_set(float x) { return (vf)_mm512_set1_ps(x); }
 XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 XR_INLINE vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 XR_INLINE vf vf_if_less(vf x, vf y, vf a, vf b)
@@ -72,6 +71,7 @@ XR_INLINE vf vf_load_n(const float *p, size_t n)
 }
 XR_INLINE void vf_store_n(float *p, vf x, size_t n) { memcpy(p, &x, n * sizeof(float)); }
 #if defined(__AVX2__)
+XR_INLINE vf vf_set(float x) { return (vf)_mm256_set1_ps(x); }
 XR_INLINE vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 XR_INLINE vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 XR_INLINE vf vf_if_less(vf x, vf y, vf a, vf b)
@@ -85,6 +85,7 @@ XR_INLINE vf vf_keep(vf x, const uint8_t *bits, size_t j)
     return (vf)((vi)x & (((int32_t)bits[j / 8] & bit) == bit));
 }
 #else
+XR_INLINE vf vf_set(float x) { return (vf){x, x, x, x}; }
 XR_INLINE vf vf_pick(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 XR_INLINE vf vf_max(vf a, vf b) { return vf_pick(a > b, a, b); }
 XR_INLINE vf vf_min(vf a, vf b) { return vf_pick(a < b, a, b); }
