@@ -317,8 +317,8 @@ static xr_status check_target(const char *path, int replace, const char *remedy)
         return xr_fail(XR_ECANTCREAT, "%s: the output directory is not empty; choose another one, or replace it with %s",
                        path, remedy);
     if (holds_cwd(path))
-        return xr_fail(XR_ECANTCREAT, "%s: holds the working directory and will not be replaced; "
-                       "choose another output directory", path);
+        return xr_fail(XR_ECANTCREAT, "%s: holds the working directory and will not be "
+                       "replaced; choose another output directory", path);
     return XR_OK;
 }
 

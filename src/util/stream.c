@@ -221,7 +221,8 @@ static xr_status inflate_some(xr_stream *s, char *to, size_t room, size_t *got)
         return fail_at(s, XR_ESYSTEM, "out of memory for decompression");
     if (rc != Z_OK && rc != Z_BUF_ERROR) {
         s->failed = xr_fail(XR_EDATA, "%s:%zu: byte %llu: gzip member %zu is damaged (%s); "
-                            "copy or download the file again", s->path, s->line + 1, offset_of(s), s->member, s->z.msg ? s->z.msg : "bad data");
+                            "copy or download the file again",
+                            s->path, s->line + 1, offset_of(s), s->member, s->z.msg ? s->z.msg : "bad data");
         return s->failed;
     }
     /* At the end of the file zlib may still hold output; the member is cut when none comes. */
