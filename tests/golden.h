@@ -14,11 +14,13 @@
 
 #include "model/safetensors.h"
 
-typedef struct golden { xr_st_file *file; const char *path; void *kept[512]; int n_kept; } golden;
+typedef struct golden { xr_st_file *file; char path[128]; void *kept[512]; int n_kept; } golden;
 
 static inline void golden_open(golden *g, const char *path)
 {
-    *g = (golden){ xr_st_open(path), path, { NULL }, 0 };
+    g->file = xr_st_open(path);
+    g->n_kept = 0;
+    snprintf(g->path, sizeof g->path, "%s", path);
     if (!g->file)
         fail_msg("%s: %s", path, xr_error_message());
 }

@@ -75,7 +75,9 @@ static void compare(model_case *c, const char *name, const float *x)
 
 static xr_tape *tape(model_case *c, int grad)
 {
-    xr_tape *t = xr_tape_new(xr_model_reserve(&c->m, 64, 8, 40, 16, 1));
+    size_t reserve = xr_model_reserve(&c->m, 64, 8, (size_t)xr_config_max_tokens(&c->m.config), 16, 1);
+    assert_true(reserve > 0);
+    xr_tape *t = xr_tape_new(reserve);
     assert_non_null(t);
     xr_tape_begin(t, 0, grad, 0, 0);
     return t;
@@ -191,8 +193,9 @@ static void ten_steps(const char *name)
     float losses[10], norms[10];
     open_case(&c, name);
     xr_optim_options o = { "adamw", "linear", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 3, 0 };
-    xr_batch_bound bound = { 64, 8, 40, 16 };
-    assert_int_equal(xr_trainer_init(&trainer, &c.m, &o, 0, &bound), XR_OK);
+    xr_batch_bound bound = { 64, 8, (size_t)xr_config_max_tokens(&c.m.config), 16 };
+    if (xr_trainer_init(&trainer, &c.m, &o, 0, &bound) < 0)
+        fail_msg("%s: %s", name, xr_error_message());
     for (int step = 0; step < 10; step++) {
         xr_step_result r;
         if (xr_trainer_step(&trainer, 1, next_batch, step % 2 ? &c.b.view : &c.a.view, &r) < 0)

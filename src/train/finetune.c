@@ -198,11 +198,11 @@ static xr_status save_model(xr_finetune *f, const char *name, const xr_figures *
     return status;
 }
 
-static xr_status keep_if_best(xr_finetune *f, const xr_figures *g)
+static xr_status keep_if_best(xr_finetune *f)
 {
     double value;
     int higher;
-    XR_TRY(xr_figures_named(g, f->metric, &value, &higher));
+    XR_TRY(xr_figures_named(&f->figures, f->metric, &value, &higher));
     int better = f->evals == 0 || (higher ? value > f->best_value : value < f->best_value);
     f->evals++;
     if (!better) {
@@ -212,38 +212,35 @@ static xr_status keep_if_best(xr_finetune *f, const xr_figures *g)
     f->best_value = value;
     f->best_step = f->trainer.step;
     f->evals_since_best = 0;
-    return save_model(f, "best", g);
+    return save_model(f, "best", &f->figures);
 }
 
-/* Scores the validation set with up-to-date weights. */
-static xr_status score_validation(xr_finetune *f, xr_figures *g)
+/* Scores the validation set with up-to-date weights, into f->figures. */
+static xr_status score_validation(xr_finetune *f)
 {
     xr_optim_flush(f->trainer.optim);
     float *logits = xr_score_logits(&f->model, &f->valid, 0, on_scored, f);
-    xr_status status = logits ? xr_figures_compute(g, &f->model.config, &f->valid, logits) : xr_error_status();
+    if (!logits)
+        return xr_error_status();
+    xr_figures_free(&f->figures);
+    xr_status status = xr_figures_compute(&f->figures, &f->model.config, &f->valid, logits);
+    f->figures_step = f->trainer.step;
     xr_free(logits);
     return status;
 }
 
 static xr_status evaluate(xr_finetune *f)
 {
-    xr_figures g = { 0 };
-    double value = 0.0;
-    xr_status status = score_validation(f, &g);
-    if (status == XR_OK)
-        status = log_figures(f, &g);
-    if (status == XR_OK)
-        status = keep_if_best(f, &g);
-    if (status == XR_OK)
-        status = xr_figures_named(&g, f->metric, &value, NULL);
-    if (status == XR_OK) {
-        xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)f->trainer.step, g.loss, f->metric, value,
-                f->best_step == f->trainer.step ? " (best)" : "");
-        warn_collapse(f, &g);
-    }
-    xr_figures_free(&g);
+    double value;
+    XR_TRY(score_validation(f));
+    XR_TRY(log_figures(f, &f->figures));
+    XR_TRY(keep_if_best(f));
+    XR_TRY(xr_figures_named(&f->figures, f->metric, &value, NULL));
+    xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)f->trainer.step, f->figures.loss, f->metric, value,
+            f->best_step == f->trainer.step ? " (best)" : "");
+    warn_collapse(f, &f->figures);
     f->log.last = xr_clock();       /* evaluation is not training time */
-    return status;
+    return XR_OK;
 }
 
 /* --- training --------------------------------------------------------------------------------------------------- */
@@ -337,13 +334,8 @@ static xr_status log_start(xr_finetune *f)
 /* final/, and the digest of weights, moments and counters, by which runs can be compared. */
 static xr_status finish(xr_finetune *f)
 {
-    xr_figures g = { 0 };
     xr_optim_flush(f->trainer.optim);
-    xr_status status = f->valid.n > 0 ? score_validation(f, &g) : XR_OK;
-    if (status == XR_OK)
-        status = save_model(f, "final", f->valid.n > 0 ? &g : NULL);
-    xr_figures_free(&g);
-    XR_TRY(status);
+    XR_TRY(save_model(f, "final", f->evals > 0 && f->figures_step == f->trainer.step ? &f->figures : NULL));
     XR_TRY(xr_state_digest(&f->trainer.state, f->digest));
     return xr_runlog_metrics(&f->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)f->trainer.step, "state_xxh3", f->digest));
 }
@@ -377,6 +369,7 @@ static void finetune_free(xr_finetune *f)
 {
     xr_runlog_close(&f->log);
     xr_trainer_free(&f->trainer);
+    xr_figures_free(&f->figures);
     xr_loader_free(f->loader);
     xr_model_free(&f->model);
     xr_dataset_free(&f->train);

@@ -43,6 +43,8 @@ typedef struct xr_finetune {
     /* progress; part of the run's state */
     double best_value;
     uint64_t best_step, evals_since_best, evals;
+    xr_figures figures;                     /* of the newest evaluation */
+    uint64_t figures_step;
     double window_loss;                     /* sum of the step losses since the last metrics line */
     uint64_t window_steps, window_tokens;
     char digest[33];                        /* of the final state */

@@ -26,7 +26,7 @@ static xr_status add_labels(xr_str *s, const xr_config *c)
 static xr_status add_figures(xr_str *s, const xr_finetune *f, const xr_figures *g)
 {
     if (!g || g->n == 0)
-        return xr_str_puts(s, "No validation data were given.\n");
+        return xr_str_puts(s, f->valid.n == 0 ? "No validation data were given.\n" : "This state of the model was not evaluated.\n");
     XR_TRY(xr_str_printf(s, "On %zu validation examples; the best model is chosen by %s.\n\n| figure | value |\n|---|---|\n| loss | %.4f |\n", g->n, f->metric,
                          g->loss));
     switch (f->problem) {
