@@ -1,0 +1,229 @@
+/* Finding the files of an evaluation: {split}-{language}.tsv and the like, or XNLI-1.0's one file of 15 languages. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/source.h"
+#include "train/evaluate.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+/* As in the tables of the papers. */
+static const char *const xnli_order[] = { "en", "fr", "es", "de", "el", "bg", "ru", "tr",
+                                          "ar", "vi", "th", "zh", "hi", "sw", "ur" };
+enum { N_XNLI = sizeof xnli_order / sizeof *xnli_order };
+
+static const char *const endings[] = { ".tsv", ".csv", ".jsonl", ".json", ".txt", NULL };
+
+static xr_status add(xr_evaluation *e, const char *language, size_t len, const char *path, int filter)
+{
+    XR_TRY(xr_grow(&e->v, &e->cap, e->n + 1, sizeof *e->v));
+    xr_scored *s = &e->v[e->n++];
+    memset(s, 0, sizeof *s);
+    s->language = xr_strndup(language, len);
+    s->path = s->language ? xr_strdup(path) : NULL;
+    s->filter = filter;
+    return s->path ? XR_OK : xr_error_status();
+}
+
+static xr_scored *find(const xr_evaluation *e, const char *language, size_t len)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (strlen(e->v[i].language) == len && memcmp(e->v[i].language, language, len) == 0)
+            return &e->v[i];
+    return NULL;
+}
+
+/* Bytes of `name` before a known ending, with or without .gz; 0 = none. */
+static size_t stem(const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 3 && strcmp(name + n - 3, ".gz") == 0)
+        n -= 3;
+    for (const char *const *end = endings; *end; end++) {
+        size_t m = strlen(*end);
+        if (n > m && memcmp(name + n - m, *end, m) == 0)
+            return n - m;
+    }
+    return 0;
+}
+
+/* A language tag (BCP 47): letters, then parts of 1 to 8 letters or digits. So test-fr-en-translated.tsv is none. */
+static int is_tag(const char *s, size_t len)
+{
+    size_t part = 0;
+    for (size_t i = 0; i < len; i++) {
+        int joint = s[i] == '-' || s[i] == '_';
+        if (joint ? part == 0 : !isalnum((unsigned char)s[i]) || ++part > 8)
+            return 0;
+        part = joint ? 0 : part;
+    }
+    return part > 0 && isalpha((unsigned char)s[0]);
+}
+
+static xr_status take_name(xr_evaluation *e, const char *name)
+{
+    const char *split = e->o->split;
+    size_t n = strlen(split), end = stem(name);
+    if (strncmp(name, split, n) != 0 || name[n] != '-' || end <= n + 1)
+        return XR_OK;
+    const char *language = name + n + 1;
+    size_t len = end - n - 1;
+    if (!is_tag(language, len)) {
+        xr_info("%s/%s: left out; '%.*s' is not a language tag", e->o->data_dir, name, (int)len, language);
+        return XR_OK;
+    }
+    const xr_scored *twin = find(e, language, len);
+    char *path = xr_path_join(e->o->data_dir, name);
+    xr_status status = !path ? xr_error_status()
+                       : twin ? xr_fail(XR_EDATA, "%s: language '%.*s' also has %s; expected one file a language; "
+                                        "move one of them away", path, (int)len, language, twin->path)
+                              : add(e, language, len, path, 0);
+    xr_free(path);
+    return status;
+}
+
+static xr_status read_folder(xr_evaluation *e)
+{
+    const char *path = e->o->data_dir;
+    DIR *dir = opendir(path);
+    if (!dir)
+        return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected a folder with %s-{language}.tsv files; "
+                       "check --data-dir", path, strerror(errno), e->o->split);
+    xr_status status = XR_OK;
+    for (struct dirent *d; status == XR_OK && (d = readdir(dir));)
+        status = take_name(e, d->d_name);
+    closedir(dir);
+    return status;
+}
+
+/* ---- XNLI-1.0's own files ---- */
+
+static xr_status read_languages(xr_evaluation *e, const char *path)
+{
+    static const xr_columns conventional = { 0 };
+    xr_source_reader r;
+    xr_record record;
+    int got;
+    XR_TRY(xr_source_open(&r, path, NULL, &conventional));
+    while ((got = xr_source_next(&r, &record)) > 0) {
+        const char *language = record.language;
+        if (!language)
+            got = xr_fail(XR_EDATA, "%s:%zu: no language; expected XNLI-1.0's file with a column 'language'; give a "
+                          "folder of %s-{language}.tsv files, or XNLI's own file", path, record.line, e->o->split);
+        else if (!find(e, language, strlen(language)))
+            got = add(e, language, strlen(language), path, 1);
+        if (got < 0)
+            break;
+    }
+    xr_source_close(&r);
+    return got;
+}
+
+static xr_status read_xnli_file(xr_evaluation *e)
+{
+    xr_status status = XR_OK;
+    for (int gz = 0; status == XR_OK && gz < 2; gz++) {
+        char *path = xr_asprintf("%s/xnli.%s.tsv%s", e->o->data_dir, e->o->split, gz ? ".gz" : "");
+        if (!path)
+            return xr_error_status();
+        if (e->n == 0 && xr_path_exists(path))
+            status = read_languages(e, path);
+        xr_free(path);
+    }
+    return status;
+}
+
+static xr_status fail_none(const xr_evaluation *e)
+{
+    const xr_options *o = e->o;
+    int xnli = strcmp(o->task, "xnli") == 0;
+    return xr_fail(XR_ENOINPUT, "%s: no files %s-{language}.tsv (or .csv, .jsonl, .json, .txt, each also .gz)%s%s%s; "
+                   "check --data-dir and --split", o->data_dir, o->split, xnli ? ", and no xnli." : "",
+                   xnli ? o->split : "", xnli ? ".tsv" : "");
+}
+
+/* ---- --languages and the order ---- */
+
+static xr_status fail_missing(const xr_evaluation *e, const char *language, size_t len)
+{
+    xr_str there = { 0 };
+    for (size_t i = 0; i < e->n && i < 100; i++)
+        if (xr_str_printf(&there, "%s%s", i ? ", " : "", e->v[i].language) < 0)
+            break;
+    if (e->v[0].filter)
+        xr_fail(XR_ENOINPUT, "%s: no rows in language '%.*s' (--languages); the file has: %s", e->v[0].path, (int)len,
+                language, there.s ? there.s : "");
+    else
+        xr_fail(XR_ENOINPUT, "%s/%s-%.*s.tsv: no such file, nor one with .gz, for the language '%.*s' of --languages; "
+                "the folder has: %s", e->o->data_dir, e->o->split, (int)len, language, (int)len, language,
+                there.s ? there.s : "");
+    xr_str_free(&there);
+    return xr_error_status();
+}
+
+static void scored_free(xr_scored *s)
+{
+    xr_free(s->language);
+    xr_free(s->path);
+}
+
+/* Moves what --languages names to the front, in any order, and drops the rest. */
+static xr_status choose(xr_evaluation *e)
+{
+    const char *list = e->o->languages;
+    size_t kept = 0;
+    while (list) {
+        list += strspn(list, " \t");
+        size_t n = strcspn(list, ","), len = n;
+        while (len && strchr(" \t", list[len - 1]))
+            len--;
+        if (len == 0)
+            return xr_fail(XR_EUSAGE, "--languages %s: an empty name; expected a list such as en,fr,sw",
+                           e->o->languages);
+        xr_scored *s = find(e, list, len);
+        if (!s)
+            return fail_missing(e, list, len);
+        if (s < e->v + kept)
+            return xr_fail(XR_EUSAGE, "--languages %s: '%s' is named twice", e->o->languages, s->language);
+        xr_scored chosen = *s;
+        *s = e->v[kept];
+        e->v[kept++] = chosen;
+        list = list[n] ? list + n + 1 : NULL;
+    }
+    while (e->n > kept)
+        scored_free(&e->v[--e->n]);
+    return XR_OK;
+}
+
+static int rank(const char *language)
+{
+    int k = 0;
+    while (k < N_XNLI && strcmp(xnli_order[k], language) != 0)
+        k++;
+    return k;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const char *x = ((const xr_scored *)a)->language, *y = ((const xr_scored *)b)->language;
+    return rank(x) != rank(y) ? rank(x) - rank(y) : strcmp(x, y);
+}
+
+xr_status xr_evaluate_find(xr_evaluation *e)
+{
+    XR_TRY(read_folder(e));
+    if (e->n == 0 && strcmp(e->o->task, "xnli") == 0)
+        XR_TRY(read_xnli_file(e));
+    if (e->n == 0)
+        return fail_none(e);
+    qsort(e->v, e->n, sizeof *e->v, by_rank);
+    if (e->o->languages) {
+        XR_TRY(choose(e));
+        qsort(e->v, e->n, sizeof *e->v, by_rank);
+    }
+    return XR_OK;
+}
