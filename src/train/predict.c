@@ -1,0 +1,287 @@
+#include "train/predict.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "train/evaluate.h"
+#include "train/score.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+enum { SHOWN = 5 };         /* bad records shown per file */
+
+/* One file on its way through the model. */
+typedef struct reading {
+    xr_predict *p;
+    xr_context *c;
+    xr_data_options data;
+    xr_source_reader reader;
+    xr_dataset chunk;
+    xr_str errors;              /* messages of the bad records of the chunk, each with its NUL */
+    uint8_t *bad;               // [XR_PREDICT_CHUNK] record i of the chunk is bad
+    size_t n;                   /* records in the chunk */
+    uint64_t n_records, n_bad;  /* in the file */
+    xr_str lines;
+} reading;
+
+/* ---- one answer ---- */
+
+static xr_status put_key(xr_str *out, const char *name)
+{
+    XR_TRY(xr_str_json_string(out, name, strlen(name)));
+    return xr_str_puts(out, ": ");
+}
+
+static xr_status put_pair(xr_str *out, const char *name, double value)
+{
+    XR_TRY(put_key(out, name));
+    return xr_str_float(out, (float)value);
+}
+
+/* The best class not yet taken; the first of equals. */
+static int next_best(const double *score, const uint8_t *taken, int n)
+{
+    int best = -1;
+    for (int k = 0; k < n; k++)
+        if (!taken[k] && (best < 0 || score[k] > score[best]))
+            best = k;
+    return best;
+}
+
+static xr_status put_scores(const xr_config *c, const double *score, uint8_t *taken, int top_k, xr_str *out)
+{
+    int n = top_k > 0 && top_k < c->num_labels ? top_k : c->num_labels;
+    XR_TRY(xr_str_puts(out, "\"scores\": {"));
+    for (int i = 0; i < n; i++) {
+        int k = top_k > 0 ? next_best(score, taken, c->num_labels) : i;
+        taken[k] = 1;
+        XR_TRY(xr_str_puts(out, i ? ", " : ""));
+        XR_TRY(put_pair(out, c->label[k], score[k]));
+    }
+    return xr_str_puts(out, "}}");
+}
+
+static void softmax(double *p, const float *z, int n)
+{
+    double max = (double)z[xr_argmax(z, n)], sum = 0.0;
+    for (int k = 0; k < n; k++)
+        sum += p[k] = exp((double)z[k] - max);
+    for (int k = 0; k < n; k++)
+        p[k] /= sum;
+}
+
+static xr_status put_class(const xr_config *c, const float *z, double *score, xr_str *out)
+{
+    int best = xr_argmax(z, c->num_labels);
+    softmax(score, z, c->num_labels);
+    XR_TRY(xr_str_puts(out, "{\"label\": "));
+    XR_TRY(xr_str_json_string(out, c->label[best], strlen(c->label[best])));
+    XR_TRY(xr_str_puts(out, ", "));
+    XR_TRY(put_pair(out, "score", score[best]));
+    return xr_str_puts(out, ", ");
+}
+
+static xr_status put_classes(const xr_config *c, const float *z, double *score, xr_str *out)
+{
+    int any = 0;
+    XR_TRY(xr_str_puts(out, "{\"labels\": ["));
+    for (int k = 0; k < c->num_labels; k++) {
+        score[k] = 1.0 / (1.0 + exp(-(double)z[k]));
+        if (z[k] <= 0.0f)
+            continue;
+        XR_TRY(xr_str_puts(out, any++ ? ", " : ""));
+        XR_TRY(xr_str_json_string(out, c->label[k], strlen(c->label[k])));
+    }
+    return xr_str_puts(out, "], ");
+}
+
+static xr_status put_values(const xr_config *c, const float *z, xr_str *out)
+{
+    XR_TRY(xr_str_puts(out, c->num_labels == 1 ? "{" : "{\"values\": {"));
+    for (int k = 0; k < c->num_labels; k++) {
+        XR_TRY(xr_str_puts(out, k ? ", " : ""));
+        XR_TRY(put_pair(out, c->num_labels == 1 ? "value" : c->label[k], (double)z[k]));
+    }
+    return xr_str_puts(out, c->num_labels == 1 ? "}" : "}}");
+}
+
+xr_status xr_predict_line(const xr_config *c, const float *logits, int top_k, xr_str *out)
+{
+    if (c->problem == XR_PROBLEM_REGRESSION)
+        return put_values(c, logits, out);
+    double *score = xr_alloc((size_t)c->num_labels, sizeof *score);
+    uint8_t *taken = score ? xr_alloc((size_t)c->num_labels, sizeof *taken) : NULL;
+    xr_status status = !taken                                   ? xr_error_status()
+                       : c->problem == XR_PROBLEM_MULTI_LABEL   ? put_classes(c, logits, score, out)
+                                                                : put_class(c, logits, score, out);
+    if (status == XR_OK)
+        status = put_scores(c, score, taken, top_k, out);
+    xr_free(score);
+    xr_free(taken);
+    return status;
+}
+
+/* ---- one chunk ---- */
+
+static xr_status put_error(const char *message, xr_str *out)
+{
+    XR_TRY(xr_str_puts(out, "{\"error\": "));
+    XR_TRY(xr_str_json_string(out, message, strlen(message)));
+    return xr_str_puts(out, "}");
+}
+
+/* Lines of the chunk: answers and errors in the order of the records. */
+static xr_status put_lines(reading *g, const float *logits)
+{
+    const xr_config *c = &g->c->model.config;
+    const char *error = g->errors.s;
+    xr_str_clear(&g->lines);
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->bad[i]) {
+            XR_TRY(put_error(error, &g->lines));
+            error += strlen(error) + 1;
+        } else {
+            XR_TRY(xr_predict_line(c, logits, (int)g->p->o->top_k, &g->lines));
+            logits += c->num_labels;
+        }
+        XR_TRY(xr_str_putc(&g->lines, '\n'));
+    }
+    return g->p->write(g->p->context, g->lines.s, g->lines.len);
+}
+
+static xr_status answer_chunk(reading *g)
+{
+    float *logits = NULL;
+    xr_status status = XR_OK;
+    if (g->chunk.n) {
+        logits = xr_score_logits(&g->c->model, &g->chunk, (size_t)g->p->o->batch_tokens, NULL, NULL);
+        status = logits ? xr_evaluate_check_logits(logits, g->chunk.n, g->c->model.config.num_labels,
+                                                   xr_stream_path(g->reader.stream))
+                        : xr_error_status();
+    }
+    if (status == XR_OK && g->n)
+        status = put_lines(g, logits);
+    xr_free(logits);
+    xr_dataset_free(&g->chunk);
+    xr_str_clear(&g->errors);
+    g->p->n += g->n;
+    g->n = 0;
+    if (status == XR_OK && g->p->progress)
+        g->p->progress(g->p->context, g->p->n);
+    return status;
+}
+
+/* ---- one file ---- */
+
+static xr_status add_record(reading *g, const xr_record *r)
+{
+    const char *path = xr_stream_path(g->reader.stream);
+    if (!r->text || r->text[strspn(r->text, " \t\r\n")] == '\0')
+        return xr_fail(XR_EDATA, "%s:%zu: the text is empty; expected at least one word; remove the row, or answer it "
+                       "with an error by --on-bad-record skip", path, r->line);
+    xr_status status = xr_dataset_add_text(&g->chunk, g->c->tokenizer, r->text, r->text_pair, &g->data);
+    return status == XR_EDATA ? xr_fail_context("%s:%zu", path, r->line) : status;
+}
+
+/* A bad record: the end, or an error in its place. */
+static xr_status bad_record(reading *g)
+{
+    xr_status status = xr_error_status();
+    char *message = NULL;
+    if (!g->data.skip_bad || status != XR_EDATA || g->reader.broken)
+        return status;
+    message = xr_strdup(xr_error_message());
+    if (g->n_bad++ < SHOWN)
+        xr_warn("answered with an error: %s", xr_error_message());
+    xr_error_clear();
+    status = message ? xr_str_append(&g->errors, message, strlen(message) + 1) : xr_fail(XR_ESYSTEM, "out of memory");
+    xr_free(message);
+    g->bad[g->n] = 1;
+    return status;
+}
+
+static xr_status read_records(reading *g)
+{
+    xr_record record;
+    for (;;) {
+        int got = xr_source_next(&g->reader, &record);
+        if (got == 0)
+            return answer_chunk(g);
+        g->n_records++;
+        g->bad[g->n] = 0;
+        if (got > 0)
+            got = add_record(g, &record);
+        if (got < 0)
+            XR_TRY(bad_record(g));
+        if (++g->n == XR_PREDICT_CHUNK)
+            XR_TRY(answer_chunk(g));
+    }
+}
+
+static xr_status check_bad(reading *g)
+{
+    const char *path = xr_stream_path(g->reader.stream);
+    g->p->n_bad += g->n_bad;
+    if (g->n_records == 0)
+        return xr_fail(XR_EDATA, "%s: no records: the input is empty or holds only a header; expected one record a row",
+                       path);
+    if ((double)g->n_bad <= g->data.max_bad_fraction * (double)g->n_records)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: %llu of %llu records are bad; at most a share of %g may be; correct the input, or "
+                   "raise --max-bad-fraction", path, (unsigned long long)g->n_bad, (unsigned long long)g->n_records,
+                   g->data.max_bad_fraction);
+}
+
+static xr_status predict_file(reading *g, const char *path)
+{
+    g->n_records = g->n_bad = 0;
+    XR_TRY(xr_source_open(&g->reader, path, g->data.format, &g->data.columns));
+    xr_status status = read_records(g);
+    if (status == XR_OK)
+        status = check_bad(g);
+    xr_source_close(&g->reader);
+    return status;
+}
+
+/* Two columns without a header are a pair: labels are not looked at. */
+static void data_options(const xr_options *o, size_t max_len, xr_data_options *d)
+{
+    memset(d, 0, sizeof *d);
+    d->columns = (xr_columns){ o->text_column, o->text_pair_column, "", "", 0 };
+    d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
+    d->max_len = max_len;
+    d->skip_bad = strcmp(o->on_bad_record, "skip") == 0;
+    d->max_bad_fraction = o->max_bad_fraction;
+}
+
+static xr_status predict_files(reading *g)
+{
+    const xr_options *o = g->p->o;
+    XR_TRY(xr_evaluate_check_head(g->c));
+    size_t max_len = xr_evaluate_max_len(g->c, o);
+    if (max_len == 0)
+        return xr_error_status();
+    data_options(o, max_len, &g->data);
+    if (g->p->progress)
+        g->p->progress(g->p->context, 0);
+    if (o->n_args == 0)
+        return predict_file(g, "-");
+    for (size_t i = 0; i < o->n_args; i++)
+        XR_TRY(predict_file(g, o->args[i]));
+    return XR_OK;
+}
+
+xr_status xr_predict_run(xr_predict *p)
+{
+    reading g = { .p = p };
+    p->n = p->n_bad = 0;
+    g.bad = xr_alloc(XR_PREDICT_CHUNK, sizeof *g.bad);
+    g.c = g.bad ? xr_context_open(p->o->model, NULL) : NULL;
+    xr_status status = g.c ? predict_files(&g) : xr_error_status();
+    xr_context_free(g.c);
+    xr_dataset_free(&g.chunk);
+    xr_str_free(&g.errors);
+    xr_str_free(&g.lines);
+    xr_free(g.bad);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* Classifying records as they come: what `xlmr predict` does.
+ *
+ * One line of JSON per record, in the order of the records:
+ *   one label        {"label": NAME, "score": P, "scores": {NAME: P, …}}      softmax
+ *   several labels   {"labels": [NAME, …], "scores": {NAME: P, …}}            sigmoid; those over 0.5
+ *   a value          {"value": X}                                             as the model gives it
+ *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
+ * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the
+ * input and the first lines come early. */
+#ifndef XR_TRAIN_PREDICT_H
+#define XR_TRAIN_PREDICT_H
+
+#include <stdint.h>
+
+#include "train/context.h"
+#include "train/options.h"
+#include "util/str.h"
+
+enum { XR_PREDICT_CHUNK = 512 };
+
+typedef struct xr_predict {
+    const xr_options *o;
+    void *context;
+    xr_status (*write)(void *context, const char *lines, size_t len);   /* whole lines, in order */
+    void (*progress)(void *context, uint64_t records);                  /* so far, first 0; may be NULL */
+    uint64_t n, n_bad;                                                  /* results: records, bad ones among them */
+} xr_predict;
+
+/* Predicts for the files of o->args, or standard input when there are none ("-" is standard input too). Formats and
+ * columns as in training files; labels, if there are any, are not looked at. */
+xr_status xr_predict_run(xr_predict *p);
+
+/* One answer to the logits of one record, without the line end. top_k: scores of the best only, best first; 0: of all,
+ * in the model's order. */
+xr_status xr_predict_line(const xr_config *c, const float *logits, int top_k, xr_str *out);
+
+#endif
