@@ -424,6 +424,7 @@ static void norms(void **state)
     (void)state;
     static const size_t some[] = {1, 45, 0, 17}, none[] = {0}, one[] = {1};
     check_norm(some, 4, 768, 0.1f, 1, 0);
+    check_norm((const size_t[]){130, 45}, 2, 100, 0.1f, 1, 0);   /* several blocks of rows in the column sums */
     check_norm(some, 4, 65, 0.5f, 1, 1);
     check_norm(some, 4, 13, 0.0f, 0, 0);
     check_norm(one, 1, 384, 0.0f, 1, 1);

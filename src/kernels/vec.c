@@ -1,6 +1,5 @@
 #include "kernels/vec.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "kernels/cpu.h"

@@ -27,8 +27,8 @@ void xr_rows_scatter_add(float *restrict dx, const float *restrict dy, const uin
 /* One AdamW step over n elements (torch.optim.AdamW, Loshchilov & Hutter 2019), scalars for step t:
  *   g' = clip * g;  p *= decay;  m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2;  p -= step_size * m / (sqrt(v) / bias2_sqrt + eps)
  * with decay = 1 - lr wd, step_size = lr / (1 - b1^t), bias2_sqrt = sqrt(1 - b2^t).
- * g = NULL means a gradient of zero and gives the same bits as an array of zeros; an element's bits do not depend on its place in the span.
- * 1 - b1 and 1 - b2 are those of the betas as decimals of up to seven digits. */
+ * g = NULL means a gradient of zero and gives the same bits as an array of zeros; an element's bits do not depend on its place
+ * in the span. */
 typedef struct xr_adamw_scalars {
     float decay, step_size, bias2_sqrt, beta1, beta2, eps, clip;
     float rest1, rest2;         /* 1 - beta1, 1 - beta2, from the betas in double: 1 - 0.999f is off by 5e-5 */

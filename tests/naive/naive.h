@@ -18,7 +18,7 @@ void naive_norm(double *y, double *xhat, double *rstd, const float *x, const flo
 /* Gradient of one row with respect to s. */
 void naive_norm_backward(double *ds, const float *dy, const double *xhat, double rstd, const float *gamma, size_t n);
 
-/* All sequences and heads; o, lse as in kernels/attention.h. The gradients are those of sum(dout * o); each may be NULL. */
+/* All sequences and heads; o, lse as in kernels/attention.h. The gradients are those of sum(dout * o). */
 void naive_attention(double *o, double *lse, double *dq, double *dk, double *dv, const float *dout, const float *q, const float *k,
                      const float *v, const xr_attn_shape *a);
 
