@@ -68,7 +68,7 @@ typedef struct xr_tokenizer_training {
     long max_sentences;         /* 0 = all */
     int threads;                /* 0 = all; the model does not depend on it */
     uint64_t seed;              /* of the choice of max_sentences lines */
-    double character_coverage;  /* 0 = 0.99995; XLM-R's own model, of 250,000 pieces, had 0.999995 */
+    double character_coverage;  /* 0 = 0.999995; XLM-R's own model, of 250,000 pieces, had 0.999995 */
 } xr_tokenizer_training;
 xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output);
 

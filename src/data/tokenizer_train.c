@@ -192,7 +192,7 @@ static int next_primed(void *context, const char **line, size_t *len)
 static xr_status train(corpus *c, xr_spm_model *model)
 {
     const xr_tokenizer_training *how = c->how;
-    double coverage = how->character_coverage > 0 ? how->character_coverage : 0.99995;
+    double coverage = how->character_coverage > 0 ? how->character_coverage : 0.999995;
     primed first = {.from = {next_text, c}};
     cpu_set_t before;
     if (how->max_sentences > 0) {
@@ -215,7 +215,7 @@ static xr_status check_settings(const xr_tokenizer_training *how)
     if (how->vocab_size < 8 || how->vocab_size > (int)XR_SPM_PIECES_CAP)
         return xr_fail(XR_EUSAGE, "vocabulary size %d; expected 8 to %zu", how->vocab_size, XR_SPM_PIECES_CAP);
     if (how->character_coverage != 0 && !(how->character_coverage >= 0.98 && how->character_coverage <= 1))
-        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0.98 to 1, such as 0.99995",
+        return xr_fail(XR_EUSAGE, "character coverage %g; expected a share from 0.98 to 1, such as 0.999995",
                        how->character_coverage);
     if (how->n_input < 1)
         return xr_fail(XR_EUSAGE, "no training text; name at least one file");
