@@ -311,39 +311,6 @@ static json_t *real_of(float x)
     return json_real(value);
 }
 
-static void put_labels(json_t *out, const xr_config *c)
-{
-    json_t *names = json_object(), *ids = json_object();
-    char key[24];
-    for (int i = 0; i < c->num_labels; i++) {
-        snprintf(key, sizeof key, "%d", i);
-        json_object_set_new(names, key, json_string(c->label[i]));
-        json_object_set_new(ids, c->label[i], json_integer(i));
-    }
-    json_object_set_new(out, "id2label", names);
-    json_object_set_new(out, "label2id", ids);
-    json_object_set_new(out, "problem_type", json_string(problem_name[c->problem]));
-}
-
-static json_t *describe(const xr_config *c)
-{
-    const xr_head *head = c->head ? xr_head_find(c->head) : NULL;
-    json_t *out = c->extra ? json_deep_copy(c->extra) : json_object();
-    json_object_set_new(out, "architectures", json_pack("[s]", head ? head->architecture : "XLMRobertaModel"));
-    for (const xr_config_int *field = xr_config_ints; field->name; field++)
-        json_object_set_new(out, field->name, json_integer(xr_config_int_get(c, field)));
-    for (const xr_config_real *field = xr_config_reals; field->name; field++)
-        json_object_set_new(out, field->name, real_of(xr_config_real_get(c, field)));
-    json_object_set_new(out, "classifier_dropout", c->classifier_dropout < 0.0f ? json_null() : real_of(c->classifier_dropout));
-    json_object_set_new(out, "dtype", json_string("float32"));
-    json_object_set_new(out, "hidden_act", json_string("gelu"));
-    json_object_set_new(out, "model_type", json_string("xlm-roberta"));
-    json_object_set_new(out, "tie_word_embeddings", json_true());
-    if (has_labels(c))
-        put_labels(out, c);
-    return out;
-}
-
 static int by_key(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -364,6 +331,40 @@ static json_t *sorted(json_t *j)
             json_object_set(out, keys[i], json_object_get(j, keys[i]));
     }
     xr_free(keys);
+    return out;
+}
+
+static void put_labels(json_t *out, const xr_config *c)
+{
+    json_t *names = json_object(), *ids = json_object();
+    char key[24];
+    for (int i = 0; i < c->num_labels; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        json_object_set_new(names, key, json_string(c->label[i]));
+        json_object_set_new(ids, c->label[i], json_integer(i));
+    }
+    json_object_set_new(out, "id2label", names);
+    json_object_set_new(out, "label2id", sorted(ids));
+    json_decref(ids);
+    json_object_set_new(out, "problem_type", json_string(problem_name[c->problem]));
+}
+
+static json_t *describe(const xr_config *c)
+{
+    const xr_head *head = c->head ? xr_head_find(c->head) : NULL;
+    json_t *out = c->extra ? json_deep_copy(c->extra) : json_object();
+    json_object_set_new(out, "architectures", json_pack("[s]", head ? head->architecture : "XLMRobertaModel"));
+    for (const xr_config_int *field = xr_config_ints; field->name; field++)
+        json_object_set_new(out, field->name, json_integer(xr_config_int_get(c, field)));
+    for (const xr_config_real *field = xr_config_reals; field->name; field++)
+        json_object_set_new(out, field->name, real_of(xr_config_real_get(c, field)));
+    json_object_set_new(out, "classifier_dropout", c->classifier_dropout < 0.0f ? json_null() : real_of(c->classifier_dropout));
+    json_object_set_new(out, "dtype", json_string("float32"));
+    json_object_set_new(out, "hidden_act", json_string("gelu"));
+    json_object_set_new(out, "model_type", json_string("xlm-roberta"));
+    json_object_set_new(out, "tie_word_embeddings", json_true());
+    if (has_labels(c))
+        put_labels(out, c);
     return out;
 }
 

@@ -362,7 +362,8 @@ static void report(load *l)
         xr_info("%s: not used, since they belong to %s: %s", l->dir, l->fresh_head ? "a head with other labels" : "the heads of other tasks",
                 list_text(&l->ignored));
     if (l->fresh.n)
-        xr_info("%s: not in the files and freshly initialised: %s", l->dir, list_text(&l->fresh));
+        xr_info("%s: freshly initialised, since the files hold no such head%s: %s", l->dir, l->fresh_head ? " for these labels" : "",
+                list_text(&l->fresh));
 }
 
 static xr_status read_config(load *l)
