@@ -717,7 +717,7 @@ static void adamw_as_torch(void **state)
         for (int i = 0; i < N; i++)
             g[i] = i == 3 ? 0.0f : (float)((i * 7 + t * 5) % 11 - 5) * 0.1f;
         xr_adamw_scalars s = adamw_scalars(t);
-        xr_adamw_step(p, m, v, g, N, &s);
+        xr_adamw_span(p, m, v, g, N, &s);
         for (int i = 0; i < N; i++)
             close_to("p", (size_t)i, (double)p[i], want[t - 1][i], 3e-7 * fmax(1.0, fabs(want[t - 1][i])));
     }
@@ -730,7 +730,7 @@ static void call_adamw(void *arg)
 {
     adam *a = arg;
     xr_adamw_scalars s = adamw_scalars(3);
-    xr_adamw_step(a->state, a->state + a->n, a->state + 2 * a->n, a->g, a->n, &s);
+    xr_adamw_span(a->state, a->state + a->n, a->state + 2 * a->n, a->g, a->n, &s);
 }
 
 /* No gradient is a gradient of zeros, and an element's bits do not depend on where in a span it stands. */
@@ -753,7 +753,7 @@ static void adamw_bits(void **state)
     for (size_t i = 0; i < N;) {
         size_t n = 1 + any(50);
         n = n < N - i ? n : N - i;
-        xr_adamw_step(b.state + i, b.state + N + i, b.state + 2 * N + i, g + i, n, &s);
+        xr_adamw_span(b.state + i, b.state + N + i, b.state + 2 * N + i, g + i, n, &s);
         i += n;
     }
     assert_memory_equal(a.state, b.state, 3 * N * sizeof(float));

@@ -9,7 +9,7 @@ enum {
     CHUNK = 64          /* elements kept in registers while factors are multiplied in */
 };
 
-void xr_adamw_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
+void xr_adamw_span(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s)
 {
     xr_kernels()->vec->adamw(p, m, v, g, n, s);
 }

@@ -12,8 +12,6 @@
 /* One update of n elements; m, v are NULL for rules without moments, g NULL means a gradient of zero. */
 typedef void (*xr_span_update)(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 
-/* AdamW as xr_adamw_step computes it, on the calling thread. */
-void xr_adamw_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 /* p = decay p - step_size clip g. */
 void xr_sgd_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s);
 

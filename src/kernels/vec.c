@@ -128,12 +128,3 @@ void xr_rows_scatter_add(float *restrict dx, const float *restrict dy, const uin
         for (size_t r = 0; r < rows; r++)
             k->add(dx + index[r] * cols + c, dy + r * cols + c, cols - c < STRIP ? cols - c : STRIP);
 }
-
-void xr_adamw_step(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
-                   const xr_adamw_scalars *s)
-{
-    const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
-    for (size_t b = 0; b < BLOCKS(n); b++)
-        k->adamw(p + b * BLOCK, m + b * BLOCK, v + b * BLOCK, g ? g + b * BLOCK : NULL, length(n, b), s);
-}

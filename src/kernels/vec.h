@@ -33,7 +33,7 @@ typedef struct xr_adamw_scalars {
     float decay, step_size, bias2_sqrt, beta1, beta2, eps, clip;
     float rest1, rest2;         /* 1 - beta1, 1 - beta2, from the betas in double: 1 - 0.999f is off by 5e-5 */
 } xr_adamw_scalars;
-void xr_adamw_step(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
-                   const xr_adamw_scalars *s);
+/* On the calling thread; kernels/spans.h has the parallel drivers. */
+void xr_adamw_span(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s);
 
 #endif
