@@ -38,20 +38,36 @@ static double share(uint64_t part, uint64_t whole)
     return whole ? 100.0 * (double)part / (double)whole : 0.0;
 }
 
-static void tell(const xr_evaluation *e, const xr_scored *s)
+/* Appends "sw 12 %" if that is much. */
+static xr_status list_share(xr_str *list, const char *language, double percent)
 {
-    const xr_dataset *d = &s->data;
     enum { MUCH = 5 };
-    xr_debug("%s: %zu examples, %llu tokens, %llu examples cut, %.2f %% <unk>", s->path, d->n,
-             (unsigned long long)d->n_tokens, (unsigned long long)d->n_truncated, share(d->n_unk, d->n_tokens));
-    if (share(d->n_unk, d->n_tokens) > MUCH)
-        xr_warn("%s: %.0f %% of the tokens are <unk>: the tokenizer does not know the script of '%s'", s->path,
-                share(d->n_unk, d->n_tokens), s->language);
-    if (share(d->n_truncated, d->n) > MUCH)
-        xr_warn("%s: %.0f %% of the examples are cut to %zu tokens; raise --max-seq-length if the model allows it",
-                s->path, share(d->n_truncated, d->n), e->max_len);
-    if (!s->labelled)
-        xr_info("%s: no gold labels; predictions only, no accuracy", s->path);
+    return percent > MUCH ? xr_str_printf(list, "%s%s %.0f %%", list->len ? ", " : "", language, percent) : XR_OK;
+}
+
+/* What may spoil the figures, once for all languages. */
+static xr_status tell(const xr_evaluation *e)
+{
+    xr_str unk = { 0 }, cut = { 0 };
+    xr_status status = XR_OK;
+    for (size_t i = 0; i < e->n && status == XR_OK; i++) {
+        const xr_scored *s = &e->v[i];
+        const xr_dataset *d = &s->data;
+        xr_debug("%s: %zu examples, %llu tokens, %llu examples cut, %.2f %% <unk>", s->path, d->n,
+                 (unsigned long long)d->n_tokens, (unsigned long long)d->n_truncated, share(d->n_unk, d->n_tokens));
+        status = list_share(&unk, s->language, share(d->n_unk, d->n_tokens));
+        if (status == XR_OK)
+            status = list_share(&cut, s->language, share(d->n_truncated, d->n));
+        if (!s->labelled)
+            xr_info("%s: no gold labels; predictions only, no figures", s->path);
+    }
+    if (status == XR_OK && unk.len)
+        xr_warn("tokens that are <unk>: %s; the tokenizer does not know these scripts", unk.s);
+    if (status == XR_OK && cut.len)
+        xr_warn("examples cut to %zu tokens: %s; raise --max-seq-length if the model allows it", e->max_len, cut.s);
+    xr_str_free(&unk);
+    xr_str_free(&cut);
+    return status;
 }
 
 static xr_status read_all(xr_evaluation *e)
@@ -59,12 +75,11 @@ static xr_status read_all(xr_evaluation *e)
     for (size_t i = 0; i < e->n; i++) {
         XR_TRY(read_one(e, &e->v[i]));
         e->v[i].labelled = has_gold(e, &e->v[i].data);
-        tell(e, &e->v[i]);
     }
     if (e->o->max_eval_samples > 0 && e->o->output_dir)
         xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission",
                 e->o->max_eval_samples);
-    return XR_OK;
+    return tell(e);
 }
 
 /* Collapse: one line for all languages where it happened. */
