@@ -34,7 +34,8 @@ NAME.safetensors, beside NAME/, a directory as transformers writes it:
     tiny and tiny-cls also: losses10 [10] norms10 [10] (before clipping) weights10.<parameter>: ten AdamW steps over a, b, a, b, …; rate 1e-3,
       linear schedule with 3 warm-up steps of 10, weight decay 0.01 on all but biases and LayerNorm, clipping at 1.0
     tol.<name> [1]   for each of these the largest |difference| allowed: deviation 0.02: 1e-5 of the largest value (key biases: of the
-      query bias's largest), weights10 5e-5, losses10 1e-4; deviation 0.2: three times what torch's float32 differs from its float64
+      query bias's largest), weights10 5e-5, losses10 1e-4; deviation 0.2: three times what torch's float32 differs from
+      its float64, rounded up to a power of two (parity.py says more)
 
 MANIFEST.json names the groups, the versions of torch and transformers, and the SHA-256 of every file.
 """
@@ -203,20 +204,19 @@ def batches(case):
     return a, b
 
 
-def tolerance(case, name, f64, f32):
-    noise = float(np.abs(f64[name] - f32[name]).max())
+def tolerance(case, name, f64, f32s):
     if case.std > 0.1:
         # rounded up to a power of two, so that another machine's float32 seldom gives another file
-        return 3.0 * 2.0 ** math.ceil(math.log2(noise)) if noise else 0.0
-    fixed = {"weights10": 5e-5, "losses10": 1e-4, "norms10": 1e-4}.get(name.split(".")[0])
-    tol = fixed or 1e-5 * parity.reference_scale(name, f64)
-    assert noise <= tol, f"{case.name}: {name}: torch itself differs by {noise} between float32 and float64; allowed is {tol}"
-    return tol
+        bound = parity.noise_bound(name, f64, f32s)
+        return 2.0 ** math.ceil(math.log2(bound)) if bound else 0.0
+    bound, noise = parity.fixed_bound(name, f64), parity.torch_noise(name, f64, f32s)
+    assert noise <= bound, f"{case.name}: {name}: torch itself differs by {noise} between float32 and float64; allowed is {bound}"
+    return bound
 
 
-def compute(case, directory, a, b, dtype):
+def compute(case, directory, a, b, *kind):
     head = "cls" if case.labels else "mlm"
-    model = parity.load(directory, head, dtype)
+    model = parity.load(directory, head, *kind)
     out = parity.one_pass(model, a)
     if case.train and head == "cls":
         weight = np.array([0.5, 2.0, 1.25], dtype=np.float32)
@@ -227,7 +227,7 @@ def compute(case, directory, a, b, dtype):
             out |= {f"{name}.{k}": np.atleast_1d(np.asarray(v, dtype=np.float64)) for k, v in changes.items()}
     if case.train:
         recipe = parity.Recipe(steps=10, lr=1e-3, warmup=3)
-        got = parity.train(parity.load(directory, head, dtype), [a, b], recipe)
+        got = parity.train(parity.load(directory, head, *kind), [a, b], recipe)
         out |= {k.replace("losses", "losses10").replace("norms", "norms10").replace("weights.", "weights10."): v for k, v in got.items()}
     if not case.full:
         out = {k: v for k, v in out.items() if not k.startswith("grad.roberta.encoder")}
@@ -236,9 +236,10 @@ def compute(case, directory, a, b, dtype):
 
 def make_case(case, directory):
     a, b = batches(case)
-    f64, f32 = (compute(case, directory, a, b, dtype) for dtype in (torch.float64, torch.float32))
+    kinds = (torch.float64, "eager"), (torch.float32, "eager"), (torch.float32, "sdpa")
+    f64, *f32s = (compute(case, directory, a, b, *kind) for kind in kinds)
     out = a.tensors("a.") | b.tensors("b.") | f64
-    out |= {f"tol.{k}": np.array([tolerance(case, k, f64, f32)]) for k in f64}
+    out |= {f"tol.{k}": np.array([tolerance(case, k, f64, f32s)]) for k in f64}
     return {k: np.asarray(v, dtype=np.float32) for k, v in out.items()}
 
 
