@@ -223,10 +223,11 @@ static xr_status check_name(const xr_st_file *f, const char *name)
     if (strstr(name, "../") || strstr(name, "..\\") || name[0] == '/')
         return refuse(f, name, "its name is a path; names of parameters were expected");
     xr_str shown = { 0 };
-    XR_TRY(xr_utf8_printable(&shown, name, len));
-    int same = !strcmp(shown.s, name);
+    xr_status status = xr_utf8_printable(&shown, name, len);
+    if (status == XR_OK && strcmp(shown.s, name) != 0)
+        status = refuse(f, name, "its name holds control characters");
     xr_str_free(&shown);
-    return same ? XR_OK : refuse(f, name, "its name holds control characters");
+    return status;
 }
 
 static xr_status parse_dtype(const xr_st_file *f, xr_st_tensor *t, const json_t *j)
