@@ -4,8 +4,9 @@ ifeq ($(origin CC),default)
 CC := gcc
 CXX := g++
 endif
-ifeq ($(notdir $(CC)),clang)
-CXX := clang++
+CLANG := $(findstring clang,$(notdir $(CC)))
+ifneq ($(CLANG),)
+CXX := $(subst clang,clang++,$(CC))
 endif
 comma := ,
 BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
@@ -13,10 +14,12 @@ PREFIX ?= /usr/local
 PYTHON ?= python3
 VERSION := 0.1.0
 
-# Evaluated when a recipe runs, so that `make test` can install the packages first.
+# The openmp flavour of OpenBLAS comes first, whatever flavour the system's alternatives point to.
 PKGS := openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_CONFIG := PKG_CONFIG_PATH=$(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig)):$$PKG_CONFIG_PATH pkg-config
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+BLAS_DIR := $(shell $(PKG_CONFIG) --variable=libdir openblas 2>/dev/null)
 
 WARN := -Wall -Wextra -Wpedantic
 ifdef DEV
@@ -26,16 +29,17 @@ else
 CXXWARN := -Wall -Wextra
 endif
 ifdef SAN
-SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -g
+# Clang's checks of C++ types (vptr, function) want type information that the system's sentencepiece does not carry.
+SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined $(if $(CLANG),-fno-sanitize=vptr$(comma)function)
+OPT ?= -O2
 endif
 OPT ?= -O3
-CFLAGS_ALL = -std=c11 $(OPT) -g $(WARN) -fopenmp -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno \
+CFLAGS_ALL := -std=c11 $(OPT) -g $(WARN) -fopenmp -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno \
              -D_GNU_SOURCE -DXR_VERSION='"$(VERSION)"' -Isrc -Iinclude -I$(BUILD)/gen $(PKG_CFLAGS) $(SANFLAGS) $(CFLAGS)
-CXXFLAGS_ALL = -std=c++17 $(OPT) -g $(CXXWARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen \
+CXXFLAGS_ALL := -std=c++17 $(OPT) -g $(CXXWARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen \
                $(PKG_CFLAGS) $(SANFLAGS) $(CXXFLAGS)
-LDFLAGS_ALL = -fopenmp $(SANFLAGS) $(LDFLAGS)
-# The openmp flavour of OpenBLAS by its folder, whatever flavour the system's alternatives point to.
-LIBS = $(PKG_LIBS) -Wl,-rpath,$(shell pkg-config --variable=libdir openblas 2>/dev/null) -lstdc++ -lpthread -lm
+LDFLAGS_ALL := -fopenmp $(SANFLAGS) $(LDFLAGS)
+LIBS := $(PKG_LIBS) $(if $(BLAS_DIR),-Wl$(comma)-rpath$(comma)$(BLAS_DIR:/=)) -lstdc++ -lpthread -lm
 
 # Sources are found by being there. src/cli is the program, everything else the library.
 ISA_SRC := $(wildcard src/kernels/isa/*.c)
@@ -58,9 +62,8 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_CXX:%.cc=$(BUILD)/%.o) \
            $(foreach i,$(ISAS),$(ISA_SRC:src/kernels/isa/%.c=$(BUILD)/src/kernels/isa/%.$(i).o))
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
 
-# Registries: a file in these folders is registered by existing. register(list, folder glob, symbol prefix)
-GEN := $(BUILD)/gen/ops.inc $(BUILD)/gen/heads.inc $(BUILD)/gen/sources.inc $(BUILD)/gen/rules.inc $(BUILD)/gen/schedules.inc \
-       $(BUILD)/gen/commands.inc
+# Registries: a file in these folders is registered by existing, as a line in the include of its list.
+GEN := $(patsubst %,$(BUILD)/gen/%.inc,ops heads sources rules schedules commands)
 REG_ops := $(sort $(notdir $(basename $(wildcard src/autograd/ops/*.c))))
 REG_heads := $(sort $(notdir $(basename $(wildcard src/model/heads/*.c))))
 REG_sources := $(sort $(notdir $(basename $(wildcard src/data/sources/*.c))))
@@ -68,9 +71,16 @@ REG_rules := $(sort $(notdir $(basename $(wildcard src/optim/rules/*.c))))
 REG_schedules := $(sort $(notdir $(basename $(wildcard src/optim/schedules/*.c))))
 REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli/cmd_*.c)))))
 
-.PHONY: all setup demo test check lint bench golden parity install clean help FORCE
+# Tests: one program per tests/test_*.c, the command line by tests/*.bats, the examples by being run in tests/examples.bats.
+TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)))
+NAIVE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/naive/*.c))
+EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
+BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all programs setup demo test check lint bench golden parity install clean help FORCE
 .DELETE_ON_ERROR:
-.SECONDARY: $(GEN)
+.SECONDARY:
 
 all: $(BUILD)/xlmr $(BUILD)/libxlmr.a $(BUILD)/libxlmr.so
 
@@ -79,8 +89,8 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
-	@echo 'make lint       include directions, registry files, shell scripts, the README map'
-	@echo 'make bench      speed of the kernels and of a training step'
+	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
+	@echo 'make bench      speed of the kernels, one line each'
 	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
@@ -88,25 +98,29 @@ help:
 	@echo 'DEV=1           strict warnings as errors;  CC=clang builds with clang'
 
 setup:
-	@scripts/setup.sh
+	@scripts/setup.sh $(CLANG)
 
 # XR_REG(name) lines; rewritten only when the list changes.
 $(BUILD)/gen/%.inc: FORCE
 	@mkdir -p $(@D)
 	@printf 'XR_REG(%s)\n' $(REG_$*) | cmp -s - $@ || printf 'XR_REG(%s)\n' $(REG_$*) > $@
 
+# Rewritten when compilers or flags change, so that everything is compiled again.
+quote = '$(subst ','\'',$(1))'
+COMPILERS := $(CC) $(CFLAGS_ALL) $(CXX) $(CXXFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS_ALL) $(CXX) $(CXXFLAGS_ALL) $(LDFLAGS_ALL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_ALL) $(CXX) $(CXXFLAGS_ALL) $(LDFLAGS_ALL)' > $@
+	@$(PKG_CONFIG) --print-errors --exists $(PKGS) || { echo 'make: libraries are missing; make setup installs them' >&2; exit 1; }
+	@echo $(call quote,$(COMPILERS)) | cmp -s - $@ || echo $(call quote,$(COMPILERS)) > $@
 
-$(BUILD)/%.o: %.c $(GEN) $(BUILD)/flags 
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
-$(BUILD)/%.o: %.cc $(GEN) $(BUILD)/flags 
+	$(CC) $(CFLAGS_ALL) $(INCLUDE) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.cc $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 define isa_rule
-$(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags 
+$(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DXR_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
@@ -115,42 +129,38 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 $(BUILD)/libxlmr.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $(LIB_OBJ)
-$(BUILD)/libxlmr.so: $(LIB_OBJ)
-	$(CC) -shared -Wl,-soname,libxlmr.so.0 -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
+# Exports the names of include/xr.h and nothing else, not even the C++ library's own templates.
+$(BUILD)/libxlmr.so: $(LIB_OBJ) src/libxlmr.map
+	$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
 $(BUILD)/xlmr: $(CLI_OBJ) $(BUILD)/libxlmr.a
 	$(CC) -o $@ $(CLI_OBJ) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
 
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libxlmr.a 
+$(BUILD)/tests/%.o: INCLUDE := -Itests
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
+	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS) -lcmocka
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
+	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS)
+# As a user of the library compiles: the public header and the shared library, none of our own flags.
+$(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -o $@ $< $(wildcard tests/naive/*.c) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS) -lcmocka
-$(BUILD)/bench/%: bench/%.c $(BUILD)/libxlmr.a 
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
+	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..'
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/bench/*.d $(BUILD)/examples/*.d)
+-include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-# Tests: one program per tests/test_*.c, the command line by tests/*.bats, the examples by being run in tests/examples.bats.
-TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)))
-EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
-BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
-JOBS := $(shell nproc 2>/dev/null || echo 2)
-
-$(BUILD)/examples/%: examples/%.c $(BUILD)/libxlmr.so
-	@mkdir -p $(@D)
-	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..' $(SANFLAGS)
+programs: all $(TESTS) $(EXAMPLES) $(BENCHES)
 
 test: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(EXAMPLES)
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory check
 
 check:
-	@scripts/run_tests.sh $(BUILD) $(TESTS)
+	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/demo.sh $(BUILD)/xlmr demo-out
 
-lint:
+lint: setup
 	@scripts/lint.sh
 
 bench: setup

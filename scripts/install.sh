@@ -24,7 +24,7 @@ Libs: -L\${libdir} -lxlmr
 Requires.private: openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
 Libs.private: -fopenmp -lstdc++ -lm
 PC
-for verb in $("$build/xlmr" help --list 2>/dev/null || true); do
+"$build/xlmr" --help | sed -n '/^Commands/,/^$/s/^  \([a-z-]*\) .*/\1/p' | while read -r verb; do
     "$build/xlmr" help --man "$verb" >"$dest/share/man/man1/xlmr-$verb.1"
 done
 "$build/xlmr" help --completion bash >"$dest/share/bash-completion/completions/xlmr"

@@ -7,43 +7,66 @@ build=$1
 shift
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-passed=0 failed=0 skipped=0 names=''
+passed=0 failed=0 skipped=0 without_data=0 names=''
 XLMR_BUILD=$(cd "$build" && pwd)
 export XLMR_BUILD
 export XLMR_DATA="${XLMR_DATA:-$(pwd)/../shared/data}"
 # A core type forced from outside would test other kernels than users run.
 unset OPENBLAS_CORETYPE
 export OMP_WAIT_POLICY=passive
+export CMOCKA_MESSAGE_OUTPUT=TAP
+if [ -n "${SAN-}" ]; then
+    export SAN
+    export ASAN_OPTIONS="${ASAN_OPTIONS-detect_stack_use_after_return=1:allocator_may_return_null=1}"
+    export LSAN_OPTIONS="${LSAN_OPTIONS-suppressions=$(pwd)/tests/lsan.supp:print_suppressions=0}"
+    export UBSAN_OPTIONS="${UBSAN_OPTIONS-print_stacktrace=1}"
+fi
 
-# count NAME STATUS: adds up the TAP lines in the log; a program that died without a "not ok" is a failure of its own.
+# Adds up what the log says. cmocka writes a skipped test as "not ok N # SKIP". A test that was announced (1..N) and has no result is a
+# failure, and so is a program that ends with a status and no failed test, or that ran nothing.
 count() {
-    ok=$(grep -c '^ok ' "$log")
-    skip=$(grep -ci '^ok .*# *skip' "$log")
-    bad=$(grep -c '^not ok ' "$log")
-    if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
+    name=$1 status=$2
+    # shellcheck disable=SC2046  # five numbers
+    set -- $(awk '
+        /^1\.\.[0-9]+/ { plan += substr($1, 4) }
+        /^(not )?ok [0-9]+.*# *(SKIP|skip)/ { skip++; next }
+        /^ok [0-9]/ { ok++ }
+        /^not ok [0-9]/ { bad++ }
+        END { print ok + 0, bad + 0, skip + 0, plan - ok - bad - skip }' "$log") "$(grep -c XLMR_DATA "$log")"
+    bad=$2
+    if [ "$4" -gt 0 ]; then
+        bad=$((bad + $4))
+        echo "not ok - $name: $4 tests without a result; status $status"
+    elif [ "$bad" -eq 0 ] && { [ "$status" -ne 0 ] || [ $(($1 + $3)) -eq 0 ]; }; then
         bad=1
-        echo "not ok - $1 ended with status $2"
+        echo "not ok - $name: $(($1 + $3)) tests ran, none failed, status $status"
     fi
-    passed=$((passed + ok - skip)) skipped=$((skipped + skip)) failed=$((failed + bad))
-    [ "$bad" -eq 0 ] || names="$names $1"
+    passed=$((passed + $1)) failed=$((failed + bad)) skipped=$((skipped + $3))
+    without_data=$((without_data + ($5 < $3 ? $5 : $3)))
+    [ "$bad" -eq 0 ] || names="$names $name"
+}
+
+# one NAME COMMAND...: runs and counts.
+one() {
+    name=$1 begin=$(date +%s)
+    shift
+    echo "# $name"
+    "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    sed 's/^not ok \([0-9]* # SKIP\)/ok \1/' "$log"
+    count "$name" $status
+    took=$(($(date +%s) - begin))
+    [ $took -le 5 ] || echo "# $name took $took s"
 }
 
 for t in "$@"; do
-    echo "# $(basename "$t")"
-    CMOCKA_MESSAGE_OUTPUT=TAP "$t" >"$log" 2>&1
-    status=$?
-    cat "$log"
-    count "$(basename "$t")" $status
+    one "$(basename "$t")" "$t"
 done
 for t in tests/*.bats; do
-    echo "# $t"
-    bats --formatter tap "$t" >"$log" 2>&1
-    status=$?
-    cat "$log"
-    count "$t" $status
+    one "$t" bats --formatter tap "$t"
 done
 
-[ "$skipped" -eq 0 ] || [ -d "$XLMR_DATA" ] || echo "# skipped tests need the data folder: set XLMR_DATA (now $XLMR_DATA, which is not there)"
 [ "$failed" -eq 0 ] || echo "# failed in:$names"
+[ "$without_data" -eq 0 ] || echo "# $without_data skipped for lack of the data folder: XLMR_DATA is $XLMR_DATA"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need. Silent and instant when nothing is missing.
+#   setup.sh [clang]    with clang and its OpenMP runtime, for CC=clang
 set -eu
 
-packages='gcc g++ make pkg-config python3 libopenblas-openmp-dev libhdf5-dev libsentencepiece-dev libjansson-dev libyaml-dev zlib1g-dev
+packages='gcc g++ make pkg-config libopenblas-openmp-dev libhdf5-dev libsentencepiece-dev libjansson-dev libyaml-dev zlib1g-dev
 libxxhash-dev librandom123-dev libcmocka-dev bats jq hdf5-tools shellcheck'
+[ "${1-}" != clang ] || packages="$packages clang libomp-dev"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    # Not Debian: the build says what is missing, with the names of the libraries.
+    # Not Debian: the build says which libraries it does not find.
     exit 0
 fi
 
@@ -22,18 +24,21 @@ done
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
     if ! command -v sudo >/dev/null 2>&1; then
-        echo "setup: these packages are missing and neither root nor sudo is at hand; install them and try again:$missing" >&2
+        echo "setup: packages are missing, and this user is not root and has no sudo. Let root run, then try again:" >&2
+        echo "  apt-get install --no-install-recommends$missing" >&2
         exit 69
     fi
     as_root=sudo
 fi
+
 echo "setup: installing:$missing"
-export DEBIAN_FRONTEND=noninteractive
-# shellcheck disable=SC2086  # a list of words
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086  # lists of words
 {
-    $as_root apt-get update -q >/dev/null
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
-} || {
-    echo "setup: apt-get failed; install by hand and try again:$missing" >&2
+    $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
+} >"$log" 2>&1 </dev/null || {
+    tail -n 20 "$log" >&2
+    echo "setup: apt-get failed (its last words above); install by hand and try again:$missing" >&2
     exit 69
 }

@@ -18,7 +18,7 @@ typedef struct model_case {
 static void read_batch(golden *g, const char *which, xr_batch_buffer *out)
 {
     char name[3][32];
-    size_t n_offsets, n_mask, rows, cols;
+    size_t n_offsets, n_mask, rows, cols = 0;
     snprintf(name[0], sizeof name[0], "%s.ids", which);
     snprintf(name[1], sizeof name[1], "%s.offsets", which);
     const int32_t *id = golden_ints(g, name[0], NULL), *offset = golden_ints(g, name[1], &n_offsets);
