@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# xlmr evaluate and xlmr predict as commands: what goes where, exit codes, files that appear whole or not at all.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export base
+    base=$(mktemp -d)
+    xlmr="${XLMR_BUILD:-build}/xlmr"
+    unset OPENBLAS_CORETYPE
+    awk 'BEGIN { srand(1); for (i = 0; i < 600; i++) { s = ""; for (k = 0; k < 8; k++) {
+        s = s substr("bdfgklmnprst", 1 + int(12 * rand()), 1) substr("aeiou", 1 + int(5 * rand()), 1)
+        if (k % 3 == 2) s = s " " } print s } }' >"$base/corpus.txt"
+    cp -r tests/golden/tiny-cls "$base/model"
+    "$xlmr" train-tokenizer --quiet --vocab-size 120 --threads 1 --output "$base/model/sentencepiece.bpe.model" \
+        "$base/corpus.txt" >/dev/null
+    mkdir "$base/data"
+    for lang in en sw; do
+        head -30 "$base/corpus.txt" | awk -v OFS='\t' \
+            '{ n = split("entailment neutral contradiction", l, " "); print $1, $2 " " $3, l[NR % n + 1] }' \
+            >"$base/data/test-$lang.tsv"
+    done
+    gzip "$base/data/test-sw.tsv"
+}
+
+teardown_file() { rm -rf "$base"; }
+
+setup() {
+    xlmr="${XLMR_BUILD:-build}/xlmr"
+    dir=$(mktemp -d)
+    unset OPENBLAS_CORETYPE
+}
+
+teardown() { rm -rf "$dir"; }
+
+@test "evaluate: the table and nothing else on standard output" {
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data"
+    [ "${lines[0]}" = "XNLI, test: $base/model" ]
+    [[ ${lines[2]} =~ ^en\ +30\ +[0-9.]+\ +[0-9.]+$ && ${lines[3]} =~ ^sw\ +30\  ]]
+    [[ $stderr == *"evaluate en"* && $stderr == *30/30* ]]
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --quiet --json
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == '{"task":"xnli","split":"test",'*'"languages":{"en":{'* && $stderr != *"evaluate en"* ]]
+}
+
+@test "evaluate: a missing language is 66 and leaves nothing behind" {
+    run -66 "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en,zh --output-dir "$dir/out"
+    [[ $output == *"test-zh.tsv: no such file"*"the folder has: en, sw"* ]]
+    [ -z "$(ls -A "$dir")" ]
+}
+
+@test "evaluate: prediction files have a line a row; a full folder is 73" {
+    "$xlmr" evaluate --quiet --model "$base/model" --data-dir "$base/data" --output-dir "$dir/out" >"$dir/table"
+    [ "$(wc -l <"$dir/out/xnli/test-sw.tsv")" -eq 30 ]
+    [ -z "$(grep -vxE 'entailment|neutral|contradiction' "$dir/out/xnli/test-en.tsv")" ]
+    run -73 "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --output-dir "$dir/out"
+    [[ $output == *--overwrite-output-dir* ]]
+}
+
+@test "evaluate and predict agree, at any number of threads" {
+    "$xlmr" evaluate --quiet --model "$base/model" --data-dir "$base/data" --output-dir "$dir/out" --threads 1 >/dev/null
+    cut -f 1,2 "$base/data/test-en.tsv" >"$dir/pairs.tsv"
+    for threads in 1 2 4; do
+        "$xlmr" predict --quiet --model "$base/model" --threads "$threads" "$dir/pairs.tsv" >"$dir/p$threads"
+        cmp "$dir/p1" "$dir/p$threads"
+    done
+    sed 's/^{"label": "\([a-z]*\)".*/\1/' "$dir/p1" | cmp - "$dir/out/xnli/test-en.tsv"
+}
+
+@test "predict: standard input, standard output, a file that appears whole" {
+    printf '{"text": "bado", "text_pair": "ki"}\n{"text": "lemu"}\n' >"$dir/in"
+    "$xlmr" predict --model "$base/model" <"$dir/in" >"$dir/a" 2>/dev/null
+    [ "$(wc -l <"$dir/a")" -eq 2 ]
+    gzip -c "$dir/in" | "$xlmr" predict --model "$base/model" - 2>/dev/null | cmp - "$dir/a"
+    run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/model" --output "$dir/b" "$dir/in"
+    [ "$output" = "$dir/b: 2 predictions" ]
+    cmp "$dir/a" "$dir/b"
+    printf '{"text": "bado"}\n{"text": 1}\n' >"$dir/bad"
+    run -65 "$xlmr" predict --model "$base/model" --output "$dir/c" "$dir/bad"
+    [[ $output == *"bad:2: the key 'text' holds a number"* ]]
+    [ ! -e "$dir/c" ] && [ "$(ls "$dir")" = "$(printf 'a\nb\nbad\nin')" ]
+}
+
+@test "predict: a full disk is 74" {
+    [ -e /dev/full ] || skip "no /dev/full"
+    status=0
+    echo '{"text": "bado"}' | "$xlmr" predict --quiet --model "$base/model" >/dev/full 2>"$dir/err" || status=$?
+    [ "$status" -eq 74 ]
+    grep -q "standard output: cannot write" "$dir/err"
+}
+
+@test "a model without a classifier is 65 with what to do" {
+    mkdir "$dir/m"
+    "$xlmr" init --quiet --preset nano --tokenizer "$base/model/sentencepiece.bpe.model" --output-dir "$dir/m" >/dev/null
+    run -65 "$xlmr" evaluate --model "$dir/m" --data-dir "$base/data"
+    [[ $output == *"xlmr finetune --model $dir/m"* ]]
+}
