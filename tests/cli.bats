@@ -155,5 +155,5 @@ refused() {
     cmp "$dir/m/model.safetensors" "$dir/n/model.safetensors"
     "$xlmr" init --preset nano --tokenizer "$spm" --output-dir "$dir/n" --seed 7 --overwrite-output-dir
     run ! cmp -s "$dir/m/model.safetensors" "$dir/n/model.safetensors"
-    [ "$(find "$dir" -maxdepth 1 -name '*tmp*' | wc -l)" -eq 0 ]
+    [ "$(find "$dir" -mindepth 1 -maxdepth 1 -name '*tmp*' | wc -l)" -eq 0 ]
 }
