@@ -68,7 +68,7 @@ teardown() { rm -rf "$dir"; }
 }
 
 @test "predict: standard input, standard output, a file that appears whole" {
-    printf '{"text": "bado", "text_pair": "ki"}\n{"text": "lemu"}\n' >"$dir/in"
+    printf '{"text": "bado", "text_pair": "ki"}\n{"text": "lemu", "text_pair": ""}\n' >"$dir/in"
     "$xlmr" predict --model "$base/model" <"$dir/in" >"$dir/a" 2>/dev/null
     [ "$(wc -l <"$dir/a")" -eq 2 ]
     gzip -c "$dir/in" | "$xlmr" predict --model "$base/model" - 2>/dev/null | cmp - "$dir/a"
