@@ -235,7 +235,11 @@ static void chosen_languages_and_other_names(void **state)
     xr_evaluation e;
     write_scratch("data/test-fr-en-translated.tsv", "five\tcolumns\tare\tnot\tread\n");
     write_scratch("data/test-en.md", "not data");
-    options(&o, "hf", "data", "languages", " sw ,en", NULL);
+    options(&o, "hf", "data", NULL);
+    evaluate(&e, &o);
+    assert_int_equal(e.n, 3);
+    xr_evaluation_free(&e);
+    assert_int_equal(xr_options_set(&o, "languages", " sw ,en"), XR_OK);
     evaluate(&e, &o);
     assert_int_equal(e.n, 2);
     assert_string_equal(e.v[0].language, "en");

@@ -157,16 +157,22 @@ static void formats(void **state)
 static void chunks(void **state)
 {
     (void)state;
-    enum { N = 2 * XR_PREDICT_CHUNK + 77 };
+    enum { N = 2 * XR_PREDICT_CHUNK + 77, BAD = 5 };
+    static const char *const skip_few[] = { "on_bad_record", "skip", NULL };
     xr_str text = { 0 };
     sink s, one;
     xr_predict p;
     for (unsigned i = 0; i < N; i++)
-        xr_str_printf(&text, "{\"text\": \"%s\"}\n", tiny_sentence(i));
+        xr_str_printf(&text, "{\"text\": \"%s\"}\n", i == BAD ? "" : tiny_sentence(i));
     write_scratch("many.jsonl", text.s);
     xr_str_free(&text);
-    assert_int_equal(predict(&s, "cls", "many.jsonl", NULL, &p), XR_OK);
+    assert_int_equal(predict(&s, "cls", "many.jsonl", skip_few, &p), XR_OK);
     assert_int_equal(count_lines(&s), N);
+    for (size_t i = 0; i < N; i++) {
+        json_t *j = line_at(&s, i);
+        assert_non_null(json_object_get(j, i == BAD ? "error" : "label"));
+        json_decref(j);
+    }
     assert_int_equal(s.calls, 3);
     assert_int_equal(p.n, N);
     for (unsigned i = 3; i < N; i += XR_PREDICT_CHUNK - 1) {
