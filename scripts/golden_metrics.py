@@ -15,7 +15,7 @@ import torch
 
 def array(kind, name, values):
     print(f"static const {kind} {name}[] = {{")
-    text = [repr(int(v)) if kind == "int" else repr(float(v)) + "f" for v in values]
+    text = [repr(int(v)) if kind == "int" else f"{v:.4f}f" for v in values]
     for i in range(0, len(text), 8):
         print("    " + ", ".join(text[i:i + 8]) + ",")
     print("};")
