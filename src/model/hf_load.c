@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/vec.h"
 #include "model/head.h"
 #include "model/hf_files.h"
 #include "util/alloc.h"
@@ -295,10 +296,10 @@ static void map_rows(load *l)
 static void look_for_non_finite(load *l, const xr_param *p)
 {
     size_t n = 0, numel = xr_numel(&p->t);
+    if (xr_vec_finite(p->t.x, numel))
+        return;
     for (size_t i = 0; i < numel; i++)
         n += isfinite(p->t.x[i]) ? 0 : 1;
-    if (!n)
-        return;
     char what[320];
     snprintf(what, sizeof what, "%.256s (%zu of %zu)", p->name, n, numel);
     list_add(&l->non_finite, what);
