@@ -132,14 +132,15 @@ $(BUILD)/libxlmr.a: $(LIB_OBJ)
 # Exports the names of include/xr.h and nothing else, not even the C++ library's own templates.
 $(BUILD)/libxlmr.so: $(LIB_OBJ) src/libxlmr.map
 	$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
+	@ln -sf libxlmr.so $@.0
 $(BUILD)/xlmr: $(CLI_OBJ) $(BUILD)/libxlmr.a
 	$(CC) -o $@ $(CLI_OBJ) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
 
 $(BUILD)/tests/%.o: INCLUDE := -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS) -lcmocka
+	$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS)
+	$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
 # As a user of the library compiles: the public header and the shared library, none of our own flags.
 $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 	@mkdir -p $(@D)
@@ -169,6 +170,7 @@ bench: setup
 
 golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
+	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
 
 parity: all
 	$(PYTHON) scripts/parity.py --xlmr $(BUILD)/xlmr --make mini --std 0.02

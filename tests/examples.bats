@@ -1,0 +1,64 @@
+#!/usr/bin/env bats
+# Both programs in examples/, as a user of the library runs them: on a tiny model directory that xlmr makes from text of our own.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    xlmr="${XLMR_BUILD:-build}/xlmr"
+    export xlmr examples="${XLMR_BUILD:-build}/examples"
+    export model="$BATS_FILE_TMPDIR/model"
+    awk 'BEGIN {
+        n = split("I You We Wir Ihr Sie", who); m = split("live see find wohnen sehen finden", what); k = split("here there today hier dort heute", where)
+        for (i = 0; i < 2000; i++)
+            printf "%s %s %s%s\n", who[i % n + 1], what[i % 7 % m + 1], where[i % 11 % k + 1],
+                i % 3 ? ". Das ist ein Haus; this is a house." : "? Was ist das? Where do you live?"
+    }' >"$BATS_FILE_TMPDIR/text"
+    "$xlmr" train-tokenizer --quiet --vocab-size 60 --output "$BATS_FILE_TMPDIR/spm.model" "$BATS_FILE_TMPDIR/text"
+    "$xlmr" init --quiet --preset nano --tokenizer "$BATS_FILE_TMPDIR/spm.model" --output-dir "$model"
+    "$examples/train_step" "$model" "$BATS_FILE_TMPDIR/trained" >"$BATS_FILE_TMPDIR/steps" 2>"$BATS_FILE_TMPDIR/notes"
+}
+
+@test "train_step learns its four sentences and saves a directory" {
+    cat "$BATS_FILE_TMPDIR/steps" "$BATS_FILE_TMPDIR/notes"
+    [ "$(grep -c '^step [0-9]*: loss [0-9.]*$' "$BATS_FILE_TMPDIR/steps")" -eq 4 ]
+    awk '/^step 1:/ { first = $4 } /^step 30:/ { last = $4 } END { exit !(first > 0.3 && last > 0 && last < 0.9 * first) }' "$BATS_FILE_TMPDIR/steps"
+    [ "$(tail -n 1 "$BATS_FILE_TMPDIR/steps")" = "4 of 4 right; saved in $BATS_FILE_TMPDIR/trained" ]
+    [ -s "$BATS_FILE_TMPDIR/trained/model.safetensors" ]
+    cmp "$BATS_FILE_TMPDIR/spm.model" "$BATS_FILE_TMPDIR/trained/sentencepiece.bpe.model"
+}
+
+@test "what train_step saved classifies the same four texts right" {
+    while IFS='|' read -r want text; do
+        run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "$text"
+        echo "$output"
+        [[ ${lines[0]} =~ ^tokens:\ 0(\ [0-9]+(=[^ ]+)?)+\ 2$ ]]
+        [ "${#lines[@]}" -eq 3 ]
+        best=$(printf '%s\n' "${lines[@]:1}" | sort -k 2 -n -r | head -n 1)
+        [ "${best%% *}" = "$want" ]
+        printf '%s\n' "${lines[@]:1}" | awk '{ sum += $2 } END { exit !(sum > 0.999 && sum < 1.001) }'
+    done <<'TEXTS'
+question|Where do you live?
+statement|I live here.
+question|Was ist das?
+statement|Das ist ein Haus.
+TEXTS
+}
+
+@test "xlmr predict agrees with classify" {
+    run -0 --separate-stderr "$xlmr" predict --model "$BATS_FILE_TMPDIR/trained" < <(echo '{"text": "Was ist das?"}')
+    [[ $output == *'"label":"question"'* || $output == *'"label": "question"'* ]]
+}
+
+@test "classify reads pairs" {
+    run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "I live here." "Das ist ein Haus."
+    [[ ${lines[0]} =~ ^tokens:\ 0\ .*\ 2\ 2\ .*\ 2$ ]]
+}
+
+@test "failures are one sentence and a status" {
+    run -1 "$examples/classify" "$BATS_FILE_TMPDIR/none" text
+    [[ $output == "classify: "*"$BATS_FILE_TMPDIR/none"* ]]
+    run -1 "$examples/train_step" "$model" "$BATS_FILE_TMPDIR/trained"
+    [[ $output == *"train_step: "*"$BATS_FILE_TMPDIR/trained"* ]]
+    run -2 "$examples/train_step"
+    [[ $output == "usage: "* ]]
+}

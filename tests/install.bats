@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# make install: what lies where, and that a program compiled against it by pkg-config alone runs.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export build="${XLMR_BUILD:-build}" prefix="$BATS_FILE_TMPDIR/p"
+    scripts/install.sh "$build" "$prefix" "$prefix" 0.1.0
+    export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+}
+
+# runs PROGRAM: the usage line and status 2 of examples/classify.c.
+runs() {
+    run -2 env LD_LIBRARY_PATH="$prefix/lib" "$1"
+    [ "$output" = "usage: classify DIR TEXT [PAIR]" ]
+    run -1 env LD_LIBRARY_PATH="$prefix/lib" "$1" /nowhere text
+    [[ $output == "classify: /nowhere"* ]]
+}
+
+@test "the program runs where it is installed, with a man page for each command" {
+    run -0 "$prefix/bin/xlmr" --version
+    n=0
+    for verb in $("$prefix/bin/xlmr" --help | sed -n '/^Commands/,/^$/s/^  \([a-z-]*\) .*/\1/p'); do
+        grep -q '^\.SH SYNOPSIS' "$prefix/share/man/man1/xlmr-$verb.1"
+        n=$((n + 1))
+    done
+    [ "$n" -ge 8 ]
+    bash -n "$prefix/share/bash-completion/completions/xlmr"
+}
+
+@test "a program against the shared library" {
+    [ -z "${SAN-}" ] || skip "needs a library without sanitizers"
+    # shellcheck disable=SC2046
+    cc -o "$BATS_TEST_TMPDIR/shared" examples/classify.c $(pkg-config --cflags --libs xlmr) -lm
+    runs "$BATS_TEST_TMPDIR/shared"
+    ldd "$BATS_TEST_TMPDIR/shared" | grep -q 'libxlmr\.so\.0'
+}
+
+@test "a program against the archive" {
+    [ -z "${SAN-}" ] || skip "needs a library without sanitizers"
+    libs=$(pkg-config --static --libs xlmr) cc=gcc
+    # The archive's parallel loops call the OpenMP runtime of the compiler that made it.
+    if nm "$prefix/lib/libxlmr.a" 2>/dev/null | grep -q __kmpc_fork_call; then cc=clang; fi
+    # shellcheck disable=SC2046,SC2086
+    $cc -o "$BATS_TEST_TMPDIR/static" examples/classify.c $(pkg-config --cflags xlmr) ${libs/-lxlmr/-l:libxlmr.a} -lm
+    runs "$BATS_TEST_TMPDIR/static"
+    run ! grep -q libxlmr < <(ldd "$BATS_TEST_TMPDIR/static")
+}
+
+@test "the header compiles as C++ and as strict C11" {
+    echo '#include <xr.h>' >"$BATS_TEST_TMPDIR/a.c"
+    # shellcheck disable=SC2046
+    cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags xlmr) "$BATS_TEST_TMPDIR/a.c"
+    # shellcheck disable=SC2046
+    c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ $(pkg-config --cflags xlmr) "$BATS_TEST_TMPDIR/a.c"
+}
+
+@test "libxlmr.so shows the functions of xr.h and no others" {
+    nm -D --defined-only "$prefix/lib/libxlmr.so" | awk '$2 ~ /[TDBWVu]/ { print $3 }' | sort >"$BATS_TEST_TMPDIR/shown"
+    grep -o '^XR_API .*(' "$prefix/include/xr.h" | sed 's/ (\*.*//' | grep -oE 'xr_[a-z_]+\(' | tr -d '(' | sort -u >"$BATS_TEST_TMPDIR/declared"
+    diff "$BATS_TEST_TMPDIR/declared" "$BATS_TEST_TMPDIR/shown"
+}
