@@ -1,17 +1,17 @@
 # A small natural-language-inference corpus in ten languages and six scripts, from a grammar: what `make demo` trains on.
-#   LC_ALL=C awk -f demo_corpus.awk -v dir=OUT [-v languages=en,de] [-v train=12000] [-v share=1500] [-v dev=300] [-v test=600]
+#   LC_ALL=C awk -f demo_corpus.awk -v dir=OUT [-v languages=en,de] [-v train=15000] [-v share=2100] [-v dev=300] [-v test=600]
 # writes OUT/{train,dev,test}-{lang}.tsv in XTREME's form (premise, hypothesis, label) and OUT/text.txt, the sentences
 # alone, for the tokenizer. The first language gets `train` examples, each other one `share`; numbers are rounded down
 # to whole triples.
 #
-# A premise is an event: somebody does something to something, with up to three adjuncts (place, company, time). It gets
-# one hypothesis of each label, so the classes are balanced exactly:
-#   entailment     adjuncts dropped, a place made general (inside, outside), the subject too (someone), or the opposite
-#                  verb denied
+# A premise is an event: somebody does something to something, with two of the three adjuncts place, company and time. It
+# gets one hypothesis of each label, so the classes are balanced exactly:
+#   entailment     adjuncts dropped, a place made general (inside, outside), the subject too (someone)
 #   contradiction  the verb denied or replaced by its opposite, another time, inside for outside, alone for in company
-#   neutral        an adjunct the premise is silent about, or another subject or object, affirmed or denied
-# Both sentences speak of the same event, as in SNLI. No single word gives the label away: each of the three may have
-# a denied verb, an opposite verb, "someone" or an adjunct more or less.
+#   neutral        the adjunct the premise is silent about, or another subject or object
+# Both sentences speak of the same event, as in SNLI. The task is made for a very small model: a denied or opposite verb
+# occurs only in contradictions, as a crude form of the cues that real corpora hold; the other half has to be found by
+# comparing the sentences.
 #
 # As in XNLI, the files of the languages are translations of each other line by line. A combination of subject, verb
 # pair and object belongs to one split, so no premise of dev or test occurs in train.
@@ -33,11 +33,9 @@ function words(lang, kind, list,    part, n, i) {
         word[lang, kind, i] = part[i]
 }
 
-function language(lang, orders, particle, stop, general, times,    part, i) {
+function language(lang, letters, particle, stop, general, times,    part) {
     known[lang] = 1
-    split(orders, part, "|")
-    for (i = 1; i <= 2; i++)
-        order[lang, i] = part[i]
+    order[lang] = letters
     deny[lang] = particle
     full_stop[lang] = stop
     split(general, part, "|")           # someone, outside, inside, alone
@@ -50,7 +48,7 @@ function language(lang, orders, particle, stop, general, times,    part, i) {
 
 # Order letters: S subject, V verb, O object, N particle of denial, P place, W with whom, T time.
 function lexicon() {
-    language("en", "SVOWPT|SVOTPW", "", ".", "Someone|outside|inside|alone",
+    language("en", "SVOWPT", "", ".", "Someone|outside|inside|alone",
         "at 5 o'clock|at 6 o'clock|at 7 o'clock|at 8 o'clock|at 9 o'clock|at 10 o'clock|at 11 o'clock")
     words("en", "S", "The teacher|The doctor|The farmer|The student|The cook|The driver|The soldier|The musician" \
         "|The neighbour|The merchant")
@@ -64,7 +62,7 @@ function lexicon() {
         "|in the hospital|in the library")
     words("en", "W", "with a friend|with the guests|with the family|with a colleague")
 
-    language("de", "SVONWPT|SVONTPW", "nicht", ".", "Jemand|draußen|drinnen|allein",
+    language("de", "SVONWPT", "nicht", ".", "Jemand|draußen|drinnen|allein",
         "um 5 Uhr|um 6 Uhr|um 7 Uhr|um 8 Uhr|um 9 Uhr|um 10 Uhr|um 11 Uhr")
     words("de", "S", "Der Lehrer|Der Arzt|Der Bauer|Der Student|Der Koch|Der Fahrer|Der Soldat|Der Musiker" \
         "|Der Nachbar|Der Händler")
@@ -76,7 +74,7 @@ function lexicon() {
         "|in der Bibliothek")
     words("de", "W", "mit einem Freund|mit den Gästen|mit der Familie|mit einem Kollegen")
 
-    language("es", "SNVOWPT|SNVOTPW", "no", ".", "Alguien|fuera|dentro|solo",
+    language("es", "SNVOWPT", "no", ".", "Alguien|fuera|dentro|solo",
         "a las 5|a las 6|a las 7|a las 8|a las 9|a las 10|a las 11")
     words("es", "S", "El maestro|El médico|El campesino|El estudiante|El cocinero|El conductor|El soldado|El músico" \
         "|El vecino|El comerciante")
@@ -88,7 +86,7 @@ function lexicon() {
         "|en la biblioteca")
     words("es", "W", "con un amigo|con los invitados|con la familia|con un colega")
 
-    language("tr", "STPWOV|SPWTOV", "", ".", "Biri|dışarıda|içeride|tek başına",
+    language("tr", "STPWOV", "", ".", "Biri|dışarıda|içeride|tek başına",
         "saat 5'te|saat 6'da|saat 7'de|saat 8'de|saat 9'da|saat 10'da|saat 11'de")
     words("tr", "S", "Öğretmen|Doktor|Çiftçi|Öğrenci|Aşçı|Şoför|Asker|Müzisyen|Komşu|Tüccar")
     words("tr", "V", "açıyor/açmıyor|kapatıyor/kapatmıyor|alıyor/almıyor|satıyor/satmıyor|buluyor/bulmuyor" \
@@ -99,7 +97,7 @@ function lexicon() {
     words("tr", "P", "bahçede|ormanda|meydanda|nehir kenarında|mutfakta|okulda|hastanede|kütüphanede")
     words("tr", "W", "bir arkadaşla|misafirlerle|ailesiyle|bir meslektaşla")
 
-    language("sw", "SVOWPT|SVOTPW", "", ".", "Mtu fulani|nje|ndani|peke yake",
+    language("sw", "SVOWPT", "", ".", "Mtu fulani|nje|ndani|peke yake",
         "saa 5|saa 6|saa 7|saa 8|saa 9|saa 10|saa 11")
     words("sw", "S", "Mwalimu|Daktari|Mkulima|Mwanafunzi|Mpishi|Dereva|Askari|Mwanamuziki|Jirani|Mfanyabiashara")
     words("sw", "V", "anafungua/hafungui|anafunga/hafungi|ananunua/hanunui|anauza/hauzi|anapata/hapati" \
@@ -110,7 +108,7 @@ function lexicon() {
     words("sw", "P", "bustanini|msituni|uwanjani|kando ya mto|jikoni|shuleni|hospitalini|maktabani")
     words("sw", "W", "na rafiki|na wageni|na familia|na mwenzake")
 
-    language("ru", "SNVOWPT|SNVOTPW", "не", ".", "Кто-то|снаружи|внутри|в одиночку",
+    language("ru", "SNVOWPT", "не", ".", "Кто-то|снаружи|внутри|в одиночку",
         "в 5 часов|в 6 часов|в 7 часов|в 8 часов|в 9 часов|в 10 часов|в 11 часов")
     words("ru", "S", "Учитель|Врач|Крестьянин|Студент|Повар|Водитель|Солдат|Музыкант|Сосед|Торговец")
     words("ru", "V", "открывает|закрывает|покупает|продаёт|находит|теряет|строит|разрушает|учит|забывает|прячет" \
@@ -120,7 +118,7 @@ function lexicon() {
     words("ru", "P", "в саду|в лесу|на площади|у реки|на кухне|в школе|в больнице|в библиотеке")
     words("ru", "W", "с другом|с гостями|с семьёй|с коллегой")
 
-    language("el", "SNVOWPT|SNVOTPW", "δεν", ".", "Κάποιος|έξω|μέσα|μόνος",
+    language("el", "SNVOWPT", "δεν", ".", "Κάποιος|έξω|μέσα|μόνος",
         "στις 5|στις 6|στις 7|στις 8|στις 9|στις 10|στις 11")
     words("el", "S", "Ο δάσκαλος|Ο γιατρός|Ο αγρότης|Ο φοιτητής|Ο μάγειρας|Ο οδηγός|Ο στρατιώτης|Ο μουσικός" \
         "|Ο γείτονας|Ο έμπορος")
@@ -132,7 +130,7 @@ function lexicon() {
         "|στη βιβλιοθήκη")
     words("el", "W", "με έναν φίλο|με τους καλεσμένους|με την οικογένεια|με έναν συνάδελφο")
 
-    language("ar", "SNVOWPT|SNVOTPW", "لا", ".", "شخص ما|في الخارج|في الداخل|وحده",
+    language("ar", "SNVOWPT", "لا", ".", "شخص ما|في الخارج|في الداخل|وحده",
         "في الساعة 5|في الساعة 6|في الساعة 7|في الساعة 8|في الساعة 9|في الساعة 10|في الساعة 11")
     words("ar", "S", "المعلم|الطبيب|الفلاح|الطالب|الطباخ|السائق|الجندي|الموسيقي|الجار|التاجر")
     words("ar", "V", "يفتح|يغلق|يشتري|يبيع|يجد|يفقد|يبني|يهدم|يحفظ|ينسى|يخفي|يعرض")
@@ -141,7 +139,7 @@ function lexicon() {
     words("ar", "P", "في الحديقة|في الغابة|في الساحة|عند النهر|في المطبخ|في المدرسة|في المستشفى|في المكتبة")
     words("ar", "W", "مع صديق|مع الضيوف|مع العائلة|مع زميل")
 
-    language("hi", "STPWOV|SPWTOV", "", " ।", "कोई|बाहर|अंदर|अकेले",
+    language("hi", "STPWOV", "", " ।", "कोई|बाहर|अंदर|अकेले",
         "5 बजे|6 बजे|7 बजे|8 बजे|9 बजे|10 बजे|11 बजे")
     words("hi", "S", "शिक्षक|डॉक्टर|किसान|छात्र|रसोइया|ड्राइवर|सैनिक|संगीतकार|पड़ोसी|व्यापारी")
     words("hi", "V", "खोलता है/नहीं खोलता|बंद करता है/बंद नहीं करता|खरीदता है/नहीं खरीदता|बेचता है/नहीं बेचता" \
@@ -152,7 +150,7 @@ function lexicon() {
     words("hi", "P", "बगीचे में|जंगल में|चौक में|नदी के किनारे|रसोई में|स्कूल में|अस्पताल में|पुस्तकालय में")
     words("hi", "W", "एक दोस्त के साथ|मेहमानों के साथ|परिवार के साथ|एक सहकर्मी के साथ")
 
-    language("zh", "STNWPVO|STNPWVO", "没有", "。", "有人|在外面|在里面|独自", "5点|6点|7点|8点|9点|10点|11点")
+    language("zh", "STNWPVO", "没有", "。", "有人|在外面|在里面|独自", "5点|6点|7点|8点|9点|10点|11点")
     words("zh", "S", "老师|医生|农民|学生|厨师|司机|士兵|音乐家|邻居|商人")
     words("zh", "V", "打开|关上|买|卖|找到|弄丢|建造|拆掉|记住|忘记|藏起|展示")
     words("zh", "O", "门|窗户|箱子|包|面包|鱼|汽车|房子|钥匙|戒指|车票|钱|墙|桥|塔|小屋|名字|歌曲|地址|故事|照片|信|礼物|地图")
@@ -169,19 +167,19 @@ function home(s, pair, o,    h) {
     return h < 14 ? "train" : h < 17 ? "dev" : "test"
 }
 
-function draw_premise(split_name) {
+# A premise has two of the three adjuncts.
+function draw_premise(split_name,    silent) {
     do {
         a["S"] = 1 + below(10)
         a["pair"] = 1 + below(6)
         a["O"] = 1 + below(4)
     } while (home(a["S"], a["pair"], a["O"]) != split_name)
-    a["side"] = 1 + below(2)
+    a["side"] = 1
     a["denied"] = 0
-    do {
-        a["P"] = below(5) < 3 ? 1 + below(8) : 0
-        a["W"] = below(5) < 3 ? 1 + below(5) : 0
-        a["T"] = below(5) < 3 ? 1 + below(7) : 0
-    } while (!a["P"] && !a["W"] && !a["T"])
+    silent = below(3)
+    a["P"] = silent == 0 ? 0 : 1 + below(8)
+    a["W"] = silent == 1 ? 0 : 1 + below(5)
+    a["T"] = silent == 2 ? 0 : 1 + below(7)
 }
 
 # One of the choices "word word ...", at random.
@@ -206,10 +204,6 @@ function weaken(    list) {
 }
 
 function entail() {
-    if (below(4) == 0) {                # opens: does not close
-        b["side"] = 3 - b["side"]
-        b["denied"] = 1
-    }
     weaken()
     if (below(2))
         weaken()
@@ -218,8 +212,8 @@ function entail() {
 function contradict(    how) {
     if (below(2))
         weaken()
-    how = choose((b["S"] ? "deny opposite " : "") (b["T"] ? "T " : "") (b["P"] ? "P " : "") (b["W"] ? "W " : "") \
-        (b["S"] b["T"] b["P"] b["W"] == "0000" ? "opposite" : ""))
+    how = choose((b["S"] ? "deny deny deny opposite opposite opposite " : "opposite ") (b["T"] ? "T " : "") (b["P"] ? "P " : "") \
+        (b["W"] ? "W " : ""))
     if (how == "deny")
         b["denied"] = 1
     else if (how == "opposite")
@@ -235,7 +229,7 @@ function contradict(    how) {
 function neutral(split_name,    how, s, o, tries) {
     if (below(2))
         weaken()
-    how = choose((a["T"] ? "" : "T ") (a["P"] ? "" : "P ") (a["W"] ? "" : "W ") (b["S"] ? "S " : "") "O")
+    how = choose((a["T"] ? "" : "T T T ") (a["P"] ? "" : "P P P ") (a["W"] ? "" : "W W W ") (b["S"] ? "S" : "O"))
     if (how == "T" || how == "P" || how == "W") {
         b[how] = 1 + below(how == "T" ? 7 : how == "P" ? 10 : 5)
         return
@@ -247,10 +241,6 @@ function neutral(split_name,    how, s, o, tries) {
     } while ((s == b["S"] && o == b["O"]) || (s && home(s, b["pair"], o) != split_name))
     b["S"] = s
     b["O"] = o
-    if (s && below(2))
-        b["denied"] = 1
-    if (below(4) == 0)
-        b["side"] = 3 - b["side"]
 }
 
 # ---- Sentences
@@ -267,8 +257,8 @@ function slot(lang, letter, e,    form, verb) {
     return split(verb, form, "/") == 2 ? form[1 + e["denied"]] : verb
 }
 
-function sentence(lang, e, which,    text, i, part, gap, letters) {
-    letters = order[lang, which]
+function sentence(lang, e,    text, i, part, gap, letters) {
+    letters = order[lang]
     for (i = 1; i <= length(letters); i++) {
         part = slot(lang, substr(letters, i, 1), e)
         gap = text == "" || lang == "zh" ? "" : " "
@@ -279,11 +269,24 @@ function sentence(lang, e, which,    text, i, part, gap, letters) {
 }
 
 function write_pair(lang, split_name, label,    premise, hypothesis) {
-    premise = sentence(lang, a, order_a)
-    hypothesis = sentence(lang, b, order_b)
+    premise = sentence(lang, a)
+    hypothesis = sentence(lang, b)
     print premise "\t" hypothesis "\t" label > (dir "/" split_name "-" lang ".tsv")
     if (split_name == "train")
         print premise "\n" hypothesis > (dir "/text.txt")
+}
+
+# Every word alone on a line. sentencepiece takes its first candidates from strings with more than one continuation, and in
+# the sentences some words have only one: without this, "The" would never be a piece.
+function write_words(lang,    key, part, one, n, i, list) {
+    split("S V O P W T", part, " ")
+    for (key = 1; key <= 6; key++)
+        for (i = 0; (lang SUBSEP part[key] SUBSEP i) in word || i == 0; i++)
+            list = list " " word[lang, part[key], i]
+    gsub("/", " ", list)
+    n = split(list " " deny[lang], one, " ")
+    for (i = 1; i <= n; i++)
+        print one[i] > (dir "/text.txt")
 }
 
 # `examples[lang]` pairs of one split in every language, the longest list deciding how far to go.
@@ -291,12 +294,10 @@ function write_split(split_name, seed, longest,    i, k, l, key, first, label) {
     state = seed
     for (i = 0; i + 3 <= longest; i += 3) {
         draw_premise(split_name)
-        order_a = 1 + below(2)
         first = below(3)
         for (k = 0; k < 3; k++) {
             for (key in a)
                 b[key] = a[key]
-            order_b = 1 + below(2)
             label = (first + k) % 3
             if (label == 0)
                 entail()
@@ -318,8 +319,8 @@ BEGIN {
         exit 2
     }
     if (languages == "") languages = "en,de,es,tr,sw,ru,el,ar,hi,zh"
-    if (train == "") train = 12000
-    if (share == "") share = 1500
+    if (train == "") train = 15000
+    if (share == "") share = 2100
     if (dev == "") dev = 300
     if (test == "") test = 600
     n_languages = split(languages, names, ",")
@@ -331,6 +332,7 @@ BEGIN {
         examples["train", l] = l == 1 ? train : share
         examples["dev", l] = dev
         examples["test", l] = test
+        write_words(names[l])
     }
     write_split("train", 1, train > share ? train : share)
     write_split("dev", 1000003, dev)
