@@ -171,6 +171,7 @@ bench: setup
 golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
+	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 
 parity: all
 	$(PYTHON) scripts/parity.py --xlmr $(BUILD)/xlmr --make mini --std 0.02
