@@ -1,7 +1,7 @@
 /* What a fine-tuning run reads: the directory's config and tokenizer, the labels, the examples. */
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "train/finetune.h"
 #include "util/alloc.h"
@@ -29,28 +29,70 @@ static void data_options(const xr_finetune *f, int training, xr_data_options *d)
     d->max_bad_fraction = o->max_bad_fraction;
 }
 
-/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. */
+/* Reading twice needs a file; a pipe would give its first lines to the guess and lose them. */
+static xr_status check_rereadable(const char *path)
+{
+    struct stat st;
+    if (strcmp(path, "-") != 0 && (stat(path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+        return XR_OK;       /* what cannot be opened is reported by opening it */
+    return xr_fail(XR_EUSAGE, "--train-file %s: its labels cannot be looked at beforehand, since it can be read only once; give --problem-type "
+                   "single_label, regression or multi_label", path);
+}
+
+typedef struct label_survey {
+    int numbers, fractions, lists, others;
+    size_t fraction_line, other_line;       /* the first of each */
+    char other[64];
+    int records, like_first;                /* like_first: of the label of line 1, when that is a record */
+    char first[64];
+} label_survey;
+
+static void survey_label(label_survey *s, const xr_record *r)
+{
+    double value;
+    if (!r->label)
+        return;
+    if (s->records++ == 0 && r->line == 1)
+        snprintf(s->first, sizeof s->first, "%s", r->label);
+    s->like_first += *s->first && strncmp(r->label, s->first, sizeof s->first - 1) == 0;
+    if (strchr(r->label, XR_LABEL_SEPARATOR)) {
+        s->lists++;
+    } else if (xr_parse_double(r->label, &value)) {
+        s->numbers++;
+        if (strchr(r->label, '.') && s->fractions++ == 0)
+            s->fraction_line = r->line;
+    } else if (strcmp(r->label, "-") != 0 && s->others++ == 0) {
+        s->other_line = r->line;
+        snprintf(s->other, sizeof s->other, "%s", r->label);
+    }
+}
+
+/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. Fractions among names are
+ * neither: whichever were taken, the run would be about something else than was meant. */
 static xr_status guess_problem(xr_finetune *f)
 {
     xr_data_options d;
     xr_source_reader reader;
     xr_record record;
-    int got = 0, numbers = 1, fractions = 0;
-    f->problem = XR_PROBLEM_SINGLE_LABEL;
+    label_survey s = { 0 };
+    const char *path = f->o->train_file.v[0];
+    int got = 0;
     data_options(f, 1, &d);
-    XR_TRY(xr_source_open(&reader, f->o->train_file.v[0], d.format, &d.columns));
-    for (int i = 0; i < 200 && (got = xr_source_next(&reader, &record)) > 0; i++) {
-        double value;
-        if (record.label && strchr(record.label, XR_LABEL_SEPARATOR))
-            f->problem = XR_PROBLEM_MULTI_LABEL;
-        numbers &= record.label && xr_parse_double(record.label, &value);
-        fractions |= record.label && strchr(record.label, '.') != NULL;
-    }
+    XR_TRY(check_rereadable(path));
+    XR_TRY(xr_source_open(&reader, path, d.format, &d.columns));
+    for (int i = 0; i < 200 && (got = xr_source_next(&reader, &record)) > 0; i++)
+        survey_label(&s, &record);
+    const char *reader_format = reader.source->name;
     xr_source_close(&reader);
     if (got < 0)            /* a bad record is reported by the reading proper */
         xr_error_clear();
-    if (f->problem == XR_PROBLEM_SINGLE_LABEL && numbers && fractions)
-        f->problem = XR_PROBLEM_REGRESSION;
+    if (s.records > 4 && s.like_first == 1 && strcmp(reader_format, "jsonl") != 0)
+        xr_warn("%s:1: the label '%s' of the first row comes only once: is this row a header? Then name the columns with --text-column and --label-column",
+                path, s.first);
+    if (!s.lists && s.fractions && s.others)
+        return xr_fail(XR_EDATA, "%s:%zu: the label '%s' is not a number, but that of line %zu is one with a fraction: values to predict, or names of "
+                       "classes? Say which with --problem-type regression or single_label", path, s.other_line, s.other, s.fraction_line);
+    f->problem = s.lists ? XR_PROBLEM_MULTI_LABEL : s.fractions ? XR_PROBLEM_REGRESSION : XR_PROBLEM_SINGLE_LABEL;
     return XR_OK;
 }
 
@@ -71,7 +113,7 @@ static double percent(uint64_t part, uint64_t whole)
     return whole ? 100.0 * (double)part / (double)whole : 0.0;
 }
 
-/* Reads one file and says what came: examples, tokens, shares of truncated tokens and <unk>. */
+/* Reads one file and says what came: examples, the share that was cut, tokens, the share of <unk>. */
 static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int training)
 {
     xr_data_options options;
@@ -79,8 +121,8 @@ static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int 
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk;
     data_options(f, training, &options);
     XR_TRY(xr_dataset_add(d, path, f->tokenizer, &f->labels, &options));
-    xr_info("%s: %zu examples, %llu tokens, %.1f %% of them cut off, %.2f %% <unk>", path, d->n - n, (unsigned long long)(d->n_tokens - tokens),
-            percent(d->n_truncated - truncated, d->n_tokens - tokens + d->n_truncated - truncated), percent(d->n_unk - unk, d->n_tokens - tokens));
+    xr_info("%s: %zu examples, %.1f %% of them cut to %lld tokens; %llu tokens, %.2f %% <unk>", path, d->n - n, percent(d->n_truncated - truncated, d->n - n),
+            f->o->max_seq_length, (unsigned long long)(d->n_tokens - tokens), percent(d->n_unk - unk, d->n_tokens - tokens));
     return XR_OK;
 }
 
@@ -155,18 +197,18 @@ static xr_status weights_balanced(xr_finetune *f)
 static xr_status weights_listed(xr_finetune *f)
 {
     const char *s = f->o->class_weights;
-    char *copy = xr_strdup(s), *save = NULL;
+    char *copy = xr_strdup(s), *rest = copy;
     int n = 0, good = copy != NULL;
-    for (char *item = good ? strtok_r(copy, ",", &save) : NULL; item && good; item = strtok_r(NULL, ",", &save), n++) {
+    for (char *item; good && (item = strsep(&rest, ",")); n++) {
         double w;
-        good = n < f->labels.n && xr_parse_double(item, &w) && w >= 0.0;
+        good = n < f->labels.n && xr_parse_double(item, &w) && w > 0.0 && w <= 1e30;
         if (good)
             f->class_weight[n] = (float)w;
     }
     xr_free(copy);
     if (!good || n != f->labels.n) {
         char *names = xr_labels_list(&f->labels);
-        xr_fail(XR_EUSAGE, "--class-weights %s: expected none, balanced, or %d numbers from 0 separated by commas, in the order %s", s, f->labels.n,
+        xr_fail(XR_EUSAGE, "--class-weights %s: expected none, balanced, or %d numbers above 0 separated by commas, in the order %s", s, f->labels.n,
                 names ? names : "of the labels");
         xr_free(names);
         return xr_error_status();
