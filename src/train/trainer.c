@@ -76,7 +76,7 @@ static xr_status reduce(xr_trainer *t, double *loss_sum, double *weight)
     return t->comm->sum_grads(t->comm, t->model->params.grads, t->model->params.grads_bytes / sizeof(float));
 }
 
-xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
     double loss_sum = 0.0, weight = 0.0;
     memset(result, 0, sizeof *result);
@@ -101,4 +101,13 @@ xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void 
     t->samples += result->examples;
     t->tokens += result->tokens;
     return XR_OK;
+}
+
+/* What a failed step has summed up so far must not reach the next one. */
+xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+{
+    xr_status status = step(t, n_micro, next, context, result);
+    if (status < 0)
+        xr_params_zero_grads(&t->model->params);
+    return status;
 }

@@ -1,0 +1,303 @@
+/* What a training step promises: sums that do not depend on the cut into micro-batches, the same bits with recomputation and any number of
+ * threads, frozen rows that stay, and nothing left behind by a step that failed. */
+#include "scratch.h"
+
+#include <math.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "train/trainer.h"
+#include "util/alloc.h"
+
+enum { VOCABULARY = 200, EXAMPLES = 32, CLASSES = 3, MAX_LEN = 24 };
+
+typedef struct run {
+    xr_model m;
+    xr_trainer t;
+    xr_batch_buffer buffer;
+    size_t micro;               /* examples of a micro-batch */
+    uint32_t first_sample;
+    int fail_at;                /* micro-batch that cannot be had; -1: none */
+} run;
+
+static int start_blas(void **state)
+{
+    (void)state;
+    return xr_blas_start();
+}
+
+/* nano with its dropout of 0.1; layers > 0: as many of them. */
+static void make_model(xr_model *m, int layers)
+{
+    static const char *const label[CLASSES] = { "a", "b", "c" };
+    xr_config c;
+    assert_int_equal(xr_config_preset(&c, "nano", VOCABULARY), XR_OK);
+    xr_free(c.head);
+    c.head = xr_strdup("sequence_cls");
+    c.num_hidden_layers = layers ? layers : c.num_hidden_layers;
+    assert_int_equal(xr_config_set_labels(&c, label, CLASSES, XR_PROBLEM_SINGLE_LABEL), XR_OK);
+    assert_int_equal(xr_model_declare(m, &c), XR_OK);
+    assert_int_equal(xr_model_init(m, 7), XR_OK);
+    xr_config_free(&c);
+}
+
+static void start(run *r, size_t micro, int recompute)
+{
+    memset(r, 0, sizeof *r);
+    r->micro = micro;
+    r->fail_at = -1;
+    make_model(&r->m, 0);
+    r->m.recompute = recompute;
+}
+
+static void begin(run *r, double learning_rate)
+{
+    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0 };
+    xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, 0 };
+    if (xr_trainer_init(&r->t, &r->m, &o, 42, &bound) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+static void end(run *r)
+{
+    xr_trainer_free(&r->t);
+    xr_model_free(&r->m);
+    xr_batch_free(&r->buffer);
+}
+
+static const xr_batch *next(void *context, int k)
+{
+    run *r = context;
+    if (k == r->fail_at) {
+        xr_fail(XR_EDATA, "no micro-batch %d", k);
+        return NULL;
+    }
+    xr_batch_clear(&r->buffer);
+    for (size_t i = (size_t)k * r->micro; i < ((size_t)k + 1) * r->micro; i++) {
+        int32_t id[MAX_LEN];
+        uint32_t x = 2654435761u * (uint32_t)(i + 1);
+        size_t n = 3 + i * 5 % (MAX_LEN - 3);
+        for (size_t j = 0; j < n; j++) {
+            x = x * 1664525u + 1013904223u;
+            id[j] = (int32_t)(4 + (x >> 16) % (VOCABULARY - 4));
+        }
+        assert_int_equal(xr_batch_add(&r->buffer, id, n, r->first_sample + (uint32_t)i), XR_OK);
+        assert_int_equal(xr_batch_add_label(&r->buffer, (int32_t)(i % CLASSES)), XR_OK);
+    }
+    return xr_batch_finish(&r->buffer);
+}
+
+static void step(run *r)
+{
+    xr_step_result result;
+    if (xr_trainer_step(&r->t, (int)(EXAMPLES / r->micro), next, r, &result) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+/* Gradients of one pass over all micro-batches, without an update. */
+static void gradients(run *r)
+{
+    for (int k = 0; k < (int)(EXAMPLES / r->micro); k++) {
+        const xr_batch *batch = next(r, k);
+        xr_tape_begin(r->t.tape, 1, 1, 42, 0);
+        assert_int_equal(xr_backward(r->t.tape, r->m.head->loss(r->t.tape, &r->m, batch, NULL), NULL), XR_OK);
+    }
+}
+
+static float gradient_at(const xr_param *p, size_t i)
+{
+    if (!p->t.rowgrad)
+        return p->t.g[i];
+    int32_t slot = p->t.rowgrad->slot[i / p->t.cols];
+    return slot < 0 ? 0.0f : p->t.rowgrad->g[(size_t)slot * p->t.cols + i % p->t.cols];
+}
+
+/* Largest difference of two gradients, against the largest value of the first. */
+static double difference(const xr_param *a, const xr_param *b)
+{
+    double largest = 0.0, most = 0.0;
+    for (size_t i = 0; i < xr_numel(&a->t); i++) {
+        largest = fmax(largest, fabs((double)gradient_at(a, i)));
+        most = fmax(most, fabs((double)gradient_at(a, i) - (double)gradient_at(b, i)));
+    }
+    return largest > 0.0 ? most / largest : most;
+}
+
+static int same_values(const xr_param *a, const xr_param *b)
+{
+    return memcmp(a->t.x, b->t.x, xr_numel(&a->t) * sizeof *a->t.x) == 0;
+}
+
+static void assert_same_weights(const run *a, const run *b)
+{
+    for (size_t i = 0; i < a->m.params.n; i++)
+        if (!same_values(a->m.params.row[i], b->m.params.row[i]))
+            fail_msg("%s differs", a->m.params.row[i]->name);
+}
+
+/* 1 x 32, 4 x 8 and 32 x 1 examples with dropout. The key biases are left out: their true gradient is zero, what stands there is rounding. */
+static void accumulation_is_exact(void **state)
+{
+    (void)state;
+    static const size_t micro[] = { 8, 1 };
+    run whole;
+    start(&whole, EXAMPLES, 0);
+    begin(&whole, 1e-3);
+    gradients(&whole);
+    for (size_t k = 0; k < sizeof micro / sizeof *micro; k++) {
+        run cut;
+        start(&cut, micro[k], 0);
+        begin(&cut, 1e-3);
+        gradients(&cut);
+        for (size_t i = 0; i < whole.m.params.n; i++) {
+            const xr_param *p = whole.m.params.row[i];
+            double d = difference(p, cut.m.params.row[i]);
+            if (!strstr(p->name, "key.bias") && d > 1e-6)
+                fail_msg("%s: %g in micro-batches of %zu", p->name, d, micro[k]);
+        }
+        end(&cut);
+    }
+    end(&whole);
+}
+
+/* The masks depend on the sample: other samples, other gradients. So the test above is not about dropout that is off. */
+static void dropout_follows_the_sample(void **state)
+{
+    (void)state;
+    run a, b;
+    start(&a, EXAMPLES, 0);
+    start(&b, EXAMPLES, 0);
+    b.first_sample = 1000;
+    begin(&a, 1e-3);
+    begin(&b, 1e-3);
+    gradients(&a);
+    gradients(&b);
+    assert_true(difference(a.m.word, b.m.word) > 1e-2);
+    end(&a);
+    end(&b);
+}
+
+static void recomputation_and_threads_keep_the_bits(void **state)
+{
+    (void)state;
+    run want;
+    int before = xr_threads();
+    xr_threads_set(1);
+    start(&want, 8, 0);
+    begin(&want, 1e-3);
+    for (int k = 0; k < 3; k++)
+        step(&want);
+    for (int recompute = 0; recompute < 2; recompute++)
+        for (int threads = 1; threads <= 4; threads++) {
+            run got;
+            xr_threads_set(threads);
+            start(&got, 8, recompute);
+            begin(&got, 1e-3);
+            for (int k = 0; k < 3; k++)
+                step(&got);
+            assert_same_weights(&want, &got);
+            end(&got);
+        }
+    xr_threads_set(before);
+    end(&want);
+}
+
+/* Embeddings and the first layer, with and without recomputation: they stay, everything else moves and has the same bits both ways. */
+static void frozen_rows_stay(void **state)
+{
+    (void)state;
+    run r[2], fresh;
+    start(&fresh, EXAMPLES, 0);
+    for (int k = 0; k < 2; k++) {
+        start(&r[k], 8, k);
+        for (size_t i = 0; i < r[k].m.params.n; i++)
+            if (r[k].m.params.row[i]->layer <= 1)
+                r[k].m.params.row[i]->flags |= XR_PARAM_FROZEN;
+        begin(&r[k], 1e-2);
+        step(&r[k]);
+        step(&r[k]);
+        for (size_t i = 0; i < r[k].m.params.n; i++) {
+            const xr_param *p = r[k].m.params.row[i];
+            if (same_values(p, fresh.m.params.row[i]) != (p->layer <= 1))
+                fail_msg("%s: layer %d", p->name, p->layer);
+        }
+    }
+    assert_same_weights(&r[0], &r[1]);
+    end(&r[0]);
+    end(&r[1]);
+    end(&fresh);
+}
+
+static void assert_no_gradients(const run *r)
+{
+    for (size_t i = 0; i < r->m.params.n; i++)
+        for (size_t j = 0; j < xr_numel(&r->m.params.row[i]->t); j++)
+            if (!(gradient_at(r->m.params.row[i], j) == 0.0f))
+                fail_msg("%s: a gradient was left behind", r->m.params.row[i]->name);
+}
+
+static void a_failed_step_leaves_nothing(void **state)
+{
+    (void)state;
+    run r, want;
+    xr_step_result result;
+    start(&r, 8, 0);
+    begin(&r, 1e-3);
+    r.fail_at = 2;
+    assert_int_equal(xr_trainer_step(&r.t, 4, next, &r, &result), XR_EDATA);
+    expect_error(XR_EDATA, "no micro-batch 2");
+    assert_no_gradients(&r);
+    r.fail_at = -1;
+    float *bias = r.m.head_param[3]->t.x, kept = bias[1];
+    bias[1] = NAN;
+    assert_int_equal(xr_trainer_step(&r.t, 4, next, &r, &result), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, "not finite");
+    bias[1] = kept;
+    assert_no_gradients(&r);
+    step(&r);
+    start(&want, 8, 0);
+    begin(&want, 1e-3);
+    step(&want);
+    assert_same_weights(&want, &r);
+    end(&r);
+    end(&want);
+}
+
+/* Inference on the whole last layer needs more than the pruned one that the head asks for; with one layer, much more. */
+static void the_reserve_holds_hidden_states(void **state)
+{
+    (void)state;
+    enum { SEQUENCES = 60, LENGTH = 400 };
+    xr_model m;
+    xr_batch_buffer b = { 0 };
+    int32_t id[LENGTH];
+    make_model(&m, 1);
+    for (int i = 0; i < LENGTH; i++)
+        id[i] = 4 + i % 100;
+    for (uint32_t s = 0; s < SEQUENCES; s++)
+        assert_int_equal(xr_batch_add(&b, id, LENGTH, s), XR_OK);
+    const xr_batch *batch = xr_batch_finish(&b);
+    size_t reserve = xr_model_reserve(&m, batch->rows.n, SEQUENCES, LENGTH, 0, 0);
+    xr_tape *t = xr_tape_new(reserve);
+    assert_non_null(t);
+    xr_tape_begin(t, 0, 0, 0, 0);
+    if (!xr_hidden_state(t, &m, batch, 1))
+        fail_msg("%s", xr_error_message());
+    assert_true(reserve >= xr_tape_peak(t));
+    xr_tape_free(t);
+    xr_batch_free(&b);
+    xr_model_free(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(accumulation_is_exact, clear_error),
+        cmocka_unit_test_setup(dropout_follows_the_sample, clear_error),
+        cmocka_unit_test_setup(recomputation_and_threads_keep_the_bits, clear_error),
+        cmocka_unit_test_setup(frozen_rows_stay, clear_error),
+        cmocka_unit_test_setup(a_failed_step_leaves_nothing, clear_error),
+        cmocka_unit_test_setup(the_reserve_holds_hidden_states, clear_error),
+    };
+    return cmocka_run_group_tests(tests, start_blas, NULL);
+}
