@@ -74,12 +74,14 @@ size_t xr_model_reserve(xr_model *m, size_t n_tokens, size_t n_seq, size_t max_l
         int recompute = m->recompute;
         m->recompute = 0;               /* address space only: the larger of the two plans fits both */
         xr_tape_begin(t, train, train, 0, 0);
-        if (!m->head)
-            xr_encode(t, m, batch, NULL, NULL);
-        else if (train)
+        if (train && m->head)
             xr_backward(t, m->head->loss(t, m, batch, NULL), NULL);
-        else
+        else if (m->head)
             m->head->forward(t, m, batch);
+        if (!train && xr_tape_status(t) == XR_OK) {        /* hidden states: the last layer for every row, not only for the head's */
+            xr_tape_begin(t, 0, 0, 0, 0);
+            xr_encode(t, m, batch, NULL, NULL);
+        }
         m->recompute = recompute;
         if (xr_tape_status(t) == XR_OK)
             bytes = xr_tape_peak(t) + xr_tape_peak(t) / 8 + ((size_t)64 << 20);
