@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "data/tokenizer.h"
 #include "model/hf.h"
+#include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -39,6 +40,7 @@ static xr_status copy_tokenizer(const xr_tokenizer *t, const char *dir)
 static xr_status write_directory(const xr_options *o, const xr_model *m, const xr_tokenizer *t)
 {
     xr_outdir out = { 0 };
+    XR_TRY(o->overwrite_output_dir ? xr_model_dir_check(o->output_dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
     xr_status st = xr_model_save(m, out.tmp, xr_path_is_dir(o->tokenizer) ? o->tokenizer : NULL);
     if (st >= 0)

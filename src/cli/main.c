@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "cli/cmd.h"
 #include "cli/help.h"
@@ -14,6 +15,8 @@
 #include "kernels/gemm.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/str.h"
+#include "util/utf8.h"
 
 #define XR_REG(name) extern const xr_cmd xr_cmd_##name;
 #include "commands.inc"
@@ -46,13 +49,19 @@ static int colour(void)
     return isatty(STDERR_FILENO) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
+/* Messages quote what files and arguments hold: control characters in them must not reach a terminal. */
 static void say(const char *kind, const char *code, const char *message)
 {
+    xr_str clean = { 0 };
+    int pending = xr_error_status() < 0, good = xr_utf8_printable(&clean, message, strlen(message)) == XR_OK && clean.s;
+    if (!good && !pending)
+        xr_error_clear();       /* out of memory here is not the failure of anything else */
     xr_progress_hide();
     if (colour())
-        fprintf(stderr, "xlmr: \033[%sm%s:\033[0m %s\n", code, kind, message);
+        fprintf(stderr, "xlmr: \033[%sm%s:\033[0m %s\n", code, kind, good ? clean.s : message);
     else
-        fprintf(stderr, "xlmr: %s: %s\n", kind, message);
+        fprintf(stderr, "xlmr: %s: %s\n", kind, good ? clean.s : message);
+    xr_str_free(&clean);
 }
 
 static void sink(xr_level level, const char *message)
@@ -116,6 +125,24 @@ static void on_sigbus(int sig)
     (void)ignored;
     _exit(-XR_EIO);
 }
+
+/* OpenBLAS maps a buffer while it is being loaded, and tries for ever when the address space does not suffice. So a
+ * limit that is too low must be refused before any library starts: by .preinit_array, with system calls only. */
+enum { LEAST_ADDRESS_SPACE_MB = 512 };
+
+static void check_address_space(void)
+{
+    static const char message[] = "xlmr: error: the limit on address space (ulimit -v) is below 512 MiB, in which "
+                                  "OpenBLAS cannot start; raise it\n";
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur >= (rlim_t)LEAST_ADDRESS_SPACE_MB << 20)
+        return;
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    _exit(-XR_ESYSTEM);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = check_address_space;
 
 static void install_signals(void)
 {

@@ -1,6 +1,7 @@
 /* The public interface (include/xr.h) over the context. Arguments are checked here; everything behind may assert. */
 #include "xr.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "train/context.h"
 #include "train/features.h"
 #include "train/fill_mask.h"
+#include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -82,6 +84,7 @@ int xr_save(xr_context *c, const char *dir, int replace)
     XR_TRY(begin(c && dir, "xr_save"));
     if (c->trainer)
         xr_optim_flush(c->trainer->optim);
+    XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
     xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
     if (status == XR_OK)
@@ -195,6 +198,7 @@ int xr_classify(xr_context *c, const char *const *text, const char *const *pair,
         return xr_error_status();
     xr_tensor *z = c->model.head->forward(t, &c->model, batch);
     XR_TRY(xr_tape_status(t));
+    XR_TRY(xr_check_finite(z->x, xr_numel(z), c->dir));
     memcpy(logits, z->x, xr_numel(z) * sizeof *logits);
     return XR_OK;
 }
@@ -208,7 +212,8 @@ xr_recipe xr_recipe_default(uint64_t total_steps)
 
 static int recipe_is_good(const xr_recipe *r)
 {
-    return r && r->learning_rate >= 0.0 && r->weight_decay >= 0.0 && r->schedule && xr_schedule_find(r->schedule) && r->total_steps > 0 &&
+    return r && r->learning_rate >= 0.0 && r->learning_rate <= DBL_MAX && r->weight_decay >= 0.0 && r->weight_decay <= DBL_MAX &&
+           r->max_grad_norm >= 0.0 && r->schedule && xr_schedule_find(r->schedule) && r->total_steps > 0 &&
            r->warmup_steps <= r->total_steps;
 }
 

@@ -1,5 +1,6 @@
 #include "train/context.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "util/alloc.h"
@@ -93,4 +94,13 @@ xr_tape *xr_context_tape(xr_context *c, const xr_batch *batch)
     if (c->tape)
         xr_tape_begin(c->tape, 0, 0, 0, 0);
     return c->tape;
+}
+
+xr_status xr_check_finite(const float *x, size_t n, const char *from)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return xr_fail(XR_EDATA, "%s: the model's answer is %s, not a number; its weights are damaged or its training diverged: take another copy",
+                           from, isnan(x[i]) ? "NaN" : "infinite");
+    return XR_OK;
 }

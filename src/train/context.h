@@ -27,6 +27,10 @@ xr_status xr_context_encode(xr_context *c, const char *text, const char *pair, s
 /* Appends the tokens in c->tokens to c->batch as one sequence. */
 xr_status xr_context_push(xr_context *c, uint32_t sample);
 
+/* Refuses (XR_EDATA) an answer with NaN or infinity in it: mapped weights are not scanned when they are opened, so damage shows here. `from` is the
+ * model's directory. */
+xr_status xr_check_finite(const float *x, size_t n, const char *from);
+
 /* A tape large enough for `batch`, begun for inference; NULL with the error set. */
 xr_tape *xr_context_tape(xr_context *c, const xr_batch *batch);
 

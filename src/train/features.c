@@ -34,8 +34,10 @@ const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, 
     layer = xr_features_layer(c, layer);
     xr_tape *t = layer < 0 ? NULL : xr_context_tape(c, batch);
     xr_tensor *h = t ? xr_hidden_state(t, &c->model, batch, layer) : NULL;
-    if (!h || pooling == XR_FEATURES_NONE)
-        return h ? h->x : NULL;
+    if (!h || xr_tape_status(t) < 0 || xr_check_finite(h->x, xr_numel(h), c->dir) < 0)
+        return NULL;
+    if (pooling == XR_FEATURES_NONE)
+        return h->x;
     float *out = xr_tape_get(t, batch->rows.n_seq * h->cols, sizeof *out);
     if (out && pooling == XR_FEATURES_MEAN)
         pool_mean(out, h->x, &batch->rows, h->cols);

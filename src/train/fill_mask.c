@@ -90,6 +90,7 @@ static xr_status fill_all(xr_context *c, xr_filled *out)
         return xr_error_status();
     xr_tensor *logits = c->model.head->forward(t, &c->model, batch);
     XR_TRY(xr_tape_status(t));
+    XR_TRY(xr_check_finite(logits->x, xr_numel(logits), c->dir));
     for (int m = 0; m < out->n_masks; m++)
         XR_TRY(fill_one(c, logits->x + (size_t)m * logits->cols, batch->mask_row[m], out->top_k, out->v + m * out->top_k));
     return XR_OK;

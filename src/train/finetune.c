@@ -124,9 +124,20 @@ static void say_plan(const xr_finetune *f)
         xr_info("%s: keeps its head, trained on the same labels", o->model);
 }
 
+static xr_status check_directories(const xr_options *o)
+{
+    XR_TRY(xr_rundir_check(o->output_dir, o->overwrite_output_dir));
+    XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
+    for (size_t i = 0; i < o->train_file.n; i++)
+        XR_TRY(xr_rundir_check_input(o->output_dir, o->train_file.v[i]));
+    for (size_t i = 0; i < o->validation_file.n; i++)
+        XR_TRY(xr_rundir_check_input(o->output_dir, o->validation_file.v[i]));
+    return XR_OK;
+}
+
 static xr_status prepare(xr_finetune *f)
 {
-    XR_TRY(xr_rundir_check(f->o->output_dir, f->o->overwrite_output_dir));
+    XR_TRY(check_directories(f->o));
     XR_TRY(xr_finetune_read(f));
     XR_TRY(plan_metric(f));
     XR_TRY(load_model(f));

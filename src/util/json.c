@@ -25,9 +25,9 @@ json_t *xr_json_parse(const char *text, size_t len, const char *where)
     if (json_error_code(&e) == json_error_out_of_memory)
         xr_fail(XR_ESYSTEM, "%s: out of memory while reading %zu bytes of JSON", where, len);
     else if (memchr(text, '\n', len))
-        xr_fail(XR_EDATA, "%s:%d:%d: not valid JSON: %s", where, e.line, e.column, e.text);
+        xr_fail(XR_EDATA, "%s:%d:%d: not valid JSON: %s; correct it, or get the file from its source again", where, e.line, e.column, e.text);
     else
-        xr_fail(XR_EDATA, "%s: not valid JSON: %s (column %d)", where, e.text, e.column);
+        xr_fail(XR_EDATA, "%s: not valid JSON: %s (column %d); correct it, or get the file from its source again", where, e.text, e.column);
     return NULL;
 }
 
