@@ -3,6 +3,12 @@
 #   install.sh BUILD DESTINATION PREFIX VERSION
 set -eu
 build=$1 dest=$2 prefix=$3 version=$4
+# What the archive needs, spelt out: Requires.private would ask for what these libraries are themselves linked with, static or not.
+for blas in /usr/lib/*/openblas-openmp/pkgconfig; do
+    PKG_CONFIG_PATH=$blas:${PKG_CONFIG_PATH-}
+done
+export PKG_CONFIG_PATH
+libs=$(pkg-config --libs openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash)
 
 install -d "$dest/bin" "$dest/lib/pkgconfig" "$dest/include" "$dest/share/man/man1" "$dest/share/bash-completion/completions"
 install -m 755 "$build/xlmr" "$dest/bin/xlmr"
@@ -21,8 +27,7 @@ Description: Training, fine-tuning and running XLM-RoBERTa on CPUs
 Version: $version
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lxlmr
-Requires.private: openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash
-Libs.private: -fopenmp -lstdc++ -lm
+Libs.private: $libs -fopenmp -lstdc++ -lm
 PC
 "$build/xlmr" --help | sed -n '/^Commands/,/^$/s/^  \([a-z-]*\) .*/\1/p' | while read -r verb; do
     "$build/xlmr" help --man "$verb" >"$dest/share/man/man1/xlmr-$verb.1"
