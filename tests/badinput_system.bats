@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# The hostile machine: signals, full disks, closed pipes, little memory, wrong BLAS, other locales, files that change.
+
+load helpers
+
+setup_file() { make_tiny_model; }
+setup() { common_setup; }
+
+# start_run: a run that would take very long, in the background; returns when its third update is logged.
+start_run() {
+    # Job control gives the background program the default action for SIGINT, which a plain & of a script would ignore.
+    set -m
+    "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1000000 --batch-size 4 --logging-steps 1 --quiet --output-dir "$dir/p" \
+        >"$dir/out" 2>"$dir/err" 3>&- &
+    pid=$!
+    set +m
+    for _ in $(seq 400); do
+        grep -qs '"step":3' "$dir/p/metrics.jsonl" && return
+        sleep 0.05
+    done
+    kill -KILL "$pid"
+    return 1
+}
+
+@test "SIGINT, SIGTERM, SIGUSR1: exit 75 with the weights in interrupted/, which loads" {
+    for signal in INT TERM USR1; do
+        rm -rf "$dir/p"
+        start_run
+        kill -$signal "$pid"
+        status=0; wait "$pid" || status=$?
+        cat "$dir/err"
+        [ "$status" -eq 75 ]
+        grep -q "^xlmr: error: stopped by a signal after update .*$dir/p/interrupted" "$dir/err"
+        [ ! -e "$dir/p/final" ]
+        no_leftovers "$dir/p"
+    done
+    accepted 'keeps its head' -- finetune --model "$dir/p/interrupted" --train-file "$train" --output-dir "$dir/o" --dry-run
+}
+
+@test "a second signal ends the program at once" {
+    start_run
+    kill -STOP "$pid"       # both wait until it goes on: the first sets the flag, the second must not
+    kill -INT "$pid"
+    kill -CONT "$pid"
+    kill -INT "$pid"
+    status=0; wait "$pid" || status=$?
+    # Two pending signals of one kind may be merged into one, which is an ordinary stop.
+    [ "$status" -eq 130 ] || [ "$status" -eq 75 ]
+    [ ! -e "$dir/p/final" ]
+}
+
+@test "a full disk is 74 wherever results are printed" {
+    [ -e /dev/full ] || skip "no /dev/full"
+    while read -r words; do
+        status=0
+        "$xlmr" $words >/dev/full 2>"$dir/err" </dev/null || status=$?
+        echo "$words: $status"
+        [ "$status" -eq 74 ]
+        grep -q '^xlmr: error: .*standard output: cannot write (No space left on device)' "$dir/err"
+    done <<END
+doctor
+fill-mask --model $model a<mask>
+tokenize --model $model $BATS_FILE_TMPDIR/corpus.txt
+init --preset nano --tokenizer $BATS_FILE_TMPDIR/spm.model --output-dir $dir/i
+END
+}
+
+@test "a reader that has had enough ends the program quietly" {
+    set +o pipefail
+    "$xlmr" tokenize --model "$model" "$BATS_FILE_TMPDIR/corpus.txt" 2>"$dir/err" | head -1 >/dev/null
+    codes=("${PIPESTATUS[@]}")
+    cat "$dir/err"
+    [ "${codes[0]}" -eq 141 ]
+    [ ! -s "$dir/err" ]
+}
+
+@test "a weight file cut short while it is mapped is 74, not a crash" {
+    copy_model
+    mkfifo "$dir/pipe"
+    "$xlmr" fill-mask --model "$dir/m" <"$dir/pipe" >"$dir/out" 2>"$dir/err" 3>&- &
+    pid=$!
+    exec 9>"$dir/pipe"
+    for _ in $(seq 200); do
+        grep -qs 'model.safetensors' "/proc/$pid/maps" && break
+        [ -r "/proc/$pid/maps" ] || skip "no /proc to see the mapping"
+        sleep 0.05
+    done
+    : >"$dir/m/model.safetensors"
+    echo 'a <mask>' >&9
+    exec 9>&-
+    status=0; wait "$pid" || status=$?
+    cat "$dir/err"
+    [ "$status" -eq 74 ]
+    grep -q '^xlmr: error: a mapped file became shorter' "$dir/err"
+}
+
+@test "little memory is 71 with a sentence, and leaves nothing" {
+    ! ldd "$xlmr" | grep -q 'libasan\|libtsan' || skip "sanitizers need all the address space"
+    for limit in 250000 400000 600000; do
+        status=0
+        ( ulimit -v $limit && exec timeout 20 "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/o" ) \
+            >"$dir/out" 2>"$dir/err" || status=$?
+        echo "ulimit -v $limit: $status"
+        cat "$dir/err"
+        [ "$status" -eq 71 ]
+        grep -q '^xlmr: error: .*ulimit -v' "$dir/err"
+        [ ! -e "$dir/o" ]
+    done
+}
+
+@test "numbers are read and written with a point in every locale" {
+    local charmap=/usr/share/i18n/charmaps/UTF-8.gz
+    if locale -a 2>/dev/null | grep -qi '^de_DE.utf-\?8'; then
+        export LC_ALL=de_DE.UTF-8
+    elif command -v localedef >/dev/null && [ -e "$charmap" ] && mkdir "$dir/loc" && localedef -i de_DE -f UTF-8 "$dir/loc/de_DE.UTF-8" 2>/dev/null; then
+        export LOCPATH=$dir/loc LC_ALL=de_DE.UTF-8
+    else
+        skip "no locale with a decimal comma can be made (package locales)"
+    fi
+    run -0 "$xlmr" finetune --print-config --learning-rate 0.5
+    [[ $output == *'learning_rate: 0.5 '* ]]
+    refused 2 'is not a number' -- finetune --learning-rate 0,5
+    "$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/a"
+    LC_ALL=C "$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/b"
+    cmp "$dir/a/metrics.jsonl" "$dir/b/metrics.jsonl"
+    cmp "$dir/a/final/config.json" "$dir/b/final/config.json"
+}
+
+@test "no environment at all" {
+    run -0 --separate-stderr env -i "$xlmr" fill-mask --model "$model" 'a <mask>'
+    [ -n "$output" ]
+    run -0 --separate-stderr env -u HOME TERM= LANG=nonsense "$xlmr" fill-mask --model "$model" 'a <mask>'
+}
+
+@test "OpenBLAS without threads is refused, with its own threads warned of" {
+    # XLMR_TEST_BLAS: a folder with other flavours of the library, unpacked: find it anywhere below.
+    [ -n "${XLMR_TEST_BLAS:-}" ] || skip "XLMR_TEST_BLAS names no folder with libopenblas0-serial and -pthread (dpkg -x)"
+    local serial pthread
+    serial=$(find "$XLMR_TEST_BLAS" -path '*openblas-serial/libopenblas.so.0' | head -1)
+    pthread=$(find "$XLMR_TEST_BLAS" -path '*openblas-pthread/libopenblas.so.0' | head -1)
+    [ -n "$serial" ] || skip "no openblas-serial/libopenblas.so.0 below $XLMR_TEST_BLAS"
+    LD_LIBRARY_PATH=$(dirname "$serial") refused 69 'serial flavour' 'libopenblas0-openmp' -- fill-mask --model "$model" 'a <mask>'
+    [ -n "$pthread" ] || return 0
+    LD_LIBRARY_PATH=$(dirname "$pthread") accepted 'pthread flavour' -- fill-mask --model "$model" 'a <mask>'
+}
