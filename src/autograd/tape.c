@@ -129,19 +129,24 @@ xr_tensor *xr_input(xr_tape *t, float *x, size_t rows, size_t cols, int needs_gr
     return n;
 }
 
-static void run_forward(xr_tape *t, xr_tensor *n)
+/* Runs one direction of an op with the scratch it asked for. */
+static void run_op(xr_tape *t, xr_tensor *n, void (*direction)(xr_tape *t, xr_tensor *n))
 {
-    if (t->dry || t->poisoned)
-        return;
     size_t mark = xr_arena_mark(&t->scratch);
     void *outer = t->scratch_now;
     t->scratch_now = n->scratch ? xr_arena_get(&t->scratch, n->scratch, 1) : NULL;
     if (n->scratch && !t->scratch_now)
         t->poisoned = 1;
     else
-        n->op->forward(t, n);
+        direction(t, n);
     t->scratch_now = outer;
     xr_arena_release(&t->scratch, mark);
+}
+
+static void run_forward(xr_tape *t, xr_tensor *n)
+{
+    if (!t->dry && !t->poisoned)
+        run_op(t, n, n->op->forward);
 }
 
 static xr_status node_sizes(xr_tape *t, xr_tensor *n)
@@ -243,15 +248,7 @@ void xr_grad_pass(xr_tape *t, xr_tensor *n, xr_tensor *in)
 
 static void run_backward(xr_tape *t, xr_tensor *n)
 {
-    size_t mark = xr_arena_mark(&t->scratch);
-    void *outer = t->scratch_now;
-    t->scratch_now = n->scratch ? xr_arena_get(&t->scratch, n->scratch, 1) : NULL;
-    if (n->scratch && !t->scratch_now)
-        t->poisoned = 1;
-    else
-        n->op->backward(t, n);
-    t->scratch_now = outer;
-    xr_arena_release(&t->scratch, mark);
+    run_op(t, n, n->op->backward);
     buffer_give(t, n->g);
     n->g = NULL;
 }
