@@ -51,7 +51,8 @@ typedef struct xr_context xr_context;
 
 XR_API const char *xr_version(void);                /* "0.1.0" */
 XR_API const char *xr_error(void);                  /* message of the last failure on this thread, "" if none; valid until the next call */
-XR_API int xr_set_threads(int n);                   /* 0 = all cores; returns the number now used */
+/* 0 = all cores, at most 4096; returns the number now used. Not while another thread is inside a call. */
+XR_API int xr_set_threads(int n);
 /* Notes and warnings go to f (level 0 debug, 1 note, 2 warning); NULL, the default: nowhere. */
 XR_API void xr_set_log(void (*f)(int level, const char *message));
 
@@ -64,7 +65,8 @@ typedef enum xr_mode {
 
 /* Opens a Hugging Face directory (config.json, model.safetensors, sentencepiece.bpe.model). NULL on failure. */
 XR_API xr_context *xr_open(const char *dir, xr_mode mode);
-/* The same with a classification head for these n labels, whatever head the directory has; a head for other labels is freshly initialised by `seed`. */
+/* For training: a classification head for these n labels, whatever head the directory has. Label k is class k. A head for other labels is freshly
+ * initialised by `seed`; one for the same labels in another order is refused (XR_ERR_USAGE), with the order to give. */
 XR_API xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed);
 XR_API void xr_close(xr_context *c);                /* NULL is fine */
 /* Writes the model and its tokenizer as a new Hugging Face directory; complete or absent. An existing one is replaced only when replace is 1. */
@@ -95,7 +97,8 @@ XR_API int xr_sentence_features(xr_context *c, const char *const *text, size_t n
 
 typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence; } xr_guess;
 
-/* The top_k candidates for every <mask> of text, best first, as *guess[masks * top_k]; returns the number of masks. Free with xr_free_guesses. */
+/* The top_k (1 to V) candidates for every <mask> of text, best first, as *guess[masks * top_k]; returns the number of masks. Free with
+ * xr_free_guesses, n = masks * top_k. */
 XR_API int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess);
 XR_API void xr_free_guesses(xr_guess *guess, int n);
 
@@ -116,9 +119,10 @@ typedef struct xr_recipe {
 /* The values that xlmr finetune has by default, for `total_steps` updates. */
 XR_API xr_recipe xr_recipe_default(uint64_t total_steps);
 
-/* Prepares AdamW for a context from xr_open_classifier (or xr_open with XR_TRAIN and a classification head). */
+/* Prepares AdamW for a context from xr_open_classifier (or xr_open with XR_TRAIN and a head for single-label classification). */
 XR_API int xr_train_begin(xr_context *c, const xr_recipe *recipe);
-/* One update on n examples with class numbers `label`; *loss (may be NULL) receives the mean loss before the update. */
+/* One update on n examples with class numbers `label`; *loss (may be NULL) receives the mean loss before the update. A step that fails changes
+ * nothing. */
 XR_API int xr_train_step(xr_context *c, const char *const *text, const char *const *pair, const int32_t *label, size_t n, double *loss);
 
 #ifdef __cplusplus

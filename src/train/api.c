@@ -17,7 +17,11 @@
 
 _Static_assert((int)XR_ERR_DATA == (int)XR_EDATA && (int)XR_ERR_DIVERGED == (int)XR_EDIVERGED, "public and internal codes agree");
 
-enum { TRAIN_PART = 8 };      /* examples of a step computed at once */
+enum {
+    TRAIN_PART = 8,         /* examples computed at once, so that any number fits */
+    CLASSIFY_PART = 32,
+    MAX_THREADS = 4096      /* as --threads; OpenMP would end the program over what it cannot start */
+};
 
 static void (*user_log)(int level, const char *message);
 
@@ -39,7 +43,7 @@ const char *xr_error(void) { return xr_error_message(); }
 
 int xr_set_threads(int n)
 {
-    xr_threads_set(n);
+    xr_threads_set(n < MAX_THREADS ? n : MAX_THREADS);
     return xr_threads();
 }
 
@@ -60,6 +64,21 @@ xr_context *xr_open(const char *dir, xr_mode mode)
     return xr_context_open(dir, &o);
 }
 
+/* Class numbers are positions in the caller's list: a head that has the same names in another order would be trained on the wrong ones. */
+static xr_status check_order(const xr_context *c, const char *const *label)
+{
+    const xr_config *config = &c->model.config;
+    xr_labels have = { .name = config->label, .n = config->num_labels };
+    for (int k = 0; k < config->num_labels; k++)
+        if (strcmp(config->label[k], label[k]) != 0) {
+            char *names = xr_labels_list(&have);
+            xr_fail(XR_EUSAGE, "%s: has a head for these labels in another order: %s; give them in that order", c->dir, names ? names : "");
+            xr_free(names);
+            return xr_error_status();
+        }
+    return XR_OK;
+}
+
 xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed)
 {
     xr_load_options o = { 0 };
@@ -68,9 +87,17 @@ xr_context *xr_open_classifier(const char *dir, const char *const *label, int n,
     o.num_labels = n;
     o.problem = XR_PROBLEM_SINGLE_LABEL;
     o.seed = seed;
-    if (begin(dir && label && n > 1, "xr_open_classifier") < 0 || xr_blas_start() < 0)
+    int good = dir && label && n > 1;
+    for (int k = 0; good && k < n; k++)
+        good = label[k] != NULL;
+    if (begin(good, "xr_open_classifier") < 0 || xr_blas_start() < 0)
         return NULL;
-    return xr_context_open(dir, &o);
+    xr_context *c = xr_context_open(dir, &o);
+    if (c && check_order(c, label) < 0) {
+        xr_context_free(c);
+        c = NULL;
+    }
+    return c;
 }
 
 void xr_close(xr_context *c)
@@ -78,12 +105,18 @@ void xr_close(xr_context *c)
     xr_context_free(c);
 }
 
+/* Training leaves rows of the embedding behind until they are read: brings all up to date. */
+static void catch_up(xr_context *c)
+{
+    if (c->trainer)
+        xr_optim_flush(c->trainer->optim);
+}
+
 int xr_save(xr_context *c, const char *dir, int replace)
 {
     xr_outdir out = { 0 };
     XR_TRY(begin(c && dir, "xr_save"));
-    if (c->trainer)
-        xr_optim_flush(c->trainer->optim);
+    catch_up(c);
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
     xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
@@ -134,6 +167,7 @@ void xr_free_text(char *text)
 int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
 {
     XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    catch_up(c);
     for (size_t i = 0; i < n; i++) {
         XR_TRY(begin(text[i] != NULL, "xr_sentence_features"));
         XR_TRY(xr_features_text(c, text[i], layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST,
@@ -145,7 +179,7 @@ int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int l
 int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)
 {
     xr_filled f;
-    XR_TRY(begin(c && text && top_k > 0 && guess, "xr_guess_masks"));
+    XR_TRY(begin(c && text && top_k > 0 && top_k <= xr_vocabulary_size(c) && guess, "xr_guess_masks"));
     XR_TRY(xr_fill_mask_text(c, text, top_k, &f));
     int n = f.n_masks * f.top_k, masks = f.n_masks;
     *guess = xr_alloc((size_t)n, sizeof **guess);
@@ -185,12 +219,9 @@ static xr_status fill_batch(xr_context *c, const char *const *text, const char *
     return XR_OK;
 }
 
-int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
+/* Logits of n texts at once. */
+static xr_status classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
 {
-    XR_TRY(begin(c && text && n > 0 && logits, "xr_classify"));
-    XR_TRY(need_classifier(c));
-    if (c->trainer)
-        xr_optim_flush(c->trainer->optim);
     XR_TRY(fill_batch(c, text, pair, n, NULL, 0));
     const xr_batch *batch = xr_batch_finish(&c->batch);
     xr_tape *t = xr_context_tape(c, batch);
@@ -200,6 +231,18 @@ int xr_classify(xr_context *c, const char *const *text, const char *const *pair,
     XR_TRY(xr_tape_status(t));
     XR_TRY(xr_check_finite(z->x, xr_numel(z), c->dir));
     memcpy(logits, z->x, xr_numel(z) * sizeof *logits);
+    return XR_OK;
+}
+
+int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
+{
+    XR_TRY(begin(c && text && n > 0 && logits, "xr_classify"));
+    XR_TRY(need_classifier(c));
+    catch_up(c);
+    for (size_t i = 0; i < n; i += CLASSIFY_PART) {
+        size_t part = n - i < CLASSIFY_PART ? n - i : CLASSIFY_PART;
+        XR_TRY(classify(c, text + i, pair ? pair + i : NULL, part, logits + i * (size_t)xr_label_count(c)));
+    }
     return XR_OK;
 }
 
@@ -221,11 +264,13 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
 {
     XR_TRY(begin(c && !c->trainer && recipe_is_good(recipe), "xr_train_begin"));
     XR_TRY(need_classifier(c));
-    if (!c->model.params.values)
+    if (c->model.config.problem != XR_PROBLEM_SINGLE_LABEL)
+        return xr_fail(XR_EUSAGE, "%s: its head is for regression or several labels a text; only single-label classification is trained here: use "
+                       "xlmr finetune", c->dir);
+    if (c->model.mapped)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
                            recipe->total_steps, recipe->warmup_steps, 0 };
-    /* A step goes through the tape in parts, so that any number of examples fits. */
     size_t most = (size_t)xr_config_max_tokens(&c->model.config);
     xr_batch_bound bound = { TRAIN_PART * most, TRAIN_PART, most, 0 };
     c->trainer = xr_alloc(1, sizeof *c->trainer);

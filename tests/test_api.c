@@ -1,0 +1,237 @@
+/* The promises of include/xr.h: wrong arguments and unfit models are failures with a message, never a crash; class numbers mean the names that
+ * were given; answers are those of the weights as they stand, also in the middle of training. */
+#include "tiny_dir.h"
+
+#include <math.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "xr.h"
+
+static const char *const labels[] = { "left", "middle", "right" };
+enum { C = 3 };
+
+static int make_everything(void **state)
+{
+    static const int same[] = { 0, 1, 2 };
+    if (xr_blas_start() < 0 || make_scratch(state) < 0)
+        return -1;
+    train_tiny_tokenizer();
+    make_tiny_dir("cls", "tiny-cls", labels, same, 10, NULL);
+    make_tiny_dir("multi", "tiny-multi", NULL, NULL, 10, NULL);
+    make_tiny_dir("value", "tiny-reg", NULL, NULL, 10, NULL);
+    return 0;
+}
+
+/* A masked-LM directory: the golden model and the tokenizer beside it. */
+static const char *masked_lm_dir(void)
+{
+    xr_model m;
+    xr_load_options o = { .quiet = 1 };
+    if (!xr_path_exists(in_scratch("lm"))) {
+        assert_int_equal(xr_model_load(&m, "tests/golden/tiny", &o), XR_OK);
+        assert_int_equal(xr_mkdirs(in_scratch("lm")), XR_OK);
+        assert_int_equal(xr_model_save(&m, in_scratch("lm"), in_scratch("tok")), XR_OK);
+        xr_model_free(&m);
+    }
+    return in_scratch("lm");
+}
+
+static xr_context *open_dir(const char *name, xr_mode mode)
+{
+    xr_context *c = xr_open(in_scratch(name), mode);
+    if (!c)
+        fail_msg("%s", xr_error());
+    return c;
+}
+
+static void fails(long status, long want, const char *part)
+{
+    if (status != want || !strstr(xr_error(), part))
+        fail_msg("status %ld \"%s\"; expected %ld and \"%s\"", status, xr_error(), want, part);
+}
+
+static void wrong_arguments(void **state)
+{
+    (void)state;
+    const char *holes[] = { "left", NULL, "right" };
+    const char *text[] = { "ba", NULL };
+    float logits[2 * C];
+    xr_guess *guess;
+    assert_null(xr_open(NULL, XR_READ));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open");
+    assert_null(xr_open_classifier(in_scratch("cls"), holes, C, 1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open_classifier");
+    xr_context *c = open_dir("cls", XR_READ);
+    fails(xr_classify(c, text, NULL, 2, logits), XR_ERR_USAGE, "text");
+    fails(xr_classify(c, text, text + 1, 1, logits), XR_ERR_USAGE, "text");
+    fails(xr_classify(NULL, text, NULL, 1, logits), XR_ERR_USAGE, "xr_classify");
+    fails(xr_encode_text(c, NULL, NULL, NULL, 0), XR_ERR_USAGE, "xr_encode_text");
+    fails(xr_sentence_features(c, text, 1, 99, XR_POOL_MEAN, logits), XR_ERR_USAGE, "layer 99");
+    fails(xr_guess_masks(c, "ba <mask>", 3, &guess), XR_ERR_USAGE, "masked-LM");
+    assert_null(xr_label_name(c, C));
+    assert_null(xr_label_name(c, -1));
+    xr_close(c);
+    xr_close(NULL);
+}
+
+/* The array holds exactly masks * top_k guesses, so that more candidates than pieces cannot be asked for. */
+static void guesses(void **state)
+{
+    (void)state;
+    xr_guess *guess;
+    xr_context *c = xr_open(masked_lm_dir(), XR_READ);
+    assert_non_null(c);
+    int V = xr_vocabulary_size(c);
+    fails(xr_guess_masks(c, "ba <mask>", V + 1, &guess), XR_ERR_USAGE, "xr_guess_masks");
+    assert_int_equal(xr_guess_masks(c, "ba <mask> be <mask>", V, &guess), 2);
+    for (int m = 0; m < 2; m++) {
+        double sum = 0.0;
+        for (int i = 0; i < V; i++)
+            sum += (double)guess[m * V + i].score;
+        assert_true(fabs(sum - 1.0) < 1e-4);
+    }
+    xr_free_guesses(guess, 2 * V);
+    xr_close(c);
+}
+
+static void only_classifiers_in_own_memory_are_trained(void **state)
+{
+    (void)state;
+    xr_recipe recipe = xr_recipe_default(5);
+    xr_context *c = open_dir("cls", XR_READ);
+    fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "XR_READ");
+    xr_close(c);
+    c = open_dir("value", XR_TRAIN);
+    fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "single-label");
+    xr_close(c);
+    c = open_dir("multi", XR_TRAIN);
+    fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "single-label");
+    xr_close(c);
+    c = xr_open(masked_lm_dir(), XR_TRAIN);
+    fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "classification head");
+    xr_close(c);
+}
+
+static void class_numbers_mean_the_names_given(void **state)
+{
+    (void)state;
+    const char *const turned[] = { "right", "left", "middle" }, *const other[] = { "yes", "no" };
+    assert_null(xr_open_classifier(in_scratch("cls"), turned, C, 1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "left, middle, right");
+    xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+    for (int k = 0; k < C; k++)
+        assert_string_equal(xr_label_name(c, k), labels[k]);
+    xr_close(c);
+    c = xr_open_classifier(in_scratch("cls"), other, 2, 1);
+    assert_int_equal(xr_label_count(c), 2);
+    assert_string_equal(xr_label_name(c, 1), "no");
+    xr_close(c);
+}
+
+/* Any number of texts; their answers do not depend on their neighbours beyond rounding. */
+static void many_texts(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    const char *text[N];
+    char copy[N][256];
+    float all[N * C], one[C];
+    for (unsigned i = 0; i < N; i++)
+        text[i] = strcpy(copy[i], tiny_sentence(i));
+    xr_context *c = open_dir("cls", XR_READ);
+    assert_int_equal(xr_classify(c, text, NULL, N, all), 0);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(xr_classify(c, text + i, NULL, 1, one), 0);
+        for (size_t k = 0; k < C; k++)
+            assert_true(fabsf(all[i * C + k] - one[k]) < 1e-4f);
+    }
+    xr_close(c);
+}
+
+static xr_context *in_training(void)
+{
+    xr_recipe recipe = xr_recipe_default(50);
+    recipe.learning_rate = 1e-3;
+    recipe.weight_decay = 5.0;      /* rows that no text touches move too */
+    xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+    if (!c || xr_train_begin(c, &recipe) < 0)
+        fail_msg("%s", xr_error());
+    return c;
+}
+
+/* Vectors in the middle of training are those of the model as it would be saved, for words that training did not touch as well. */
+static void answers_are_of_the_newest_weights(void **state)
+{
+    (void)state;
+    const char *trained[] = { "ba" }, *asked[] = { "tu nogi", "pesado" };
+    const int32_t label[] = { 1 };
+    xr_context *c = in_training();
+    float *before = malloc(2 * (size_t)xr_hidden_size(c) * sizeof *before), *after = malloc(2 * (size_t)xr_hidden_size(c) * sizeof *after);
+    for (int k = 0; k < 5; k++)
+        assert_int_equal(xr_train_step(c, trained, NULL, label, 1, NULL), 0);
+    assert_int_equal(xr_sentence_features(c, asked, 2, 0, XR_POOL_MEAN, before), 0);
+    assert_int_equal(xr_save(c, in_scratch("trained"), 1), 0);
+    xr_context *saved = open_dir("trained", XR_READ);
+    assert_int_equal(xr_sentence_features(saved, asked, 2, 0, XR_POOL_MEAN, after), 0);
+    assert_memory_equal(before, after, 2 * (size_t)xr_hidden_size(c) * sizeof *before);
+    free(before);
+    free(after);
+    xr_close(saved);
+    xr_close(c);
+}
+
+/* A text that cannot be used, in the second part of a step: nothing of the step stays. */
+static void a_failed_step_changes_nothing(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    const char *text[N];
+    char copy[N][256];
+    int32_t label[N];
+    double want, got;
+    for (unsigned i = 0; i < N; i++) {
+        text[i] = strcpy(copy[i], tiny_sentence(i));
+        label[i] = (int32_t)(i % C);
+    }
+    xr_context *a = in_training(), *b = in_training();
+    const char *good = text[N - 1];
+    text[N - 1] = "\xff";
+    fails(xr_train_step(a, text, NULL, label, N, &got), XR_ERR_DATA, "UTF-8");
+    text[N - 1] = good;
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(xr_train_step(a, text, NULL, label, N, &got), 0);
+        assert_int_equal(xr_train_step(b, text, NULL, label, N, &want), 0);
+        assert_true(memcmp(&got, &want, sizeof got) == 0);
+    }
+    label[0] = C;
+    fails(xr_train_step(a, text, NULL, label, N, &got), XR_ERR_USAGE, "xr_train_step");
+    xr_close(a);
+    xr_close(b);
+}
+
+static void threads_are_bounded(void **state)
+{
+    (void)state;
+    int before = xr_threads();
+    assert_int_equal(xr_set_threads(3), 3);
+    assert_true(xr_set_threads(1 << 30) <= 4096);
+    assert_true(xr_set_threads(0) >= 1);
+    assert_true(xr_set_threads(-5) >= 1);
+    xr_threads_set(before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(wrong_arguments, clear_error),
+        cmocka_unit_test_setup(guesses, clear_error),
+        cmocka_unit_test_setup(only_classifiers_in_own_memory_are_trained, clear_error),
+        cmocka_unit_test_setup(class_numbers_mean_the_names_given, clear_error),
+        cmocka_unit_test_setup(many_texts, clear_error),
+        cmocka_unit_test_setup(answers_are_of_the_newest_weights, clear_error),
+        cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),
+        cmocka_unit_test_setup(threads_are_bounded, clear_error),
+    };
+    return cmocka_run_group_tests(tests, make_everything, remove_scratch);
+}
