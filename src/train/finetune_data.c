@@ -133,33 +133,67 @@ static xr_status read_files(xr_finetune *f, xr_dataset *d, const xr_strs *files,
     return XR_OK;
 }
 
+/* used[c] = 1 for every class that stands in the data. */
+static void mark_used(const xr_dataset *d, int *used)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        if (!d->n_target && d->label[i] >= 0)
+            used[d->label[i]] = 1;
+        for (size_t c = 0; c < d->n_target; c++)
+            if (d->target[i * d->n_target + c] > 0.0f)
+                used[c] = 1;
+    }
+}
+
+/* Classes get the ids in `id`; columns of those with id < 0 go. A row only moves towards the front. */
+static void renumber(xr_dataset *d, const int *id, size_t n)
+{
+    size_t old = d->n_target;
+    for (size_t i = 0; i < d->n; i++) {
+        if (!old && d->label[i] >= 0)
+            d->label[i] = id[d->label[i]];
+        for (size_t c = 0; c < old; c++)
+            if (id[c] >= 0)
+                d->target[i * n + (size_t)id[c]] = d->target[i * old + c];
+    }
+    d->n_target = old ? n : 0;
+}
+
 /* Keeps the labels that the data use, in an order of their own, when the directory's labels do not cover the data's. */
 static xr_status own_labels(xr_finetune *f)
 {
-    xr_labels old = f->labels;
-    int *id = xr_alloc((size_t)old.n, sizeof *id);      /* new id + 1 of each old label, 0 = unused */
-    xr_status status = id ? XR_OK : xr_error_status();
-    f->labels.name = NULL;
-    f->labels.n = f->labels.cap = 0;
-    for (size_t i = 0; status == XR_OK && i < f->train.n; i++) {
-        int32_t *label = &f->train.label[i];
-        if (*label >= 0 && id[*label] == 0) {
-            int added = xr_labels_add(&f->labels, old.name[*label]);
-            status = added < 0 ? (xr_status)added : XR_OK;
-            id[*label] = added + 1;
-        }
-        *label = *label >= 0 && status == XR_OK ? id[*label] - 1 : *label;
+    xr_labels *l = &f->labels;
+    int *id = xr_alloc((size_t)l->n, sizeof *id), n = 0;
+    if (!id)
+        return xr_error_status();
+    mark_used(&f->train, id);
+    for (int k = 0; k < l->n; k++) {
+        if (id[k])
+            l->name[n] = l->name[k];
+        else
+            xr_free(l->name[k]);
+        id[k] = id[k] ? n++ : -1;
     }
-    for (int k = 0; k < old.n; k++)
-        xr_free(old.name[k]);
-    xr_free(old.name);
+    l->n = n;
+    renumber(&f->train, id, (size_t)n);
     xr_free(id);
-    return status < 0 ? status : xr_labels_sort(&f->labels, &f->train);
+    return xr_labels_sort(l, &f->train);
 }
 
 static int same_problem_head(const xr_finetune *f)
 {
     return f->base.head && strcmp(f->base.head, "sequence_cls") == 0 && f->base.problem == f->problem;
+}
+
+static xr_status check_labels(const xr_finetune *f)
+{
+    const char *path = f->o->train_file.v[0];
+    if (f->problem == XR_PROBLEM_SINGLE_LABEL && f->labels.n < 2)
+        return xr_fail(XR_EDATA, "%s: all training examples have the label '%s'; a classifier needs at least two labels", path,
+                       f->labels.n ? f->labels.name[0] : "");
+    if (f->problem == XR_PROBLEM_MULTI_LABEL && f->labels.n < 1)
+        return xr_fail(XR_EDATA, "%s: no training example has a label; name the label column with --label-column", path);
+    return XR_OK;
 }
 
 /* The training files with the directory's labels known beforehand, so that a model already trained on them keeps its head and its order. */
@@ -173,25 +207,25 @@ static xr_status read_training(xr_finetune *f)
     if (f->train.n == 0)
         return xr_fail(XR_EDATA, "%s: no examples to train on", f->o->train_file.v[0]);
     f->keep_head = same_problem_head(f) && (f->problem == XR_PROBLEM_REGRESSION ? f->base.num_labels == 1 : f->labels.n == known);
-    if (f->problem == XR_PROBLEM_SINGLE_LABEL && !f->keep_head)
+    if (f->problem != XR_PROBLEM_REGRESSION && !f->keep_head)
         XR_TRY(own_labels(f));
-    if (f->problem == XR_PROBLEM_SINGLE_LABEL && f->labels.n < 2)
-        return xr_fail(XR_EDATA, "%s: all training examples have the label '%s'; a classifier needs at least two labels", f->o->train_file.v[0],
-                       f->labels.n ? f->labels.name[0] : "");
-    return XR_OK;
+    return check_labels(f);
 }
 
 static xr_status weights_balanced(xr_finetune *f)
 {
-    int n = f->labels.n;
-    for (size_t i = 0; i < f->train.n; i++)
-        f->class_weight[f->train.label[i]] += 1.0f;
-    for (int c = 0; c < n; c++) {
-        if (f->class_weight[c] == 0.0f)
-            return xr_fail(XR_EDATA, "--class-weights balanced: no training example has the label '%s'", f->labels.name[c]);
-        f->class_weight[c] = (float)f->train.n / ((float)n * f->class_weight[c]);
+    size_t n = (size_t)f->labels.n, *count = xr_alloc(n, sizeof *count);
+    xr_status status = count ? XR_OK : xr_error_status();
+    for (size_t i = 0; count && i < f->train.n; i++)
+        count[f->train.label[i]]++;
+    for (size_t c = 0; count && c < n && status == XR_OK; c++) {
+        if (count[c] == 0)
+            status = xr_fail(XR_EDATA, "--class-weights balanced: no training example has the label '%s'", f->labels.name[c]);
+        else
+            f->class_weight[c] = (float)((double)f->train.n / ((double)n * (double)count[c]));
     }
-    return XR_OK;
+    xr_free(count);
+    return status;
 }
 
 static xr_status weights_listed(xr_finetune *f)

@@ -1,0 +1,217 @@
+/* Fine-tuning below the command line: which labels a head gets, weights of classes, and a whole run whose bits depend on the recipe alone. */
+#include "tiny_dir.h"
+
+#include <math.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "train/finetune.h"
+#include "util/alloc.h"
+#include "util/json.h"
+
+static int make_everything(void **state)
+{
+    if (xr_blas_start() < 0 || make_scratch(state) < 0)
+        return -1;
+    train_tiny_tokenizer();
+    make_tiny_dir("cls", "tiny-cls", NULL, NULL, 0, NULL);
+    make_tiny_dir("multi", "tiny-multi", NULL, NULL, 0, NULL);
+    return 0;
+}
+
+static void set(xr_options *o, const char *key, const char *value)
+{
+    if (xr_options_set(o, key, value) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+/* Options of a run on scratch/MODEL and the files named, up to NULL. */
+static void choose(xr_options *o, const char *model, const char *file, const char *second)
+{
+    assert_int_equal(xr_options_init(o, XR_V_FINETUNE), XR_OK);
+    set(o, "model", in_scratch(model));
+    set(o, "train-file", in_scratch(file));
+    if (second)
+        set(o, "train-file", in_scratch(second));
+    set(o, "output-dir", in_scratch("run"));
+    set(o, "overwrite-output-dir", "true");
+    set(o, "max-seq-length", "16");
+}
+
+static void read_data(xr_finetune *f, const xr_options *o)
+{
+    memset(f, 0, sizeof *f);
+    f->o = o;
+    if (xr_finetune_read(f) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+static void done(xr_finetune *f, xr_options *o)
+{
+    xr_dataset_free(&f->train);
+    xr_dataset_free(&f->valid);
+    xr_labels_free(&f->labels);
+    xr_config_free(&f->base);
+    xr_tokenizer_free(f->tokenizer);
+    xr_free(f->class_weight);
+    xr_options_free(o);
+}
+
+/* Exactly these names have a 1 in row i; "" for none. */
+static void expect_targets(const xr_finetune *f, size_t i, const char *names)
+{
+    const float *row = f->train.target + i * f->train.n_target;
+    assert_int_equal(f->train.n_target, f->labels.n);
+    for (size_t c = 0; c < f->train.n_target; c++)
+        if (row[c] != (strstr(names, f->labels.name[c]) ? 1.0f : 0.0f))
+            fail_msg("example %zu: %s is %g", i, f->labels.name[c], (double)row[c]);
+}
+
+/* The classes of a new multi-label head are those of the data, in an order that the files' order does not change; the classes of the head that the
+ * directory had are gone. */
+static void labels_of_a_new_multi_label_head(void **state)
+{
+    (void)state;
+    static const char *const model[] = { "cls", "multi" };
+    write_scratch("a.jsonl", "{\"text\": \"ba\", \"label\": [\"west\", \"north\"]}\n{\"text\": \"be\", \"label\": []}\n");
+    write_scratch("b.jsonl", "{\"text\": \"bi\", \"label\": [\"east\"]}\n{\"text\": \"bo\", \"label\": [\"north\"]}\n");
+    for (int m = 0; m < 2; m++)
+        for (int turn = 0; turn < 2; turn++) {
+            xr_options o;
+            xr_finetune f;
+            choose(&o, model[m], turn ? "b.jsonl" : "a.jsonl", turn ? "a.jsonl" : "b.jsonl");
+            set(&o, "problem-type", "multi_label");
+            read_data(&f, &o);
+            assert_false(f.keep_head);
+            char *names = xr_labels_list(&f.labels);
+            assert_string_equal(names, "east, north, west");
+            xr_free(names);
+            expect_targets(&f, turn ? 2 : 0, "west north");
+            expect_targets(&f, turn ? 3 : 1, "");
+            expect_targets(&f, turn ? 0 : 2, "east");
+            expect_targets(&f, turn ? 1 : 3, "north");
+            done(&f, &o);
+        }
+}
+
+/* A head that knows all labels of the data is kept, in its own order. */
+static void a_multi_label_head_is_kept(void **state)
+{
+    (void)state;
+    char line[256];
+    xr_options o;
+    xr_finetune f;
+    xr_config c;
+    char *path = xr_path_join(in_scratch("multi"), "config.json");
+    assert_int_equal(xr_config_read(&c, path), XR_OK);
+    xr_free(path);
+    snprintf(line, sizeof line, "{\"text\": \"ba\", \"label\": [\"%s\"]}\n", c.label[1]);
+    write_scratch("known.jsonl", line);
+    choose(&o, "multi", "known.jsonl", NULL);
+    read_data(&f, &o);
+    assert_true(f.keep_head);
+    assert_int_equal(f.labels.n, c.num_labels);
+    for (int k = 0; k < c.num_labels; k++)
+        assert_string_equal(f.labels.name[k], c.label[k]);
+    expect_targets(&f, 0, c.label[1]);
+    xr_config_free(&c);
+    done(&f, &o);
+}
+
+static void no_label_at_all(void **state)
+{
+    (void)state;
+    xr_options o;
+    xr_finetune f = { 0 };
+    write_scratch("none.jsonl", "{\"text\": \"ba\", \"label\": []}\n{\"text\": \"be\", \"label\": []}\n");
+    choose(&o, "cls", "none.jsonl", NULL);
+    set(&o, "problem-type", "multi_label");
+    f.o = &o;
+    assert_int_equal(xr_finetune_read(&f), XR_EDATA);
+    expect_error(XR_EDATA, "no training example has a label");
+    done(&f, &o);
+}
+
+/* n / (C count), as sklearn.utils.class_weight.compute_class_weight. */
+static void balanced_weights(void **state)
+{
+    (void)state;
+    xr_options o;
+    xr_finetune f;
+    write_scratch("four.tsv", "text\tlabel\nba\tno\nbe\tyes\nbi\tyes\nbo\tyes\n");
+    choose(&o, "cls", "four.tsv", NULL);
+    set(&o, "class-weights", "balanced");
+    read_data(&f, &o);
+    assert_true(f.class_weight[0] == 2.0f);
+    assert_true(fabsf(f.class_weight[1] - 2.0f / 3.0f) < 1e-7f);
+    done(&f, &o);
+}
+
+/* 40 sentences of two classes. */
+static void write_sentences(const char *name)
+{
+    xr_str s = { 0 };
+    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(xr_str_printf(&s, "%s\t%s\n", tiny_sentence(i), i % 3 ? "yes" : "no"), XR_OK);
+    write_scratch(name, s.s);
+    xr_str_free(&s);
+}
+
+/* The digest of weights, moments and counters after a run. */
+static void run_digest(char digest[40], int threads, const char *key, const char *value)
+{
+    xr_options o;
+    json_t *summary = NULL;
+    choose(&o, "cls", "sentences.tsv", NULL);
+    set(&o, "validation-file", in_scratch("sentences.tsv"));
+    set(&o, "batch-size", "8");
+    set(&o, "micro-batch-size", "3");
+    set(&o, "num-epochs", "2");
+    set(&o, "learning-rate", "1e-3");
+    set(&o, "hidden-dropout", "0.1");
+    set(&o, "attention-dropout", "0.1");
+    set(&o, "group-by-length", "true");
+    if (key)
+        set(&o, key, value);
+    xr_threads_set(threads);
+    if (xr_finetune_run(&o, NULL, &summary) < 0)
+        fail_msg("%s", xr_error_message());
+    assert_int_equal(json_integer_value(json_object_get(summary, "steps")), 10);
+    snprintf(digest, 40, "%s", json_string_value(json_object_get(summary, "state_xxh3")));
+    json_decref(summary);
+    xr_options_free(&o);
+}
+
+static void bits_depend_on_the_recipe_alone(void **state)
+{
+    (void)state;
+    char want[40], got[40];
+    int before = xr_threads();
+    write_sentences("sentences.tsv");
+    run_digest(want, 1, NULL, NULL);
+    assert_int_equal(strlen(want), 32);
+    for (int threads = 1; threads <= 4; threads++) {
+        run_digest(got, threads, NULL, NULL);
+        assert_string_equal(got, want);
+    }
+    run_digest(got, 2, "recompute", "true");
+    assert_string_equal(got, want);
+    run_digest(got, 2, "logging-steps", "1");
+    assert_string_equal(got, want);
+    run_digest(got, 2, "seed", "43");
+    assert_string_not_equal(got, want);
+    xr_threads_set(before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(labels_of_a_new_multi_label_head, clear_error),
+        cmocka_unit_test_setup(a_multi_label_head_is_kept, clear_error),
+        cmocka_unit_test_setup(no_label_at_all, clear_error),
+        cmocka_unit_test_setup(balanced_weights, clear_error),
+        cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),
+    };
+    return cmocka_run_group_tests(tests, make_everything, remove_scratch);
+}
