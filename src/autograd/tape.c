@@ -253,23 +253,34 @@ static void run_backward(xr_tape *t, xr_tensor *n)
     n->g = NULL;
 }
 
+/* Gives the node a gradient slot unless it has one; 0 when memory for the list of slots is out. */
+static int dry_take(xr_tape *t, xr_tensor *n)
+{
+    size_t slot = SIZE_MAX;
+    if (n->scratch)
+        return 1;
+    buffer_take(t, xr_numel(n), &slot);
+    n->scratch = slot == SIZE_MAX ? 0 : slot + 1;
+    t->poisoned |= slot == SIZE_MAX;
+    return n->scratch != 0;
+}
+
 /* Counts the buffers that backward would hold, the way run_backward takes and gives them. On a dry tape `scratch` of a node is free to
  * carry the slot + 1 of its gradient. */
 static void dry_backward(xr_tape *t)
 {
-    size_t slot;
     for (size_t i = 0; i < t->n_node; i++)
         t->node[i]->scratch = 0;
     for (size_t i = t->n_node; i-- > 0;) {
         xr_tensor *n = t->node[i];
         if (!n->needs)
             continue;
-        if (!n->scratch)
-            buffer_take(t, xr_numel(n), &slot), n->scratch = slot + 1;
+        if (!dry_take(t, n))
+            return;
         for (int k = 0; k < XR_MAX_INPUTS; k++) {
             xr_tensor *in = n->in[k];
-            if (in && in->needs && in->op && !in->scratch)
-                buffer_take(t, xr_numel(in), &slot), in->scratch = slot + 1;
+            if (in && in->needs && in->op && !dry_take(t, in))
+                return;
         }
         t->buffer[n->scratch - 1].used = 0;
     }
@@ -291,7 +302,7 @@ xr_status xr_backward(xr_tape *t, xr_tensor *root, const float *seed)
     XR_ASSERT(t->grad, "backward on a tape that was begun without gradients");
     if (t->dry) {
         dry_backward(t);
-        return XR_OK;
+        return xr_tape_status(t);
     }
     float *g = xr_grad(t, root, &acc);
     if (!g)
