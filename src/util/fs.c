@@ -260,18 +260,34 @@ static xr_status each_entry(const char *dir, xr_status (*visit)(const char *path
     return status;
 }
 
+/* By descriptors, without a path to allocate: what is left behind when memory is out must go as well. 0, or -1 with
+ * errno set. */
+static int remove_at(int folder, const char *name)
+{
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -1;
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int bad = !d, why = errno;
+    for (struct dirent *e; !bad && (e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && remove_at(fd, e->d_name) < 0) {
+            why = errno;
+            bad = 1;
+        }
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    errno = why;
+    return bad ? -1 : unlinkat(folder, name, AT_REMOVEDIR);
+}
+
 xr_status xr_remove_tree(const char *path)
 {
-    struct stat st;
-    if (lstat(path, &st) < 0 && errno == ENOENT)
+    if (remove_at(AT_FDCWD, path) == 0)
         return XR_OK;
-    if (unlink(path) == 0)
-        return XR_OK;
-    if (errno == EISDIR || errno == EPERM) {
-        XR_TRY(each_entry(path, xr_remove_tree));
-        if (rmdir(path) == 0)
-            return XR_OK;
-    }
     return xr_fail(XR_EIO, "%s: cannot be removed: %s", path, strerror(errno));
 }
 
