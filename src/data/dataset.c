@@ -123,6 +123,8 @@ static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *
 /* A zeroed row of targets for the example about to be counted. */
 static xr_status add_target_row(xr_dataset *d)
 {
+    if (!d->n_target)       /* no label has been met yet */
+        return XR_OK;
     XR_TRY(xr_grow(&d->target, &d->cap_target, (d->n + 1) * d->n_target, sizeof *d->target));
     memset(d->target + d->n * d->n_target, 0, d->n_target * sizeof *d->target);
     return XR_OK;

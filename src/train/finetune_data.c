@@ -163,6 +163,8 @@ static void renumber(xr_dataset *d, const int *id, size_t n)
 static xr_status own_labels(xr_finetune *f)
 {
     xr_labels *l = &f->labels;
+    if (l->n == 0)          /* nothing but empty label sets */
+        return XR_OK;
     int *id = xr_alloc((size_t)l->n, sizeof *id), n = 0;
     if (!id)
         return xr_error_status();
