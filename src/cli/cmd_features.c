@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "data/source.h"
 #include "train/features.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -133,9 +134,11 @@ static xr_status add_file(writer *w, const char *path)
     if (!s)
         return xr_error_status();
     xr_status status = XR_OK;
-    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0)
-        if ((status = add_text(w, line)) < 0)
-            xr_fail_context("%s:%zu", path, xr_stream_line_number(s));
+    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
+        status = xr_line_check(s, line, len);
+        if (status == XR_OK && (status = add_text(w, line)) < 0)
+            xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
+    }
     xr_stream_close(s);
     return status < 0 ? status : got;
 }
@@ -162,8 +165,12 @@ static xr_status commit(writer *w)
 static xr_status report(const writer *w)
 {
     const char *path = w->o->output;
-    if (w->o->json)
-        return xr_out("{\"output\": \"%s\", \"texts\": %llu, \"rows\": %llu}\n", path, (unsigned long long)w->texts, (unsigned long long)w->rows);
+    if (w->o->json) {
+        json_t *j = json_pack("{ss sI sI}", "output", path, "texts", (json_int_t)w->texts, "rows", (json_int_t)w->rows);
+        xr_status status = j ? xr_out_json(j) : xr_fail(XR_ESYSTEM, "features: out of memory for JSON");
+        json_decref(j);
+        return status;
+    }
     return xr_out("%s: %llu texts, %llu vectors of %d\n", path, (unsigned long long)w->texts, (unsigned long long)w->rows, w->c->model.config.hidden_size);
 }
 

@@ -1,6 +1,7 @@
 /* xlmr fill-mask: candidates for every <mask>, as the model card of xlm-roberta-large shows them. Texts come as arguments or as lines of
  * standard input. */
 #include "cli/cmd.h"
+#include "data/source.h"
 #include "train/fill_mask.h"
 #include "util/stream.h"
 
@@ -55,9 +56,11 @@ static xr_status answer_lines(xr_context *c, const xr_options *o)
     if (!s)
         return xr_error_status();
     xr_status status = XR_OK;
-    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0)
-        if (len > 0 && (status = answer(c, o, line)) < 0)
-            xr_fail_context("standard input, line %zu", xr_stream_line_number(s));
+    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
+        status = xr_line_check(s, line, len);
+        if (status == XR_OK && len > 0 && (status = answer(c, o, line)) < 0)
+            xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
+    }
     xr_stream_close(s);
     return status < 0 ? status : got;
 }

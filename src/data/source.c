@@ -15,10 +15,10 @@ const xr_source *const xr_sources[] = {
 #undef XR_REG
 
 /* NUL is well-formed UTF-8, but would end a text early. */
-static xr_status check_bytes(const xr_source_reader *r, const char *line, size_t len)
+xr_status xr_line_check(const xr_stream *s, const char *line, size_t len)
 {
-    const char *path = xr_stream_path(r->stream), *nul = memchr(line, 0, len);
-    size_t number = xr_stream_line_number(r->stream), at = xr_utf8_check(line, len);
+    const char *path = xr_stream_path(s), *nul = memchr(line, 0, len);
+    size_t number = xr_stream_line_number(s), at = xr_utf8_check(line, len);
 
     if (nul)
         return xr_fail(XR_EDATA,
@@ -63,7 +63,7 @@ int xr_source_line(xr_source_reader *r, char **line, size_t *len)
         r->broken = r->broken || rc < 0;
         return rc;
     }
-    XR_TRY(check_bytes(r, *line, *len));
+    XR_TRY(xr_line_check(r->stream, *line, *len));
     return 1;
 }
 

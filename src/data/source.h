@@ -49,6 +49,8 @@ xr_status xr_source_open(xr_source_reader *r, const char *path, const char *form
 int xr_source_next(xr_source_reader *r, xr_record *out);
 void xr_source_close(xr_source_reader *r);
 
+/* A line just read from the stream is UTF-8 without NUL; XR_EDATA with path and line otherwise. */
+xr_status xr_line_check(const xr_stream *s, const char *line, size_t len);
 /* For the sources: next line, checked to be UTF-8 without NUL. As xr_stream_line. */
 int xr_source_line(xr_source_reader *r, char **line, size_t *len);
 

@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# features and fill-mask read lines of text: all of a line or a refusal, and what they print about themselves is JSON whatever the path.
+
+load helpers
+
+setup_file() { make_tiny_model; }
+setup() { common_setup; }
+
+@test "a NUL byte in a line is refused, not the end of the text" {
+    printf 'the cat\nthe \0 dog\n' >"$dir/t"
+    refused 65 "$dir/t:2: a NUL byte" -- features --model "$model" --output "$dir/o" "$dir/t"
+    run -65 "$xlmr" fill-mask --model "$model" < <(printf 'the <mask>\nthe <mask> \0 dog\n')
+    [[ $output == *":2: a NUL byte at byte 11"* ]]
+}
+
+@test "the summary of features is JSON for every path" {
+    echo 'the cat sat' >"$dir/t"
+    run -0 --separate-stderr "$xlmr" features --model "$model" --pooling mean --json --output "$dir/a\"b\\c.jsonl" "$dir/t"
+    echo "$output"
+    [[ $output == *'/a\"b\\c.jsonl"'* && $output == *'"texts"'* ]]
+    [ -s "$dir/a\"b\\c.jsonl" ]
+}
+
+@test "any layer, and batches of any size, also of a model with one layer" {
+    sed 's/"num_hidden_layers": *2/"num_hidden_layers": 1/' "$model/config.json" >"$dir/c.json"
+    grep -q '"num_hidden_layers": 1' "$dir/c.json"
+    "$xlmr" init --quiet --config-json "$dir/c.json" --tokenizer "$BATS_FILE_TMPDIR/spm.model" --output-dir "$dir/m"
+    for _ in 1 2 3; do cat "$BATS_FILE_TMPDIR/corpus.txt"; done >"$dir/t"
+    "$xlmr" features --quiet --model "$dir/m" --pooling mean --batch-tokens 1000000 --output "$dir/big.jsonl" "$dir/t"
+    "$xlmr" features --quiet --model "$dir/m" --pooling mean --batch-tokens 500 --output "$dir/small.jsonl" "$dir/t"
+    [ "$(wc -l <"$dir/big.jsonl")" -eq 6000 ]
+    [ "$(wc -l <"$dir/small.jsonl")" -eq 6000 ]
+    refused 2 'layer 2' -- features --model "$dir/m" --layer 2 --output "$dir/o" "$dir/t"
+}
