@@ -16,6 +16,10 @@ typedef struct xr_head {
     xr_tensor *(*loss)(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor **logits);
 } xr_head;
 
+/* Declares n rows, kept in m->head_param in this order. */
+typedef struct xr_head_row { const char *name; int rank; size_t rows, cols; xr_init init; unsigned flags; } xr_head_row;
+xr_status xr_head_declare(xr_model *m, const xr_head_row *row, size_t n);
+
 extern const xr_head *const xr_heads[];                 /* generated from heads/, NULL-terminated */
 const xr_head *xr_head_find(const char *name);          /* NULL if unknown */
 const xr_head *xr_head_of_architecture(const char *architecture);

@@ -9,21 +9,14 @@ enum { BIAS, DENSE_W, DENSE_B, NORM_W, NORM_B };
 static xr_status declare(xr_model *m)
 {
     size_t d = (size_t)m->config.hidden_size;
-    int layer = m->config.num_hidden_layers + 1;
-    const struct { const char *name; int rank; size_t rows, cols; xr_init init; unsigned flags; } row[] = {
+    const xr_head_row row[] = {
         [BIAS] = { "lm_head.bias", 1, 1, (size_t)m->config.vocab_size, XR_INIT_ZERO, XR_PARAM_NO_DECAY },
         [DENSE_W] = { "lm_head.dense.weight", 2, d, d, XR_INIT_NORMAL, 0 },
         [DENSE_B] = { "lm_head.dense.bias", 1, 1, d, XR_INIT_ZERO, XR_PARAM_NO_DECAY },
         [NORM_W] = { "lm_head.layer_norm.weight", 1, 1, d, XR_INIT_ONE, XR_PARAM_NO_DECAY },
         [NORM_B] = { "lm_head.layer_norm.bias", 1, 1, d, XR_INIT_ZERO, XR_PARAM_NO_DECAY },
     };
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        m->head_param[i] = xr_params_add(&m->params, row[i].name, row[i].rank, row[i].rows, row[i].cols, row[i].init,
-                                         row[i].flags | XR_PARAM_HEAD, layer);
-        if (!m->head_param[i])
-            return xr_error_status();
-    }
-    return XR_OK;
+    return xr_head_declare(m, row, sizeof row / sizeof *row);
 }
 
 /* What the decoder multiplies: [M, D]. */

@@ -10,20 +10,13 @@ enum { DENSE_W, DENSE_B, OUT_W, OUT_B };
 static xr_status declare(xr_model *m)
 {
     size_t d = (size_t)m->config.hidden_size, c = (size_t)m->config.num_labels;
-    int layer = m->config.num_hidden_layers + 1;
-    const struct { const char *name; int rank; size_t rows, cols; xr_init init; unsigned flags; } row[] = {
+    const xr_head_row row[] = {
         [DENSE_W] = { "classifier.dense.weight", 2, d, d, XR_INIT_NORMAL, 0 },
         [DENSE_B] = { "classifier.dense.bias", 1, 1, d, XR_INIT_ZERO, XR_PARAM_NO_DECAY },
         [OUT_W] = { "classifier.out_proj.weight", 2, c, d, XR_INIT_NORMAL, 0 },
         [OUT_B] = { "classifier.out_proj.bias", 1, 1, c, XR_INIT_ZERO, XR_PARAM_NO_DECAY },
     };
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        m->head_param[i] = xr_params_add(&m->params, row[i].name, row[i].rank, row[i].rows, row[i].cols, row[i].init,
-                                         row[i].flags | XR_PARAM_HEAD, layer);
-        if (!m->head_param[i])
-            return xr_error_status();
-    }
-    return XR_OK;
+    return xr_head_declare(m, row, sizeof row / sizeof *row);
 }
 
 static xr_tensor *forward(xr_tape *t, xr_model *m, const xr_batch *batch)
