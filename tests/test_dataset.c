@@ -453,6 +453,13 @@ static void test_limits_and_languages(void **state)
     xr_labels_free(&l);
 }
 
+static size_t overlap(const xr_dataset *a, const xr_dataset *b)
+{
+    size_t n = 99;
+    assert_int_equal(xr_dataset_overlap(a, b, &n), XR_OK);
+    return n;
+}
+
 /* Catalogue 68. */
 static void test_overlap(void **state)
 {
@@ -463,11 +470,16 @@ static void test_overlap(void **state)
 
     add(&a, &l, "a.tsv", "the cat\ton\tx\na dog\tsat\ty\nthe cat\ton\ty\nthe\tcat on\tx\n", &o);
     add(&b, &l, "b.tsv", "the mat\ton\tx\nthe cat\ton\tx\n", &o);
-    assert_int_equal(xr_dataset_overlap(&a, &b), 2);
-    assert_int_equal(xr_dataset_overlap(&b, &a), 1);
-    assert_int_equal(xr_dataset_overlap(&a, &a), 4);
+    assert_int_equal(overlap(&a, &b), 2);
+    assert_int_equal(overlap(&b, &a), 1);
+    assert_int_equal(overlap(&a, &a), 4);
+    size_t n;
+    xr_alloc_fail_after(0);
+    assert_int_equal(xr_dataset_overlap(&a, &b, &n), XR_ESYSTEM);
+    xr_alloc_fail_after(-1);
+    xr_error_clear();
     xr_dataset_free(&b);
-    assert_int_equal(xr_dataset_overlap(&a, &b), 0);
+    assert_int_equal(overlap(&a, &b), 0);
     xr_dataset_free(&a);
     xr_labels_free(&l);
 }

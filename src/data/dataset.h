@@ -73,7 +73,7 @@ xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char
                               const xr_data_options *o);
 void xr_dataset_free(xr_dataset *d);
 size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
-/* Examples of `a` that also stand in `b` (same ids), for the leak warning. */
-size_t xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b);
+/* *n receives how many examples of `a` also stand in `b` (same ids), for the leak warning. */
+xr_status xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b, size_t *n);
 
 #endif

@@ -46,18 +46,18 @@ static int stands_in(const xr_dataset *a, size_t i, const xr_dataset *b, const h
     return 0;
 }
 
-size_t xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b)
+xr_status xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b, size_t *n)
 {
     hashed *table = xr_alloc(b->n, sizeof *table);
-    size_t n = 0;
 
+    *n = 0;
     if (!table)
-        return 0;
+        return xr_error_status();
     for (size_t k = 0; k < b->n; k++)
         table[k] = (hashed){ hash_of(b, k), k };
     qsort(table, b->n, sizeof *table, by_hash);
     for (size_t i = 0; i < a->n; i++)
-        n += (size_t)stands_in(a, i, b, table);
+        *n += (size_t)stands_in(a, i, b, table);
     xr_free(table);
-    return n;
+    return XR_OK;
 }

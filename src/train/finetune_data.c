@@ -265,11 +265,13 @@ static xr_status read_class_weights(xr_finetune *f)
     return strcmp(s, "balanced") == 0 ? weights_balanced(f) : weights_listed(f);
 }
 
-static void warn_overlap(const xr_finetune *f)
+static xr_status warn_overlap(const xr_finetune *f)
 {
-    size_t shared = xr_dataset_overlap(&f->valid, &f->train);
+    size_t shared;
+    XR_TRY(xr_dataset_overlap(&f->valid, &f->train, &shared));
     if (shared > 0)
         xr_warn("%zu of the %zu validation examples also stand in the training data: the validation figures will be too good", shared, f->valid.n);
+    return XR_OK;
 }
 
 static xr_status check_lengths(const xr_finetune *f)
@@ -303,6 +305,6 @@ xr_status xr_finetune_read(xr_finetune *f)
     XR_TRY(choose_problem(f));
     XR_TRY(read_training(f));
     XR_TRY(read_files(f, &f->valid, &f->o->validation_file, 0));
-    warn_overlap(f);
+    XR_TRY(warn_overlap(f));
     return read_class_weights(f);
 }
