@@ -3,6 +3,7 @@
 #include "tiny_dir.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
@@ -210,6 +211,54 @@ static void a_failed_step_changes_nothing(void **state)
     xr_close(b);
 }
 
+typedef struct user {
+    const char *dir;
+    const char *const *text;
+    size_t n;
+    int bad;
+    float logits[20 * C];
+    char message[256];
+} user;
+
+/* A thread of the program with a context and an error of its own. */
+static void *use(void *context)
+{
+    user *u = context;
+    xr_context *c = xr_open(u->dir, XR_READ);
+    u->bad = !c;
+    for (int k = 0; k < 10 && !u->bad; k++)
+        u->bad = xr_classify(c, u->text, NULL, u->n, u->logits) < 0;
+    xr_close(c);
+    xr_open("no such directory", XR_READ);
+    snprintf(u->message, sizeof u->message, "%s", xr_error());
+    return NULL;
+}
+
+static void contexts_in_different_threads(void **state)
+{
+    (void)state;
+    enum { N = 20, USERS = 3 };
+    const char *text[N];
+    char copy[N][256];
+    static user u[USERS + 1];
+    pthread_t thread[USERS];
+    for (unsigned i = 0; i < N; i++)
+        text[i] = strcpy(copy[i], tiny_sentence(i));
+    for (int k = 0; k <= USERS; k++)
+        u[k] = (user){ .dir = in_scratch("cls"), .text = text, .n = N };
+    for (int k = 0; k < USERS; k++)
+        assert_int_equal(pthread_create(&thread[k], NULL, use, &u[k]), 0);
+    for (int k = 0; k < USERS; k++)
+        assert_int_equal(pthread_join(thread[k], NULL), 0);
+    assert_string_equal(xr_error(), "");
+    use(&u[USERS]);
+    for (int k = 0; k < USERS; k++) {
+        assert_false(u[k].bad);
+        assert_memory_equal(u[k].logits, u[USERS].logits, sizeof u[k].logits);
+        assert_non_null(strstr(u[k].message, "no such directory"));
+    }
+}
+
 static void threads_are_bounded(void **state)
 {
     (void)state;
@@ -231,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup(many_texts, clear_error),
         cmocka_unit_test_setup(answers_are_of_the_newest_weights, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),
+        cmocka_unit_test_setup(contexts_in_different_threads, clear_error),
         cmocka_unit_test_setup(threads_are_bounded, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -99,11 +99,14 @@ const char *xr_cpu_model(void)
 static int threads;         /* 0 until set or asked for */
 
 /* omp_get_num_procs counts the cores the process may run on, omp_get_max_threads also obeys OMP_NUM_THREADS. */
-void xr_threads_set(int n) { threads = n > 0 ? n : omp_get_num_procs(); }
+void xr_threads_set(int n) { __atomic_store_n(&threads, n > 0 ? n : omp_get_num_procs(), __ATOMIC_RELAXED); }
 
 int xr_threads(void)
 {
-    if (threads == 0)
-        threads = omp_get_max_threads();
-    return threads;
+    int n = __atomic_load_n(&threads, __ATOMIC_RELAXED);
+    if (n == 0) {
+        n = omp_get_max_threads();
+        __atomic_store_n(&threads, n, __ATOMIC_RELAXED);
+    }
+    return n;
 }

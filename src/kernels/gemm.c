@@ -213,9 +213,11 @@ static xr_status check_blas(void)
 xr_status xr_blas_start(void)
 {
     static int started;
-    if (started)
-        return XR_OK;
-    XR_TRY(check_blas());
-    started = 1;
-    return XR_OK;
+    xr_status status = XR_OK;
+#pragma omp critical(blas_start)
+    if (!started) {
+        status = check_blas();
+        started = status == XR_OK;
+    }
+    return status;
 }
