@@ -132,6 +132,21 @@ static void no_label_at_all(void **state)
     done(&f, &o);
 }
 
+/* What a loss does not have is refused, not ignored. */
+static void smoothing_is_for_classes(void **state)
+{
+    (void)state;
+    xr_options o;
+    xr_finetune f = { 0 };
+    write_scratch("values.tsv", "text\tlabel\nba\t0.5\nbe\t1.5\n");
+    choose(&o, "cls", "values.tsv", NULL);
+    set(&o, "label-smoothing", "0.1");
+    f.o = &o;
+    assert_int_equal(xr_finetune_read(&f), XR_EUSAGE);
+    expect_error(XR_EUSAGE, "--label-smoothing 0.1");
+    done(&f, &o);
+}
+
 /* n / (C count), as sklearn.utils.class_weight.compute_class_weight. */
 static void balanced_weights(void **state)
 {
@@ -210,6 +225,7 @@ int main(void)
         cmocka_unit_test_setup(labels_of_a_new_multi_label_head, clear_error),
         cmocka_unit_test_setup(a_multi_label_head_is_kept, clear_error),
         cmocka_unit_test_setup(no_label_at_all, clear_error),
+        cmocka_unit_test_setup(smoothing_is_for_classes, clear_error),
         cmocka_unit_test_setup(balanced_weights, clear_error),
         cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),
     };

@@ -252,9 +252,11 @@ static xr_status weights_listed(xr_finetune *f)
     return XR_OK;
 }
 
-static xr_status read_class_weights(xr_finetune *f)
+static xr_status read_loss(xr_finetune *f)
 {
     const char *s = f->o->class_weights;
+    if (f->o->label_smoothing > 0.0 && f->problem != XR_PROBLEM_SINGLE_LABEL)
+        return xr_fail(XR_EUSAGE, "--label-smoothing %g: only single-label problems have it; leave it out", f->o->label_smoothing);
     if (strcmp(s, "none") == 0)
         return XR_OK;
     if (f->problem != XR_PROBLEM_SINGLE_LABEL)
@@ -306,5 +308,5 @@ xr_status xr_finetune_read(xr_finetune *f)
     XR_TRY(read_training(f));
     XR_TRY(read_files(f, &f->valid, &f->o->validation_file, 0));
     XR_TRY(warn_overlap(f));
-    return read_class_weights(f);
+    return read_loss(f);
 }
