@@ -10,7 +10,8 @@
  * Rules that hold for every function:
  *  - Nothing here prints, exits or aborts on bad input; failures come back as a negative status (XR_ERR_…) or NULL, with a message for people in
  *    xr_error(), which names the file and what to do. Out of memory is such a failure. A wrong argument (NULL, index out of range) is a failure too.
- *  - Text is UTF-8, NUL-terminated. In texts, "<mask>" and the other special tokens are read as such, as in transformers.
+ *  - Text is UTF-8, NUL-terminated. "<mask>", "</s>" and the like are read as special tokens by xr_encode_text, xr_guess_masks and
+ *    xr_sentence_features, as in transformers; in texts to classify or train on they are ordinary characters, as for `xlmr predict`.
  *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.
  *  - A context is used by one thread at a time; different contexts may be used by different threads, except that all share one pool of OpenMP
  *    threads (xr_set_threads). The error message is per thread.

@@ -211,7 +211,7 @@ static xr_status fill_batch(xr_context *c, const char *const *text, const char *
     xr_batch_clear(&c->batch);
     for (size_t i = 0; i < n; i++) {
         XR_TRY(begin(text[i] && (!pair || pair[i]), "text"));
-        XR_TRY(xr_context_encode(c, text[i], pair ? pair[i] : NULL, 0, 1));
+        XR_TRY(xr_context_encode(c, text[i], pair ? pair[i] : NULL, 0, 0));
         XR_TRY(xr_context_push(c, (uint32_t)(first_sample + i)));
         if (label)
             XR_TRY(xr_batch_add_label(&c->batch, label[i]));
@@ -267,7 +267,7 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
     if (c->model.config.problem != XR_PROBLEM_SINGLE_LABEL)
         return xr_fail(XR_EUSAGE, "%s: its head is for regression or several labels a text; only single-label classification is trained here: use "
                        "xlmr finetune", c->dir);
-    if (c->model.mapped)
+    if (c->read_only)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
                            recipe->total_steps, recipe->warmup_steps, 0 };

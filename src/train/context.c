@@ -20,7 +20,9 @@ static xr_status open_parts(xr_context *c, const char *dir, const xr_load_option
     c->dir = xr_strdup(dir);
     if (!c->dir)
         return xr_error_status();
-    XR_TRY(xr_model_load(&c->model, dir, options ? options : &mapped));
+    options = options ? options : &mapped;
+    c->read_only = options->map;
+    XR_TRY(xr_model_load(&c->model, dir, options));
     c->tokenizer = xr_tokenizer_open(dir);
     return c->tokenizer ? check_vocabulary(c) : xr_error_status();
 }

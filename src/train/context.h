@@ -9,6 +9,7 @@
 
 typedef struct xr_context {
     char *dir;
+    int read_only;              /* opened for inference: values may lie in a mapped file */
     xr_model model;
     xr_tokenizer *tokenizer;
     xr_tape *tape;              /* for passes without gradients */
