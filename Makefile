@@ -9,6 +9,9 @@ ifneq ($(CLANG),)
 CXX := $(subst clang,clang++,$(CC))
 endif
 comma := ,
+# One short line a step; V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1) $(2)')
 BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 PREFIX ?= /usr/local
 PYTHON ?= python3
@@ -95,7 +98,7 @@ help:
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
 	@echo 'make clean      remove $(BUILD)'
-	@echo 'DEV=1           strict warnings as errors;  CC=clang builds with clang'
+	@echo 'DEV=1           strict warnings as errors;  CC=clang builds with clang;  V=1 shows the commands'
 
 setup:
 	@scripts/setup.sh $(CLANG)
@@ -115,36 +118,45 @@ $(BUILD)/flags: FORCE
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(INCLUDE) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(INCLUDE) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.cc $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 define isa_rule
 $(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DXR_ISA=$(1) -MMD -MP -c -o $$@ $$<
+	$$(call say,CC,$$< [$(1)])
+	$$(Q)$$(CC) $$(CFLAGS_ALL) $$(ISA_FLAGS_$(1)) -DXR_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 $(BUILD)/libxlmr.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $(LIB_OBJ)
 # Exports the names of include/xr.h and nothing else, not even the C++ library's own templates.
 $(BUILD)/libxlmr.so: $(LIB_OBJ) src/libxlmr.map
-	$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
 	@ln -sf libxlmr.so $@.0
 $(BUILD)/xlmr: $(CLI_OBJ) $(BUILD)/libxlmr.a
-	$(CC) -o $@ $(CLI_OBJ) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(CLI_OBJ) $(BUILD)/libxlmr.a $(LDFLAGS_ALL) $(LIBS)
 
 $(BUILD)/tests/%.o: INCLUDE := -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
-	$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
-	$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
 # As a user of the library compiles: the public header and the shared library, none of our own flags.
 $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..'
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..'
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
