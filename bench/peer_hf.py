@@ -279,6 +279,8 @@ def main():
             args.model = scratch / "model"
             run_xlmr(args, ["init", "--preset", args.preset, "--tokenizer", args.tokenizer, "--output-dir", args.model, "--quiet"])
         versions = run_torch(args, "fill-mask", rows=token_ids(args, MASK_TEXTS[:1]))
+        _, _, doctor = run_xlmr(args, ["doctor"])
+        print("\n".join(line for line in doctor.splitlines() if line.split(" ")[0] in ("machine", "kernels", "blas")))
         print(f"{platform.machine()}, {os.cpu_count()} cores; torch {versions['torch']} with {versions['threads']} threads, transformers "
               f"{versions['transformers']}; xlmr with {args.threads or 'all'} threads; {args.rounds} rounds, medians")
         for name in args.modes or modes:
