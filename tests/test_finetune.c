@@ -8,6 +8,7 @@
 #include "train/finetune.h"
 #include "util/alloc.h"
 #include "util/json.h"
+#include "util/log.h"
 
 static int make_everything(void **state)
 {
@@ -219,6 +220,80 @@ static void bits_depend_on_the_recipe_alone(void **state)
     xr_threads_set(before);
 }
 
+/* A short run on the sentences, validated on `valid`. */
+static xr_status short_run(const char *model, const char *valid, const char *key, const char *value, const xr_finetune_hooks *hooks)
+{
+    xr_options o;
+    write_sentences("sentences.tsv");
+    choose(&o, model, "sentences.tsv", NULL);
+    if (valid)
+        set(&o, "validation-file", in_scratch(valid));
+    set(&o, "max-steps", "4");
+    set(&o, key, value);
+    xr_status status = xr_finetune_run(&o, hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* Weights that only the validation data come upon: the run ends, it does not keep a loss of NaN as the best of all. */
+static void validation_is_finite(void **state)
+{
+    (void)state;
+    xr_model m;
+    xr_load_options l = { .quiet = 1 };
+    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &l), XR_OK);
+    for (size_t j = 0; j < m.word->t.cols; j++)
+        m.word->t.x[XR_ID_UNK * m.word->t.cols + j] = 3e38f;
+    assert_int_equal(xr_mkdirs(in_scratch("overflow")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
+    xr_model_free(&m);
+    write_scratch("foreign.tsv", "\xe4\xbd\xa0\xe5\xa5\xbd\tyes\nbada\tno\n");
+    assert_int_equal(short_run("overflow", "foreign.tsv", "metric", "loss", NULL), XR_EDATA);
+    assert_non_null(strstr(xr_error_message(), "step 2: validation: "));
+    assert_non_null(strstr(xr_error_message(), "overflow: the model's answer is NaN"));
+    assert_false(xr_path_exists(in_scratch("run/best")));
+}
+
+static void on_evaluating(void *context, size_t n, size_t total)
+{
+    assert_true(n <= total);
+    ++*(int *)context;
+}
+
+static int evaluation_began(void *context)
+{
+    return *(int *)context > 0;
+}
+
+/* A signal during an evaluation does not wait for its end. */
+static void stop_during_an_evaluation(void **state)
+{
+    (void)state;
+    int batches = 0;
+    xr_finetune_hooks hooks = { &batches, NULL, NULL, on_evaluating, evaluation_began };
+    assert_int_equal(short_run("cls", "sentences.tsv", "eval-steps", "2", &hooks), XR_ETEMPFAIL);
+    assert_non_null(strstr(xr_error_message(), "after update 2 of 4"));
+    assert_true(xr_path_exists(in_scratch("run/interrupted/model.safetensors")));
+    assert_false(xr_path_exists(in_scratch("run/best")));
+}
+
+static char warning[512];
+
+static void keep_warning(xr_level level, const char *line)
+{
+    if (level == XR_LOG_WARN)
+        snprintf(warning, sizeof warning, "%s", line);
+}
+
+static void evaluations_of_nothing(void **state)
+{
+    (void)state;
+    xr_log_set_sink(keep_warning);
+    assert_int_equal(short_run("cls", NULL, "eval-steps", "2", NULL), XR_OK);
+    xr_log_set_sink(NULL);
+    assert_non_null(strstr(warning, "--eval-steps 2 has no effect"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +303,9 @@ int main(void)
         cmocka_unit_test_setup(smoothing_is_for_classes, clear_error),
         cmocka_unit_test_setup(balanced_weights, clear_error),
         cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),
+        cmocka_unit_test_setup(validation_is_finite, clear_error),
+        cmocka_unit_test_setup(stop_during_an_evaluation, clear_error),
+        cmocka_unit_test_setup(evaluations_of_nothing, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

@@ -27,11 +27,12 @@ static void on_language(void *context, const char *language, size_t n)
     v->shown = 1;
 }
 
-static void on_progress(size_t done, size_t total, void *context)
+static int on_progress(size_t done, size_t total, void *context)
 {
     view *v = context;
     (void)total;
     xr_progress_update(&v->bar, done);
+    return 0;
 }
 
 static xr_status print_result(const xr_options *o, const xr_evaluation *e)

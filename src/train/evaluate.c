@@ -104,11 +104,14 @@ static xr_status score_one(xr_evaluation *e, xr_scored *s, const xr_evaluate_hoo
     xr_model *m = &e->context->model;
     if (hooks && hooks->language)
         hooks->language(hooks->context, s->language, s->data.n);
-    s->logits = xr_score_logits(m, &s->data, (size_t)e->o->batch_tokens, hooks ? hooks->progress : NULL,
-                                hooks ? hooks->context : NULL);
+    xr_scoring how = { m, e->context->dir, (size_t)e->o->batch_tokens, NULL, NULL };
+    if (hooks) {
+        how.progress = hooks->progress;
+        how.context = hooks->context;
+    }
+    s->logits = xr_score_logits(&how, &s->data);
     if (!s->logits)
-        return xr_error_status();
-    XR_TRY(xr_evaluate_check_logits(s->logits, s->data.n, m->config.num_labels, s->path));
+        return xr_fail_context("%s", s->path);
     if (!s->labelled)
         return XR_OK;
     return xr_figures_compute(&s->figures, &m->config, &s->data, s->logits);

@@ -47,8 +47,6 @@ xr_status xr_evaluate_find(xr_evaluation *e);
 /* evaluate_labels.c: what a model directory's classes are called, and whether it can classify at all. */
 xr_status xr_evaluate_check_head(const xr_context *c);
 xr_status xr_evaluate_labels(xr_evaluation *e);
-/* Fails with XR_EDATA when one of n rows of C logits holds NaN or infinity; `where` starts the message. */
-xr_status xr_evaluate_check_logits(const float *logits, size_t n, int C, const char *where);
 /* Tokens a sequence may have: what --max-seq-length says, checked; 0 = what the model takes. 0 with the error set. */
 size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o);
 

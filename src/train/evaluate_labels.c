@@ -1,5 +1,4 @@
 /* Whether a model can classify, and what its classes are called. */
-#include <math.h>
 #include <string.h>
 
 #include "train/evaluate.h"
@@ -53,15 +52,6 @@ xr_status xr_evaluate_labels(xr_evaluation *e)
     }
     if (strcmp(e->o->task, "xnli") == 0 && (c->problem != XR_PROBLEM_SINGLE_LABEL || !is_nli(&e->labels)))
         return fail_not_nli(e);
-    return XR_OK;
-}
-
-xr_status xr_evaluate_check_logits(const float *logits, size_t n, int C, const char *where)
-{
-    for (size_t i = 0; i < n * (size_t)C; i++)
-        if (!isfinite(logits[i]))
-            return xr_fail(XR_EDATA, "%s: the model's answer to example %zu is not a finite number; its weights are "
-                           "damaged or training diverged; use another checkpoint", where, i / (size_t)C + 1);
     return XR_OK;
 }
 

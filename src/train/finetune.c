@@ -97,6 +97,8 @@ static xr_status plan_metric(xr_finetune *f)
         return xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has: %s", f->metric, of[f->problem]);
     if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
+    if (f->o->eval_steps > 0 && f->valid.n == 0)
+        xr_warn("--eval-steps %lld has no effect without --validation-file: there is nothing to evaluate on", f->o->eval_steps);
     return XR_OK;
 }
 
@@ -110,6 +112,7 @@ static xr_status make_trainer(xr_finetune *f)
     XR_TRY(xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound));
     XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_F64, &f->best_value, 1, "run/best_value"));
     XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_U64, &f->best_step, 1, "run/best_step"));
+    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_U64, &f->evals, 1, "run/evaluations"));
     return xr_state_add(&f->trainer.state, XR_STATE_U64, &f->evals_since_best, 1, "run/evaluations_since_best");
 }
 
@@ -150,11 +153,17 @@ static xr_status prepare(xr_finetune *f)
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
-static void on_scored(size_t done, size_t total, void *context)
+static int stop_asked(const xr_finetune *f)
+{
+    return f->hooks && f->hooks->stop && f->hooks->stop(f->hooks->context);
+}
+
+static int on_scored(size_t done, size_t total, void *context)
 {
     const xr_finetune *f = context;
     if (f->hooks && f->hooks->evaluating)
         f->hooks->evaluating(f->hooks->context, done, total);
+    return stop_asked(f);
 }
 
 /* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
@@ -230,9 +239,10 @@ static xr_status keep_if_best(xr_finetune *f)
 static xr_status score_validation(xr_finetune *f)
 {
     xr_optim_flush(f->trainer.optim);
-    float *logits = xr_score_logits(&f->model, &f->valid, 0, on_scored, f);
+    xr_scoring how = { &f->model, f->o->model, 0, on_scored, f };
+    float *logits = xr_score_logits(&how, &f->valid);
     if (!logits)
-        return xr_error_status();
+        return xr_fail_context("step %llu: validation", (unsigned long long)f->trainer.step);
     xr_figures_free(&f->figures);
     xr_status status = xr_figures_compute(&f->figures, &f->model.config, &f->valid, logits);
     f->figures_step = f->trainer.step;
@@ -304,6 +314,7 @@ static xr_status one_step(xr_finetune *f)
 
 static xr_status interrupted(xr_finetune *f)
 {
+    xr_error_clear();           /* an evaluation that was stopped says so */
     xr_optim_flush(f->trainer.optim);
     XR_TRY(save_model(f, "interrupted", NULL));
     return xr_fail(XR_ETEMPFAIL, "stopped by a signal after update %llu of %llu; the weights are in %s/interrupted, which --model can start from",
@@ -321,10 +332,11 @@ static xr_status train_loop(xr_finetune *f)
     while (f->trainer.step < f->total_steps) {
         XR_TRY(one_step(f));
         int last = f->trainer.step == f->total_steps;
-        if (f->valid.n > 0 && (f->trainer.step % f->eval_every == 0 || last))
-            XR_TRY(evaluate(f));
-        if (f->hooks && f->hooks->stop && f->hooks->stop(f->hooks->context) && !last)
+        int due = f->valid.n > 0 && (f->trainer.step % f->eval_every == 0 || last);
+        xr_status status = due ? evaluate(f) : XR_OK;
+        if (status == XR_ETEMPFAIL || (status == XR_OK && stop_asked(f) && !last))
             return interrupted(f);
+        XR_TRY(status);
         if (out_of_patience(f)) {
             xr_info("step %llu: no better %s in %llu evaluations: stopping early", (unsigned long long)f->trainer.step, f->metric,
                     (unsigned long long)f->evals_since_best);

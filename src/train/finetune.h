@@ -18,7 +18,7 @@ typedef struct xr_finetune_hooks {
     void (*begin)(void *context, uint64_t total_steps);
     void (*step)(void *context, uint64_t step, double loss, double tokens_per_s);
     void (*evaluating)(void *context, size_t done, size_t total);
-    int (*stop)(void *context);             /* 1: a signal came; finish the step, save and end with XR_ETEMPFAIL */
+    int (*stop)(void *context);             /* 1: a signal came; finish the step or the batch of an evaluation, save, end with XR_ETEMPFAIL */
 } xr_finetune_hooks;
 
 typedef struct xr_finetune {

@@ -154,10 +154,9 @@ static xr_status answer_chunk(reading *g)
     float *logits = NULL;
     xr_status status = XR_OK;
     if (g->chunk.n) {
-        logits = xr_score_logits(&g->c->model, &g->chunk, (size_t)g->p->o->batch_tokens, NULL, NULL);
-        status = logits ? xr_evaluate_check_logits(logits, g->chunk.n, g->c->model.config.num_labels,
-                                                   xr_stream_path(g->reader.stream))
-                        : xr_error_status();
+        xr_scoring how = { &g->c->model, g->c->dir, (size_t)g->p->o->batch_tokens, NULL, NULL };
+        logits = xr_score_logits(&how, &g->chunk);
+        status = logits ? XR_OK : xr_error_status();
     }
     if (status == XR_OK && g->n)
         status = put_lines(g, logits);

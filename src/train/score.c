@@ -5,6 +5,7 @@
 
 #include "data/loader.h"
 #include "model/head.h"
+#include "train/context.h"
 #include "util/alloc.h"
 
 enum { DEFAULT_BATCH_TOKENS = 4096 };
@@ -20,8 +21,9 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
     return xr_loader_new(d, &o);
 }
 
-static xr_status score_batches(xr_model *m, xr_tape *t, xr_loader *l, size_t total, float *logits, xr_on_progress progress, void *context)
+static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, size_t total, float *logits)
 {
+    xr_model *m = s->model;
     size_t c = (size_t)m->config.num_labels, done = 0, n;
     int n_micro = xr_loader_begin(l, 0, 0);
     XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
@@ -33,11 +35,12 @@ static xr_status score_batches(xr_model *m, xr_tape *t, xr_loader *l, size_t tot
         xr_tensor *z = m->head->forward(t, m, batch);
         XR_TRY(xr_tape_status(t));
         const uint32_t *example = xr_loader_examples(l, k, &n);
+        XR_TRY(xr_check_finite(z->x, n * c, s->name));
         for (size_t b = 0; b < n; b++)
             memcpy(logits + example[b] * c, z->x + b * c, c * sizeof *logits);
         done += n;
-        if (progress)
-            progress(done, total, context);
+        if (s->progress && s->progress(done, total, s->context))
+            return xr_fail(XR_ETEMPFAIL, "%s: scoring was stopped after %zu of %zu examples", s->name, done, total);
     }
     return XR_OK;
 }
@@ -51,15 +54,16 @@ static size_t longest(const xr_dataset *d)
     return most;
 }
 
-float *xr_score_logits(xr_model *m, const xr_dataset *d, size_t batch_tokens, xr_on_progress progress, void *context)
+float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
 {
+    xr_model *m = s->model;
     XR_ASSERT(m->head && m->config.num_labels > 0, "scoring needs a classification head");
     float *logits = xr_alloc(d->n * (size_t)m->config.num_labels, sizeof *logits);
-    xr_loader *l = logits ? evaluation_loader(d, batch_tokens) : NULL;
+    xr_loader *l = logits ? evaluation_loader(d, s->batch_tokens) : NULL;
     size_t tokens = l ? xr_loader_max_tokens(l) : 0;
     size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, longest(d), 0, 0) : 0;
     xr_tape *t = reserve ? xr_tape_new(reserve) : NULL;
-    if (!t || score_batches(m, t, l, d->n, logits, progress, context) < 0) {
+    if (!t || score_batches(s, t, l, d->n, logits) < 0) {
         xr_free(logits);
         logits = NULL;
     }

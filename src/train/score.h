@@ -6,11 +6,19 @@
 #include "model/model.h"
 #include "train/metrics.h"
 
-typedef void (*xr_on_progress)(size_t done, size_t total, void *context);
+/* Called after every batch; anything but 0 stops the scoring with XR_ETEMPFAIL. */
+typedef int (*xr_on_progress)(size_t done, size_t total, void *context);
 
-/* Logits of every example in the dataset's order: [d->n, C], caller frees; NULL with the error set. batch_tokens: tokens a batch
- * (0 = 4096); results do not depend on it beyond the rounding of the products. progress may be NULL. */
-float *xr_score_logits(xr_model *m, const xr_dataset *d, size_t batch_tokens, xr_on_progress progress, void *context);
+typedef struct xr_scoring {
+    xr_model *model;
+    const char *name;           /* of the model, for messages */
+    size_t batch_tokens;        /* tokens a batch, 0 = 4096; results do not depend on it beyond the rounding of the products */
+    xr_on_progress progress;    /* may be NULL */
+    void *context;
+} xr_scoring;
+
+/* Logits of every example in the dataset's order: [d->n, C], caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
+float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
 /* Figures of logits against the dataset's labels; examples without a label are left out. */
 typedef struct xr_figures {
