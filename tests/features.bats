@@ -32,3 +32,15 @@ setup() { common_setup; }
     [ "$(wc -l <"$dir/small.jsonl")" -eq 6000 ]
     refused 2 'layer 2' -- features --model "$dir/m" --layer 2 --output "$dir/o" "$dir/t"
 }
+
+@test "candidates of a mask are in order, also when all of them are asked for" {
+    "$xlmr" fill-mask --model "$model" --json --top-k 1000000 'the <mask> sat' | tr '{' '\n' |
+        sed -n 's/.*"score": *\([^,}]*\).*"token": *\([0-9]*\).*/\1 \2/p' >"$dir/all"
+    head -3 "$dir/all"
+    [ "$(wc -l <"$dir/all")" -eq "$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$model/config.json")" ]
+    [ "$(cut -d' ' -f2 "$dir/all" | sort -u | wc -l)" -eq "$(wc -l <"$dir/all")" ]
+    awk 'NR > 1 && ($1 > last || ($1 == last && $2 < id)) { exit 1 } { last = $1; id = $2 }' "$dir/all"
+    "$xlmr" fill-mask --model "$model" --json --top-k 7 'the <mask> sat' | tr '{' '\n' |
+        sed -n 's/.*"score": *\([^,}]*\).*"token": *\([0-9]*\).*/\1 \2/p' >"$dir/some"
+    head -7 "$dir/all" | diff - "$dir/some"
+}

@@ -5,6 +5,11 @@
 #include "train/fill_mask.h"
 #include "util/stream.h"
 
+static const xr_candidate *candidate(const xr_filled *f, int mask, int k)
+{
+    return &f->v[(size_t)mask * (size_t)f->top_k + (size_t)k];
+}
+
 static json_t *candidate_json(const xr_candidate *v)
 {
     return json_pack("{sf sI ss ss}", "score", (double)v->score, "token", (json_int_t)v->token, "token_str", v->token_str, "sequence", v->sequence);
@@ -17,7 +22,7 @@ static xr_status print_json(const xr_filled *f)
     for (int m = 0; m < f->n_masks; m++) {
         json_t *one = json_array();
         for (int k = 0; k < f->top_k; k++)
-            json_array_append_new(one, candidate_json(&f->v[m * f->top_k + k]));
+            json_array_append_new(one, candidate_json(candidate(f, m, k)));
         json_array_append_new(all, one);
     }
     xr_status status = xr_out_json(f->n_masks == 1 ? json_array_get(all, 0) : all);
@@ -31,7 +36,7 @@ static xr_status print_table(const xr_filled *f)
         if (f->n_masks > 1)
             XR_TRY(xr_out("mask %d of %d\n", m + 1, f->n_masks));
         for (int k = 0; k < f->top_k; k++) {
-            const xr_candidate *v = &f->v[m * f->top_k + k];
+            const xr_candidate *v = candidate(f, m, k);
             XR_TRY(xr_out("%.6f  %6d  %-16s  %s\n", (double)v->score, v->token, v->token_str, v->sequence));
         }
     }

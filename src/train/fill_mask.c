@@ -33,19 +33,45 @@ static xr_status make_batch(xr_context *c, const char *text)
     return XR_OK;
 }
 
-/* Ids of the k largest values, best first; of equal ones the smaller id. */
+/* Whether id a comes before id b in the answer: the likelier, of equal ones the smaller. */
+static int before(const float *p, int32_t a, int32_t b)
+{
+    return p[a] > p[b] || (p[a] == p[b] && a < b);
+}
+
+static void swap(int32_t *a, int32_t *b)
+{
+    int32_t held = *a;
+    *a = *b;
+    *b = held;
+}
+
+/* Mends a heap of n ids, whose root comes last in the answer, below `at`. */
+static void sift_down(const float *p, int32_t *id, int n, int at)
+{
+    for (int child; (child = 2 * at + 1) < n; at = child) {
+        child += child + 1 < n && before(p, id[child], id[child + 1]);
+        if (!before(p, id[at], id[child]))
+            return;
+        swap(&id[at], &id[child]);
+    }
+}
+
+/* The k first ids of the answer, in order. */
 static void top_ids(const float *p, int n, int32_t *id, int k)
 {
-    int held = 0;
-    for (int32_t v = 0; v < n; v++) {
-        int at = held < k ? held : k - 1;
-        if (held == k && p[v] <= p[id[k - 1]])
-            continue;
-        for (; at > 0 && p[v] > p[id[at - 1]]; at--)
-            id[at] = id[at - 1];
-        id[at] = v;
-        if (held < k)
-            held++;
+    for (int32_t v = 0; v < k; v++)
+        id[v] = v;
+    for (int at = k / 2; at-- > 0;)
+        sift_down(p, id, k, at);
+    for (int32_t v = k; v < n; v++)
+        if (before(p, v, id[0])) {
+            id[0] = v;
+            sift_down(p, id, k, 0);
+        }
+    for (int held = k; --held > 0;) {
+        swap(&id[0], &id[held]);
+        sift_down(p, id, held, 0);
     }
 }
 
@@ -92,7 +118,7 @@ static xr_status fill_all(xr_context *c, xr_filled *out)
     XR_TRY(xr_tape_status(t));
     XR_TRY(xr_check_finite(logits->x, xr_numel(logits), c->dir));
     for (int m = 0; m < out->n_masks; m++)
-        XR_TRY(fill_one(c, logits->x + (size_t)m * logits->cols, batch->mask_row[m], out->top_k, out->v + m * out->top_k));
+        XR_TRY(fill_one(c, logits->x + (size_t)m * logits->cols, batch->mask_row[m], out->top_k, out->v + (size_t)m * (size_t)out->top_k));
     return XR_OK;
 }
 
@@ -112,7 +138,7 @@ xr_status xr_fill_mask_text(xr_context *c, const char *text, int top_k, xr_fille
 
 void xr_filled_free(xr_filled *f)
 {
-    for (int i = 0; f->v && i < f->n_masks * f->top_k; i++) {
+    for (size_t i = 0; f->v && i < (size_t)f->n_masks * (size_t)f->top_k; i++) {
         xr_free(f->v[i].token_str);
         xr_free(f->v[i].sequence);
     }
