@@ -44,3 +44,13 @@ setup() { common_setup; }
         sed -n 's/.*"score": *\([^,}]*\).*"token": *\([0-9]*\).*/\1 \2/p' >"$dir/some"
     head -7 "$dir/all" | diff - "$dir/some"
 }
+
+@test "an output that cannot be written is refused in words, before the work, and nothing is left of a run that failed" {
+    echo 'the cat sat' >"$dir/t"
+    for name in v.jsonl v.h5; do
+        refused 73 "$dir/none/$name: cannot be created: No such file or directory" -- \
+            features --model "$model" --output "$dir/none/$name" "$dir/t"
+        refused 66 "$dir/missing" -- features --model "$model" --batch-tokens 8 --output "$dir/$name" "$dir/t" "$dir/missing"
+        [ ! -e "$dir/$name" ]
+    done
+}

@@ -2,7 +2,9 @@
  *
  * HDF5: /features float32 [rows, H]; /offsets uint64 [texts + 1], rows of text i are offsets[i] to offsets[i+1]; /ids uint32 [rows], the token of each
  * row (only without pooling). JSON lines: {"text": i, "ids": […], "features": [[…], …]} or {"text": i, "features": […]}. */
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cmd.h"
@@ -19,7 +21,9 @@ typedef struct writer {
     xr_features_pooling pooling;
     xr_h5_out *h5;              /* NULL: JSON lines */
     int features, offsets, ids; /* datasets */
-    xr_str json;                /* the lines, until they are written as a whole */
+    xr_outfile out;             /* JSON lines */
+    FILE *file;
+    xr_str json;                /* the lines of a batch */
     uint64_t texts, rows;
 } writer;
 
@@ -46,6 +50,18 @@ static xr_status open_h5(writer *w)
     XR_TRY(xr_h5_attribute(w->h5, "/", "pooling", w->o->pooling));
     XR_TRY(xr_h5_attribute(w->h5, "/", "tokenizer_sha256", xr_tokenizer_sha256(w->c->tokenizer)));
     return xr_h5_append(w->h5, w->offsets, &zero, 1);
+}
+
+static xr_status fail_write(const writer *w)
+{
+    return xr_fail(XR_EIO, "%s: writing failed: %s", w->o->output, strerror(errno));
+}
+
+static xr_status open_json(writer *w)
+{
+    XR_TRY(xr_outfile_begin(&w->out, w->o->output));
+    w->file = fopen(w->out.tmp, "w");
+    return w->file ? XR_OK : fail_write(w);
 }
 
 static xr_status write_h5(writer *w, const xr_batch *batch, const float *x, size_t rows)
@@ -80,7 +96,7 @@ static xr_status put_ids(xr_str *s, const int32_t *id, size_t n)
     return xr_str_putc(s, ']');
 }
 
-static xr_status write_json(writer *w, const xr_batch *batch, const float *x)
+static xr_status put_json(writer *w, const xr_batch *batch, const float *x)
 {
     size_t d = (size_t)w->c->model.config.hidden_size;
     for (size_t b = 0; b < batch->rows.n_seq; b++) {
@@ -98,6 +114,13 @@ static xr_status write_json(writer *w, const xr_batch *batch, const float *x)
         XR_TRY(xr_str_puts(&w->json, w->pooling == XR_FEATURES_NONE ? "]}\n" : "}\n"));
     }
     return XR_OK;
+}
+
+static xr_status write_json(writer *w, const xr_batch *batch, const float *x)
+{
+    xr_str_clear(&w->json);
+    XR_TRY(put_json(w, batch, x));
+    return fwrite(w->json.s, 1, w->json.len, w->file) == w->json.len ? XR_OK : fail_write(w);
 }
 
 /* Computes and writes the texts collected so far. */
@@ -146,8 +169,7 @@ static xr_status add_file(writer *w, const char *path)
 static xr_status add_inputs(writer *w)
 {
     XR_TRY(xr_features_layer(w->c, (int)w->o->layer) < 0 ? xr_error_status() : XR_OK);
-    if (wants_h5(w->o->output))
-        XR_TRY(open_h5(w));
+    XR_TRY(wants_h5(w->o->output) ? open_h5(w) : open_json(w));
     if (w->o->n_args == 0)
         XR_TRY(add_file(w, "-"));
     for (size_t i = 0; i < w->o->n_args; i++)
@@ -158,8 +180,12 @@ static xr_status add_inputs(writer *w)
 static xr_status commit(writer *w)
 {
     xr_h5_out *h5 = w->h5;
+    FILE *file = w->file;
     w->h5 = NULL;
-    return h5 ? xr_h5_commit(h5) : xr_file_write(w->o->output, w->json.s ? w->json.s : "", w->json.len);
+    w->file = NULL;
+    if (h5)
+        return xr_h5_commit(h5);
+    return fclose(file) == 0 ? xr_outfile_commit(&w->out) : fail_write(w);
 }
 
 static xr_status report(const writer *w)
@@ -187,6 +213,9 @@ static xr_status run(const xr_options *o)
     if (status == XR_OK)
         status = report(&w);
     xr_h5_abort(w.h5);
+    if (w.file)
+        fclose(w.file);
+    xr_outfile_abort(&w.out);
     xr_str_free(&w.json);
     xr_context_free(w.c);
     return status;

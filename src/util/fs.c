@@ -155,16 +155,31 @@ static xr_status refuse_special(const char *path)
     return XR_OK;
 }
 
+/* Done at once, whoever writes later: a place that cannot be written to is known before the work, and in our words. */
+static xr_status create_empty(const char *tmp, const char *path)
+{
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; name an output where there is a folder that may be written to", path,
+                       strerror(errno));
+    close(fd);
+    return XR_OK;
+}
+
 xr_status xr_outfile_begin(xr_outfile *o, const char *path)
 {
+    char *tmp = NULL;
     *o = (xr_outfile){ 0 };
     xr_status status = refuse_special(path);
     if (status == XR_OK)
         o->path = final_path(path);
     if (o->path)
-        o->tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
-    if (o->tmp)
+        tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
+    if (tmp && create_empty(tmp, o->path) == XR_OK) {
+        o->tmp = tmp;
         return XR_OK;
+    }
+    xr_free(tmp);
     xr_free(o->path);
     o->path = NULL;
     return xr_error_status();

@@ -24,7 +24,7 @@ typedef struct xr_outfile {
     char *path;     /* final */
     char *tmp;
 } xr_outfile;
-xr_status xr_outfile_begin(xr_outfile *o, const char *path);    /* nothing is created yet; refuses directories and devices */
+xr_status xr_outfile_begin(xr_outfile *o, const char *path);    /* tmp is there, empty; refuses directories and devices */
 xr_status xr_outfile_commit(xr_outfile *o);                 /* fsync, rename, fsync of the folder; frees o's strings in any case */
 void xr_outfile_abort(xr_outfile *o);                       /* removes what was written; fine after commit */
 
