@@ -2,6 +2,7 @@
 #include "tiny_dir.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
@@ -277,6 +278,20 @@ static void stop_during_an_evaluation(void **state)
     assert_false(xr_path_exists(in_scratch("run/best")));
 }
 
+/* On a full disk, which log it was. */
+static void logs_name_their_file(void **state)
+{
+    (void)state;
+    xr_runlog log;
+    assert_int_equal(xr_mkdirs(in_scratch("full")), XR_OK);
+    assert_int_equal(symlink("/dev/full", in_scratch("full/metrics.jsonl")), 0);
+    assert_int_equal(xr_runlog_open(&log, in_scratch("full")), XR_OK);
+    assert_int_equal(xr_runlog_metrics(&log, json_pack("{si}", "step", 1)), XR_EIO);
+    assert_non_null(strstr(xr_error_message(), "full/metrics.jsonl: writing failed: "));
+    (void)xr_runlog_close(&log);
+    assert_int_equal(xr_runlog_close(&log), XR_OK);
+}
+
 static char warning[512];
 
 static void keep_warning(xr_level level, const char *line)
@@ -305,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),
         cmocka_unit_test_setup(validation_is_finite, clear_error),
         cmocka_unit_test_setup(stop_during_an_evaluation, clear_error),
+        cmocka_unit_test_setup(logs_name_their_file, clear_error),
         cmocka_unit_test_setup(evaluations_of_nothing, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -35,15 +35,13 @@ json_t *xr_json_number(double x)
     return isfinite(x) ? json_real(x) : json_string(isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
 }
 
-static xr_status open_log(FILE **f, const char *run_dir, const char *name)
+static xr_status open_log(xr_runlog_file *l, const char *run_dir, const char *name)
 {
-    char *path = xr_path_join(run_dir, name);
-    if (!path)
+    l->path = xr_path_join(run_dir, name);
+    if (!l->path)
         return xr_error_status();
-    *f = fopen(path, "w");
-    xr_status status = *f ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot create: %s", path, strerror(errno));
-    xr_free(path);
-    return status;
+    l->file = fopen(l->path, "w");
+    return l->file ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot create: %s", l->path, strerror(errno));
 }
 
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
@@ -54,11 +52,14 @@ xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
     return open_log(&l->timing, run_dir, "timing.jsonl");
 }
 
-static xr_status close_log(FILE **f)
+static xr_status close_log(xr_runlog_file *l)
 {
-    FILE *file = *f;
-    *f = NULL;
-    return !file || fclose(file) == 0 ? XR_OK : xr_fail(XR_EIO, "run log: cannot write: %s", strerror(errno));
+    xr_status status = XR_OK;
+    if (l->file && fclose(l->file) != 0)
+        status = xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno));
+    xr_free(l->path);
+    memset(l, 0, sizeof *l);
+    return status;
 }
 
 xr_status xr_runlog_close(xr_runlog *l)
@@ -67,27 +68,27 @@ xr_status xr_runlog_close(xr_runlog *l)
     return metrics < 0 ? metrics : timing;
 }
 
-static xr_status write_line(FILE *f, json_t *line)
+static xr_status write_line(const xr_runlog_file *l, json_t *line)
 {
     char *text = line ? xr_json_dump(line, 0) : NULL;
     json_decref(line);
     if (!text)
-        return xr_fail(XR_ESYSTEM, "run log: out of memory");
-    int bad = fprintf(f, "%s\n", text) < 0 || fflush(f) != 0;
+        return xr_fail(XR_ESYSTEM, "%s: no memory for a line", l->path);
+    int bad = fprintf(l->file, "%s\n", text) < 0 || fflush(l->file) != 0;
     xr_free(text);
-    return bad ? xr_fail(XR_EIO, "run log: cannot write: %s", strerror(errno)) : XR_OK;
+    return bad ? xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno)) : XR_OK;
 }
 
 xr_status xr_runlog_metrics(xr_runlog *l, json_t *line)
 {
-    return write_line(l->metrics, line);
+    return write_line(&l->metrics, line);
 }
 
 xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens)
 {
     double now = xr_clock(), seconds = now - l->last;
     l->last = now;
-    return write_line(l->timing, json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
+    return write_line(&l->timing, json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
                                            steps ? 1e3 * seconds / (double)steps : 0.0, "tokens_per_s",
                                            seconds > 0.0 ? (double)tokens / seconds : 0.0, "rss_mb", xr_rss_mb(0), "peak_rss_mb",
                                            xr_rss_mb(1)));

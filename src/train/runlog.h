@@ -8,8 +8,13 @@
 #include "util/error.h"
 #include "util/json.h"
 
+typedef struct xr_runlog_file {
+    FILE *file;                     /* NULL unless open */
+    char *path;
+} xr_runlog_file;
+
 typedef struct xr_runlog {
-    FILE *metrics, *timing;
+    xr_runlog_file metrics, timing;
     double start, last;             /* monotonic seconds */
 } xr_runlog;
 
