@@ -226,6 +226,7 @@ static void test_refused(void **state)
         { { { "hidden_size", "768.0" } }, "hidden_size: found 768.0, expected a whole number" },
         { { { "hidden_size", "\"768\"" } }, "whole number" },
         { { { "num_hidden_layers", "2000000000" } }, "num_hidden_layers: found 2000000000" },
+        { { { "max_position_embeddings", "53510" } }, "heads x tokens x tokens / 8 is 4294980144, expected at most 4294967295" },
         { { { "max_position_embeddings", "2" } }, "max_position_embeddings: found 2" },
         { { { "layer_norm_eps", "NaN" } }, "not valid JSON" },
         { { { "layer_norm_eps", "1e999" } }, "not valid JSON" },

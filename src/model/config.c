@@ -1,6 +1,7 @@
 /* An XLM-R configuration: the numbers as rows of a table, presets, copies. Reading and writing the JSON: config_json.c. */
 #include "model/config.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "model/config_fields.h"
@@ -56,6 +57,17 @@ static xr_status check_real(const xr_config_real *field, float value, const char
                    (double)value, field->low, field->high);
 }
 
+/* Attention dropout numbers the blocks of 8 scores of a text with 32 bits (kernels/dropout.h): beyond, masks would repeat. */
+static xr_status check_blocks(const xr_config *c, const char *where)
+{
+    uint64_t heads = (uint64_t)c->num_attention_heads, tokens = (uint64_t)xr_config_max_tokens(c);
+    if (heads * tokens * ((tokens + 7) / 8) <= UINT32_MAX)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: max_position_embeddings %d with num_attention_heads %d: heads x tokens x tokens / 8 is %llu, expected at most %lu, "
+                   "what the counter of attention dropout holds; lower max_position_embeddings", where, c->max_position_embeddings,
+                   c->num_attention_heads, (unsigned long long)(heads * tokens * ((tokens + 7) / 8)), (unsigned long)UINT32_MAX);
+}
+
 static xr_status check_sizes(const xr_config *c, const char *where)
 {
     if (c->hidden_size % c->num_attention_heads)
@@ -64,7 +76,7 @@ static xr_status check_sizes(const xr_config *c, const char *where)
     if (c->bos_token_id >= c->vocab_size || c->eos_token_id >= c->vocab_size)
         return xr_fail(XR_EDATA, "%s: bos_token_id %d or eos_token_id %d is not below vocab_size %d; correct the ids (XLM-R: 0 and 2)", where,
                        c->bos_token_id, c->eos_token_id, c->vocab_size);
-    return XR_OK;
+    return check_blocks(c, where);
 }
 
 /* Names must differ: predictions are reported by name. */
