@@ -486,7 +486,7 @@ static void test_other_heads(void **state)
     start(CLS);
     drop_item("classifier.out_proj.weight");
     finish();
-    expect_refused(NULL, XR_EDATA, "1 tensors are missing that config.json asks for: classifier.out_proj.weight");
+    expect_refused(NULL, XR_EDATA, "1 tensor is missing that config.json asks for: classifier.out_proj.weight");
     start(CLS);
     finish();
     load(&m, &(xr_load_options){ .head = "masked_lm", .quiet = 1 });

@@ -127,7 +127,7 @@ static void test_bad_headers(void **state)
         { "{}\n", 0, "'{' first" },
         { "\xEF\xBB\xBF{}", 0, "'{' first" },
         { "[]", 0, "'{' first" },
-        { "{\"a\":}", 0, "not valid JSON" },
+        { "{\"a\":}", 0, ": header: not valid JSON" },
         { "{\"a\":1}{}", 0, "not valid JSON" },
         { "{\"\xff\xfe\":{}}", 0, "not valid JSON" },
         { "{\"a\xc3\":{}}", 0, "not valid JSON" },

@@ -271,11 +271,11 @@ static xr_status link_rows(load *l)
         XR_TRY(link_row(l, i));
     sort_unused(l);
     if (l->missing.n)
-        return xr_fail(XR_EDATA, "%s: %zu tensors are missing that config.json asks for: %s; the weights are incomplete or of another size: get them again",
-                       l->dir, l->missing.n, list_text(&l->missing));
+        return xr_fail(XR_EDATA, "%s: %zu tensor%s missing that config.json asks for: %s; the weights are incomplete or of another size: get them again",
+                       l->dir, l->missing.n, l->missing.n == 1 ? " is" : "s are", list_text(&l->missing));
     if (l->extra.n)
-        return xr_fail(XR_EDATA, "%s: %zu tensors have no place in an XLM-R model of this config.json: %s; is num_hidden_layers right, and is the "
-                       "model an adapter or another architecture?", l->dir, l->extra.n, list_text(&l->extra));
+        return xr_fail(XR_EDATA, "%s: %zu tensor%s no place in an XLM-R model of this config.json: %s; is num_hidden_layers right, and is the "
+                       "model an adapter or another architecture?", l->dir, l->extra.n, l->extra.n == 1 ? " has" : "s have", list_text(&l->extra));
     return XR_OK;
 }
 

@@ -195,9 +195,9 @@ static json_t *parse_header(const xr_st_file *f, const char *text, size_t len)
         xr_fail(XR_EDATA, "%s: the header has %s; no model of this family has that: get the file from its source again", f->path, wrong);
         return NULL;
     }
-    json_t *j = xr_json_parse(text, len, f->path);
-    if (!j)
-        xr_fail_context("safetensors header");
+    char *where = xr_asprintf("%s: header", f->path);
+    json_t *j = where ? xr_json_parse(text, len, where) : NULL;
+    xr_free(where);
     return j;
 }
 
