@@ -6,11 +6,6 @@
 #include "util/fs.h"
 #include "util/log.h"
 
-static xr_label_kind label_kind(xr_problem p)
-{
-    return p == XR_PROBLEM_REGRESSION ? XR_LABEL_VALUE : p == XR_PROBLEM_MULTI_LABEL ? XR_LABEL_MULTI : XR_LABEL_CLASS;
-}
-
 /* Rows without a gold label are kept, so that prediction files have a line for each row. */
 static xr_status read_one(xr_evaluation *e, xr_scored *s)
 {
@@ -20,7 +15,7 @@ static xr_status read_one(xr_evaluation *e, xr_scored *s)
     d.max_len = e->max_len;
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
-    d.kind = label_kind(e->context->model.config.problem);
+    d.kind = xr_score_label_kind(e->context->model.config.problem);
     return xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d);
 }
 

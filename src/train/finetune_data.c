@@ -9,11 +9,6 @@
 #include "util/log.h"
 #include "util/str.h"
 
-static xr_label_kind label_kind(xr_problem p)
-{
-    return p == XR_PROBLEM_REGRESSION ? XR_LABEL_VALUE : p == XR_PROBLEM_MULTI_LABEL ? XR_LABEL_MULTI : XR_LABEL_CLASS;
-}
-
 static void data_options(const xr_finetune *f, int training, xr_data_options *d)
 {
     const xr_options *o = f->o;
@@ -22,7 +17,7 @@ static void data_options(const xr_finetune *f, int training, xr_data_options *d)
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
     d->max_len = (size_t)o->max_seq_length;
     d->max_samples = (long)(training ? o->max_train_samples : o->max_eval_samples);
-    d->kind = label_kind(f->problem);
+    d->kind = xr_score_label_kind(f->problem);
     d->grow_labels = training;
     d->need_label = 1;
     d->skip_bad = strcmp(o->on_bad_record, "skip") == 0;

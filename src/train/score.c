@@ -74,6 +74,11 @@ float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
 
 /* --- figures -------------------------------------------------------------------------------------------------- */
 
+xr_label_kind xr_score_label_kind(xr_problem p)
+{
+    return p == XR_PROBLEM_REGRESSION ? XR_LABEL_VALUE : p == XR_PROBLEM_MULTI_LABEL ? XR_LABEL_MULTI : XR_LABEL_CLASS;
+}
+
 static double cross_entropy(const float *z, int n, int gold)
 {
     double max = (double)z[xr_argmax(z, n)], sum = 0.0;

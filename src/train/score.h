@@ -20,6 +20,9 @@ typedef struct xr_scoring {
 /* Logits of every example in the dataset's order: [d->n, C], caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
+/* What the labels of a problem are, for reading them. */
+xr_label_kind xr_score_label_kind(xr_problem p);
+
 /* Figures of logits against the dataset's labels; examples without a label are left out. */
 typedef struct xr_figures {
     size_t n;                   /* examples with a label */
