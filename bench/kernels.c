@@ -109,8 +109,6 @@ static void row_lines(void)
     { BEST(xr_add_norm_backward(m[0], 0, m[5], 0, dgamma, dbeta, m[2], m[1], rstd, m[4], &rows, D, &d))
       add_line("add_norm backward", "p 0.1", 4 * bytes, "GB/s", best, 2); }
     { BEST(xr_dropout_apply(m[0], m[1], &d, &rows, D, 0)) line("dropout", "768", 2 * bytes, "GB/s", best); }
-    { BEST(for (uint32_t i = 0; i < 1000; i++) xr_dropout_row(m[0], &d, 1, i, D))
-      line("dropout_row, 1 core", "768", 1000.0 * D, "G/s", best); }
     { BEST(xr_colsum(dgamma, m[0], n_tokens, D, 0.0f)) add_line("colsum", "768", bytes, "GB/s", best, 5); }
     { BEST(xr_colsum(dgamma, m[0], n_tokens, F, 0.0f)) add_line("colsum", "3072", 4 * bytes, "GB/s", best, 1); }
     { BEST(xr_bias_gelu_forward(m[0], m[1], m[2], n_tokens, F)) add_line("bias_gelu forward", "3072", 8 * bytes, "GB/s", best, 1); }
@@ -131,7 +129,6 @@ static void vec_lines(void)
     { BEST(xr_vec_add(m[0], m[1], N)) line("add", "8 Mi", 12 * n, "GB/s", best); }
     { BEST(xr_vec_copy(m[0], m[1], N, 0)) line("copy", "8 Mi", 8 * n, "GB/s", best); }
     { BEST(xr_tanh_forward(m[0], m[1], N)) line("tanh", "8 Mi", 8 * n, "GB/s", best); }
-    { BEST(xr_vec_exp(m[0], m[1], 0.0f, N)) line("exp", "8 Mi", 8 * n, "GB/s", best); }
     { BEST(sink = (double)xr_softmax_row(m[0], m[1], 250002)) line("softmax_row, 1 core", "250002", 8 * 250002.0, "GB/s", best); }
     (void)sink;
 }

@@ -488,8 +488,12 @@ static void dropout_masks(void **state)
             xr_dropout d = xr_dropout_make(i == 2 ? 0.75f : 0.1f, 12345678901234u, 77 + i, 5);
             float *m = random_floats(n);
             double *want = doubles(n);
-            xr_dropout_row(m, &d, 0xfffffff0u + i, i * 1000003u, n);
-            naive_mask(want, &d, 0xfffffff0u + i, i * 1000003u, n);
+            uint32_t first[2] = {0, 1}, sample = 0xfffffff0u + i, index = i * 1000003u;
+            xr_rowset row = {1, 1, first, &sample, &index, first};
+            for (size_t j = 0; j < n; j++)
+                m[j] = 1.0f;
+            xr_dropout_apply(m, m, &d, &row, n, 0);
+            naive_mask(want, &d, sample, index, n);
             for (size_t j = 0; j < n; j++)
                 close_to("mask", j, (double)m[j], want[j], 1e-6);
             xr_free(m); xr_free(want);
@@ -538,7 +542,16 @@ static double ulps(float got, double want)
 }
 
 typedef void (*vector_function)(float *y, const float *x, size_t n);
-static void f_exp(float *y, const float *x, size_t n) { xr_vec_exp(y, x, 0.0f, n); }
+/* The two softmax values of 0 and -|x| stand to each other as 1 to exp(-|x|), up to two roundings. */
+static void f_exp(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float p[2] = {0.0f, -fabsf(x[i])};
+        xr_softmax_row(p, p, 2);
+        y[i] = p[1] / p[0];
+    }
+}
+static double g_exp(double u) { return exp(-fabs(u)); }
 static void f_tanh(float *y, const float *x, size_t n) { xr_tanh_forward(y, x, n); }
 static void f_gelu(float *y, const float *x, size_t n) { xr_bias_gelu_forward(y, x, NULL, 1, n); }
 static void f_slope(float *y, const float *x, size_t n)
@@ -578,10 +591,10 @@ static double ulps_or_tiny(float got, double want) { return fabs((double)got - w
 static void functions(void **state)
 {
     (void)state;
-    double e = sweep(f_exp, exp, ulps), t = sweep(f_tanh, tanh, ulps), u = sweep(f_gelu, g_gelu, ulps_or_tiny);
+    double e = sweep(f_exp, g_exp, ulps), t = sweep(f_tanh, tanh, ulps), u = sweep(f_gelu, g_gelu, ulps_or_tiny);
     double s = sweep(f_slope, naive_gelu_slope, absolute);
     print_message("%s: exp %.2f ulp, tanh %.2f ulp, gelu %.2f ulp, gelu' %.1e\n", xr_isa_name(xr_cpu_isa()), e, t, u, s);
-    assert_true(e <= 1.5);
+    assert_true(e <= 2.5);
     assert_true(t <= 2.0);
     assert_true(u <= 7.0);
     assert_true(s <= 2.5e-7);

@@ -80,7 +80,6 @@ void xr_tape_begin(xr_tape *t, int train, int grad, uint64_t seed, uint32_t step
 
 int xr_tape_train(const xr_tape *t) { return t->train; }
 int xr_tape_grad(const xr_tape *t) { return t->grad; }
-int xr_tape_dry(const xr_tape *t) { return t->dry; }
 uint64_t xr_tape_seed(const xr_tape *t) { return t->seed; }
 uint32_t xr_tape_step(const xr_tape *t) { return t->step; }
 void xr_tape_poison(xr_tape *t) { t->poisoned = 1; }

@@ -41,7 +41,6 @@ void xr_tape_reset(xr_tape *t);             /* forget nodes and activations, cle
 void xr_tape_begin(xr_tape *t, int train, int grad, uint64_t seed, uint32_t step);
 int xr_tape_train(const xr_tape *t);
 int xr_tape_grad(const xr_tape *t);         /* backward will be asked for: save what it needs */
-int xr_tape_dry(const xr_tape *t);
 uint64_t xr_tape_seed(const xr_tape *t);
 uint32_t xr_tape_step(const xr_tape *t);
 

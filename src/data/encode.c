@@ -97,15 +97,6 @@ const char *xr_tokenizer_piece(const xr_tokenizer *t, int32_t id)
     return id == t->mask ? SPECIAL[N_SPECIAL - 1] : xr_spm_piece(t->spm, id - 1);
 }
 
-int32_t xr_tokenizer_id(const xr_tokenizer *t, const char *piece)
-{
-    for (size_t i = 0; i < N_SPECIAL; i++)
-        if (strcmp(piece, SPECIAL[i]) == 0)
-            return special_id(t, i);
-    int id = xr_spm_id(t->spm, piece, strlen(piece));
-    return id == 0 ? XR_ID_UNK : id + 1;
-}
-
 /* ---- text to ids ---- */
 
 /* Where text[from..end) ends without the white space (Python's str.rstrip) behind it. */

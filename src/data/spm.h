@@ -13,7 +13,6 @@ void xr_spm_free(xr_spm *m);
 
 int xr_spm_size(const xr_spm *m);
 const char *xr_spm_piece(const xr_spm *m, int id);              /* borrowed; id in [0, size) */
-int xr_spm_id(const xr_spm *m, const char *piece, size_t len);  /* 0 = unknown */
 
 /* Appends one token per piece: fairseq ids, offsets in bytes of text plus `base`. `text` is valid UTF-8. */
 xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out);

@@ -80,16 +80,6 @@ extern "C" const char *xr_spm_piece(const xr_spm *m, int id)
     }
 }
 
-extern "C" int xr_spm_id(const xr_spm *m, const char *piece, size_t len)
-{
-    try {
-        return m->processor.PieceToId({piece, len});
-    } catch (...) {
-        caught("looking up a piece");
-        return 0;
-    }
-}
-
 extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out)
 {
     try {

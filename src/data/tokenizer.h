@@ -30,8 +30,6 @@ void xr_tokenizer_free(xr_tokenizer *t);
 int xr_tokenizer_vocab_size(const xr_tokenizer *t);         /* sentencepiece size + 2 */
 int32_t xr_tokenizer_mask_id(const xr_tokenizer *t);
 const char *xr_tokenizer_piece(const xr_tokenizer *t, int32_t id);  /* borrowed; NULL if out of range */
-/* the other way; XR_ID_UNK if there is no such piece */
-int32_t xr_tokenizer_id(const xr_tokenizer *t, const char *piece);
 const char *xr_tokenizer_sha256(const xr_tokenizer *t);     /* of the model file, 64 hex digits */
 const char *xr_tokenizer_path(const xr_tokenizer *t);       /* of the sentencepiece file */
 

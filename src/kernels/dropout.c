@@ -20,18 +20,6 @@ xr_dropout xr_dropout_make(float p, uint64_t seed, uint32_t step, uint32_t site)
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-void xr_dropout_row(float *m, const xr_dropout *d, uint32_t sample, uint32_t i, size_t cols)
-{
-    const xr_isa_rows *k = xr_kernels()->rows;
-    uint32_t block = i * (uint32_t)((cols + 7) / 8);
-    uint8_t bits[CHUNK / 8];
-    for (size_t j = 0; j < cols; j += CHUNK) {
-        size_t n = least(CHUNK, cols - j);
-        k->keep(bits, d, sample, block + (uint32_t)(j / 8), (n + 7) / 8);
-        k->mask(m + j, bits, d->scale, n);
-    }
-}
-
 static void apply_row(float *y, const float *x, const xr_dropout *d, uint32_t sample, uint32_t i, size_t cols, int acc)
 {
     const xr_isa_rows *k = xr_kernels()->rows;

@@ -21,9 +21,6 @@ typedef struct xr_dropout {
 
 xr_dropout xr_dropout_make(float p, uint64_t seed, uint32_t step, uint32_t site); /* 0 <= p < 1 */
 
-/* m[j] = 0 or scale, for j < cols: the mask of row i of `sample`. */
-void xr_dropout_row(float *m, const xr_dropout *d, uint32_t sample, uint32_t i, size_t cols);
-
 /* y = x * mask over the rows of `rows`; forward and backward are the same function. y may be x. acc adds to y instead. */
 void xr_dropout_apply(float *y, const float *x, const xr_dropout *d, const xr_rowset *rows, size_t cols, int acc);
 

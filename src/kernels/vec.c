@@ -53,14 +53,6 @@ void xr_tanh_backward(float *restrict dx, int acc, const float *restrict dy, con
         k->tanh_backward(dx + b * BLOCK, acc, dy + b * BLOCK, y + b * BLOCK, length(n, b));
 }
 
-void xr_vec_exp(float *y, const float *x, float shift, size_t n)
-{
-    const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
-    for (size_t b = 0; b < BLOCKS(n); b++)
-        k->exp(y + b * BLOCK, x + b * BLOCK, shift, length(n, b));
-}
-
 void xr_vec_add(float *restrict y, const float *restrict x, size_t n)
 {
     const xr_isa_vec *k = xr_kernels()->vec;

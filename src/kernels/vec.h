@@ -13,7 +13,6 @@ void xr_bias_gelu_backward(float *dx, int acc, const float *dy, const float *x, 
 void xr_tanh_forward(float *restrict y, const float *restrict x, size_t n);
 void xr_tanh_backward(float *restrict dx, int acc, const float *restrict dy, const float *restrict y, size_t n); /* dy (1 - y^2) */
 
-void xr_vec_exp(float *y, const float *x, float shift, size_t n);                /* y = exp(x - shift); y may be x */
 void xr_vec_add(float *restrict y, const float *restrict x, size_t n);          /* y += x */
 void xr_vec_copy(float *restrict y, const float *restrict x, size_t n, int acc);
 double xr_vec_sumsq(const float *x, size_t n);

@@ -127,8 +127,6 @@ void xr_optim_free(xr_optim *o)
     xr_free(o);
 }
 
-uint64_t xr_optim_steps(const xr_optim *o) { return o->steps; }
-
 double xr_optim_lr(const xr_optim *o)
 {
     return o->opt.learning_rate * o->schedule->factor(o->steps, o->opt.total_steps, o->opt.warmup_steps);

@@ -56,7 +56,6 @@ double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
  * again. XR_EDIVERGED, with nothing changed, when the norm is not finite. */
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);
 double xr_optim_lr(const xr_optim *o);                          /* base rate the next update will use */
-uint64_t xr_optim_steps(const xr_optim *o);                     /* updates done */
 
 /* After moments were restored: `steps` updates are done, and every row has had them. */
 void xr_optim_set_steps(xr_optim *o, uint64_t steps);

@@ -1,8 +1,6 @@
 /* Philox4x32-10 values by address: who asks (key) and for what (counter) decide the bits, nothing else does. */
 #include "util/rng.h"
 
-#include <math.h>
-
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wpedantic"
@@ -38,18 +36,6 @@ xr_philox_key xr_rng_key(uint64_t seed, xr_purpose purpose)
 static uint64_t join(uint32_t high, uint32_t low)
 {
     return (uint64_t)high << 32 | low;
-}
-
-/* A block holds two uniforms of 53 bits, which Box and Muller turn into a pair: elements 2k and 2k + 1. */
-double xr_rng_normal(xr_philox_key key, uint32_t sample, uint32_t site, uint64_t i)
-{
-    uint32_t r[4];
-    uint64_t block = i / 2;
-    xr_philox(r, key, (uint32_t)(block >> 32), sample, site, (uint32_t)block);
-    double u = (double)((join(r[0], r[1]) >> 11) + 1) * 0x1p-53;    /* (0, 1]: the logarithm is finite */
-    double v = (double)(join(r[2], r[3]) >> 11) * 0x1p-53;          /* [0, 1) */
-    double radius = sqrt(-2.0 * log(u)), angle = 6.283185307179586476925 * v;
-    return radius * (i % 2 ? sin(angle) : cos(angle));
 }
 
 /* The high word of the 128-bit product x * n. */

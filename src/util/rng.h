@@ -21,8 +21,6 @@ xr_philox_key xr_rng_key(uint64_t seed, xr_purpose purpose);
 /* Four words of block (step, sample, site, block). */
 void xr_philox(uint32_t out[4], xr_philox_key key, uint32_t step, uint32_t sample, uint32_t site, uint32_t block);
 
-/* Standard normal, element i of stream (key, sample, site): Box-Muller in double. */
-double xr_rng_normal(xr_philox_key key, uint32_t sample, uint32_t site, uint64_t i);
 /* Uniform integer in [0, n), n > 0, unbiased enough for n < 2^32 (64-bit multiply-shift). */
 uint64_t xr_rng_below(xr_philox_key key, uint32_t step, uint32_t sample, uint32_t site, uint32_t block, uint64_t n);
 

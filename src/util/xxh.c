@@ -43,8 +43,3 @@ void xr_xxh_final(xr_xxh *h, char hex[33])
     to_hex(XXH3_128bits_digest(h->state), hex);
     xr_free(h);
 }
-
-void xr_xxh_hex(const void *data, size_t len, char hex[33])
-{
-    to_hex(XXH3_128bits(data, len), hex);
-}

@@ -11,6 +11,4 @@ xr_xxh *xr_xxh_new(void);                               /* NULL with the error s
 void xr_xxh_update(xr_xxh *h, const void *data, size_t len);
 void xr_xxh_final(xr_xxh *h, char hex[33]);             /* 32 hex digits (canonical order) and NUL; frees h */
 
-void xr_xxh_hex(const void *data, size_t len, char hex[33]);
-
 #endif

@@ -4,15 +4,6 @@
 #include "kernels/isa/philox.h"
 #include "kernels/isa/table.h"
 
-static void mask(float *m, const uint8_t *bits, float scale, size_t n)
-{
-    size_t j = 0;
-    for (; j + VW <= n; j += VW)
-        vf_store(m + j, vf_keep(vf_set(scale), bits, j));
-    if (j < n)
-        vf_store_n(m + j, vf_keep(vf_set(scale), bits, j), n - j);
-}
-
 static void dropout(float *y, const float *x, const uint8_t *bits, float scale, size_t n, int acc)
 {
     size_t j = 0;
@@ -222,5 +213,5 @@ static float softmax(float *p, const float *x, size_t n)
 }
 
 const xr_isa_rows XR_ISA_NAME(xr_isa_rows) = {
-    philox_keep, mask, dropout, norm_forward, norm_backward, bias_add, colsum, softmax,
+    philox_keep, dropout, norm_forward, norm_backward, bias_add, colsum, softmax,
 };

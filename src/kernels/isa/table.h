@@ -11,7 +11,6 @@ typedef struct xr_isa_vec {
     void (*gelu_backward)(float *dx, int acc, const float *dy, const float *x, const float *bias, size_t n);
     void (*tanh_forward)(float *restrict y, const float *restrict x, size_t n);
     void (*tanh_backward)(float *restrict dx, int acc, const float *restrict dy, const float *restrict y, size_t n);
-    void (*exp)(float *y, const float *x, float shift, size_t n);       /* y = exp(x - shift) */
     void (*add)(float *restrict y, const float *restrict x, size_t n);
     double (*sumsq)(const float *x, size_t n);
     double (*sum)(const float *x, size_t n);
@@ -23,7 +22,6 @@ typedef struct xr_isa_vec {
 typedef struct xr_isa_rows {
     /* bit j of bits[b] is 1 where lane j of block first + b is kept; may write up to the next multiple of 8 bytes. */
     void (*keep)(uint8_t *bits, const xr_dropout *d, uint32_t sample, uint32_t first, size_t blocks);
-    void (*mask)(float *m, const uint8_t *bits, float scale, size_t n);
     void (*dropout)(float *y, const float *x, const uint8_t *bits, float scale, size_t n, int acc);
     /* bits NULL = no dropout */
     void (*norm_forward)(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,

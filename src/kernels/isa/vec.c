@@ -66,11 +66,6 @@ static void tanh_backward(float *restrict dx, int acc, const float *restrict dy,
     }
 }
 
-static void exp_shifted(float *y, const float *x, float shift, size_t n)
-{
-    EACH_VECTOR(j, n, vf_store(y + j, vf_exp(vf_load(x + j) - shift)), vf_store_n(y + j, vf_exp(vf_load_n(x + j, n - j) - shift), n - j));
-}
-
 static void add(float *restrict y, const float *restrict x, size_t n)
 {
     EACH_VECTOR(j, n, vf_store(y + j, vf_load(y + j) + vf_load(x + j)),
@@ -153,5 +148,5 @@ static void adamw(float *restrict p, float *restrict m, float *restrict v, const
 }
 
 const xr_isa_vec XR_ISA_NAME(xr_isa_vec) = {
-    gelu_forward, gelu_backward, tanh_forward, tanh_backward, exp_shifted, add, sumsq, sum_of, finite, adamw,
+    gelu_forward, gelu_backward, tanh_forward, tanh_backward, add, sumsq, sum_of, finite, adamw,
 };
