@@ -1,7 +1,8 @@
 /* exp, tanh and the normal distribution function on vectors, coefficients fitted for this file (minimax by Lawson's weights).
  *
- * Largest errors against libm in double, every 1021st float from denormals to infinity (tests/test_kernels.c prints and bounds them; of exp it sees 1.9 in softmax):
- * exp 0.97 ulp, tanh 1.28 ulp, GELU 6.2 ulp (0.5 x (1 + erf) in floats loses all digits below -5), GELU's slope 2.3e-7 absolute. */
+ * Largest errors against libm in double, every 1021st float from denormals to infinity (tests/test_kernels.c prints and bounds them):
+ * exp 0.97 ulp (the test sees 1.9 in softmax), tanh 1.28 ulp, GELU 6.2 ulp (0.5 x (1 + erf) in floats loses all digits below -5), GELU's
+ * slope 2.3e-7 absolute. */
 #ifndef XR_KERNELS_ISA_MATH_H
 #define XR_KERNELS_ISA_MATH_H
 
