@@ -140,6 +140,9 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
 @test "dry run: a plan, and nothing else" {
     accepted '2 updates an epoch' -- finetune --model "$model" --train-file "$train" --validation-file "$dev" --output-dir "$dir/o" --dry-run
     [ ! -e "$dir/o" ]
+    # The estimate covers what the run then takes, less the program itself.
+    "$xlmr" finetune --model "$model" --train-file "$train" --output-dir "$dir/o" --dry-run --json --quiet >"$dir/plan"
+    jq -e '.dry_run and .steps == 6 and .memory_mb > 1 and .memory_mb < 2000' "$dir/plan"
 }
 
 # --- runs --------------------------------------------------------------------------------------------------------

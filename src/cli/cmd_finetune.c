@@ -58,15 +58,29 @@ static int on_stop(void *context)
     return stop_asked;
 }
 
+static long long integer(const json_t *s, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(s, key));
+}
+
+static xr_status print_plan(const json_t *s)
+{
+    return xr_out("%lld training examples, %lld for validation; %lld updates, %lld an epoch; %lld parameters; about %.0f MiB of memory at most\n"
+                  "nothing was written (--dry-run)\n", integer(s, "train_examples"), integer(s, "validation_examples"), integer(s, "steps"),
+                  integer(s, "steps_per_epoch"), integer(s, "parameters"), json_number_value(json_object_get(s, "memory_mb")));
+}
+
 static xr_status print_summary(const xr_options *o, const json_t *s)
 {
     if (o->json)
         return xr_out_json(s);
+    if (o->dry_run)
+        return print_plan(s);
     const json_t *best = json_object_get(s, "best");
     if (best)
         XR_TRY(xr_out("best %s %.4f at step %lld: %s/best\n", json_string_value(json_object_get(s, "metric")), json_number_value(best),
-                      (long long)json_integer_value(json_object_get(s, "best_step")), o->output_dir));
-    return xr_out("final model after step %lld: %s/final\n", (long long)json_integer_value(json_object_get(s, "steps")), o->output_dir);
+                      integer(s, "best_step"), o->output_dir));
+    return xr_out("final model after step %lld: %s/final\n", integer(s, "steps"), o->output_dir);
 }
 
 static xr_status run(const xr_options *o)
@@ -78,7 +92,7 @@ static xr_status run(const xr_options *o)
     xr_status status = xr_finetune_run(o, &hooks, &summary);
     if (v.shown)
         xr_progress_end(&v.bar);
-    if (status == XR_OK && !o->dry_run)
+    if (status == XR_OK)
         status = print_summary(o, summary);
     json_decref(summary);
     return status;

@@ -375,6 +375,40 @@ static xr_status train(xr_finetune *f)
     return finish(f);
 }
 
+/* Rows of the vocabulary that the training data use: only their moments are ever touched. */
+static size_t distinct_ids(const xr_finetune *f)
+{
+    size_t n = 0, vocabulary = (size_t)f->model.config.vocab_size;
+    char *seen = xr_alloc(vocabulary, 1);
+    for (uint64_t i = 0; seen && i < f->train.n_tokens; i++) {
+        n += !seen[f->train.ids[i]];
+        seen[f->train.ids[i]] = 1;
+    }
+    xr_free(seen);
+    return n;
+}
+
+/* Weights, gradients and moments, and the most that the tape may take, in MiB. */
+static double estimate_memory(const xr_finetune *f)
+{
+    const xr_params *ps = &f->model.params;
+    double floats = (double)xr_params_count(ps), moments = xr_rule_find(f->o->optimizer)->n_moments;
+    for (size_t i = 0; i < ps->n; i++) {
+        const xr_tensor *t = &ps->row[i]->t;
+        size_t rows = t->rowgrad && f->model.word == ps->row[i] ? distinct_ids(f) : t->rows;
+        if (t->needs)
+            floats += (double)(rows * t->cols) * (1.0 + moments);
+    }
+    return (floats * sizeof(float) + (double)f->trainer.reserve) / 1048576.0;
+}
+
+static json_t *plan_json(const xr_finetune *f)
+{
+    return json_pack("{ss sI sI sI sI sI sf sb}", "output_dir", f->o->output_dir, "train_examples", (json_int_t)f->train.n, "validation_examples",
+                     (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps, "parameters",
+                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", estimate_memory(f), "dry_run", 1);
+}
+
 static json_t *summarise(const xr_finetune *f)
 {
     json_t *j = json_pack("{ss sI sI sI ss}", "output_dir", f->o->output_dir, "steps", (json_int_t)f->trainer.step, "samples",
@@ -410,12 +444,12 @@ xr_status xr_finetune_run(const xr_options *o, const xr_finetune_hooks *hooks, j
     f.o = o;
     f.hooks = hooks;
     xr_status status = prepare(&f);
-    if (status == XR_OK && !o->dry_run)
-        status = train(&f);
+    if (status == XR_OK)
+        status = o->dry_run ? make_trainer(&f) : train(&f);
     if (status == XR_OK)
         status = xr_runlog_close(&f.log);
     if (status == XR_OK && summary)
-        *summary = summarise(&f);
+        *summary = o->dry_run ? plan_json(&f) : summarise(&f);
     finetune_free(&f);
     return status;
 }

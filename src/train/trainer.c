@@ -28,6 +28,7 @@ static xr_status trainer_init(xr_trainer *t, const xr_optim_options *optim, cons
     if (!t->optim)
         return xr_error_status();
     size_t reserve = xr_model_reserve(m, bound->tokens, bound->sequences, bound->max_len, bound->masked, 1);
+    t->reserve = reserve;
     t->tape = reserve ? xr_tape_new(reserve) : NULL;
     if (!t->tape)
         return xr_error_status();

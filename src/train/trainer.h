@@ -12,6 +12,7 @@ typedef struct xr_trainer {
     xr_model *model;            /* borrowed; gradients allocated */
     xr_optim *optim;            /* owned */
     xr_tape *tape;              /* owned */
+    size_t reserve;             /* bytes the tape may come to use */
     const xr_comm *comm;
     uint64_t seed;              /* of dropout */
     uint64_t step;              /* updates done */
