@@ -191,7 +191,9 @@ static int half_header(char *const *cell, size_t n)
     return 0;
 }
 
-xr_status xr_column_map_read(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n, int need_header,
+/* Reads the meaning of the columns off the first row. need_header: a row of unknown names is an error and not data.
+ * *is_header tells whether the row was a header. */
+static xr_status map_read(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n, int need_header,
                              int *is_header)
 {
     const xr_columns *c = &r->columns;
@@ -212,7 +214,8 @@ xr_status xr_column_map_read(xr_column_map *m, const xr_source_reader *r, char *
     return map_by_position(m, r, cell, n);
 }
 
-xr_status xr_column_map_apply(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n,
+/* Fills the record's texts from a row that starts at `line`. */
+static xr_status map_apply(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n,
                               size_t line, xr_record *out)
 {
     if (n < m->n_min || n > m->n)
@@ -227,7 +230,9 @@ xr_status xr_column_map_apply(const xr_column_map *m, const xr_source_reader *r,
     return XR_OK;
 }
 
-int xr_source_full_line(xr_source_reader *r, char **line, size_t *len, size_t *blank)
+/* Next line that is not empty. *blank = number of the first empty line skipped, 0 = none: an error unless the file ends
+ * there. */
+static int full_line(xr_source_reader *r, char **line, size_t *len, size_t *blank)
 {
     int rc;
 
@@ -237,9 +242,46 @@ int xr_source_full_line(xr_source_reader *r, char **line, size_t *len, size_t *b
     return rc;
 }
 
-xr_status xr_source_blank(const xr_source_reader *r, size_t line)
+static xr_status blank_line(const xr_source_reader *r, size_t line)
 {
     return xr_fail(XR_EDATA,
                    "%s:%zu: an empty line among the rows; expected a row, or the end of the file; remove the line",
                    xr_stream_path(r->stream), line);
+}
+
+static int read_row(xr_source_reader *r, xr_rows *rows)
+{
+    char *line;
+    size_t len, blank;
+    int rc = full_line(r, &line, &len, &blank);
+
+    if (rc <= 0)
+        return rc;
+    rows->line = xr_stream_line_number(r->stream);
+    XR_TRY(rows->split(r, rows, line, len));
+    rows->pending = 1;
+    return blank ? blank_line(r, blank) : 1;
+}
+
+xr_status xr_rows_open(xr_source_reader *r, xr_rows *rows, int need_header)
+{
+    int is_header, rc = read_row(r, rows);
+
+    if (rc <= 0)
+        return rc;
+    XR_TRY(map_read(&rows->map, r, rows->cell, rows->n, need_header, &is_header));
+    rows->pending = !is_header;
+    return XR_OK;
+}
+
+int xr_rows_next(xr_source_reader *r, xr_rows *rows, xr_record *out)
+{
+    if (!rows->pending) {
+        int rc = read_row(r, rows);
+        if (rc <= 0)
+            return rc;
+    }
+    rows->pending = 0;
+    XR_TRY(map_apply(&rows->map, r, rows->cell, rows->n, rows->line, out));
+    return 1;
 }

@@ -16,17 +16,20 @@ extern const char *const xr_conventional_languages[];
 /* Column indices from 0; -1 = not read. A row must have n cells; those past n_min may be left out. */
 typedef struct xr_column_map { size_t n, n_min; int text, text_pair, label, language; } xr_column_map;
 
-/* Reads the meaning of the columns off the first row. need_header: a row of unknown names is an error and not data.
- * *is_header tells whether the row was a header. */
-xr_status xr_column_map_read(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n, int need_header,
-                             int *is_header);
-/* Fills the record's texts from a row that starts at `line`. */
-xr_status xr_column_map_apply(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n,
-                              size_t line, xr_record *out);
+/* A file of rows of cells, as tsv and csv are: one row is read ahead, to see whether the first is a header. */
+typedef struct xr_rows xr_rows;
+struct xr_rows {
+    xr_column_map map;
+    char **cell;        // [n] of the row read last; valid until the next one is read
+    size_t n, cap;
+    size_t line;        /* where that row starts */
+    int pending;        /* it is not handed out yet */
+    xr_status (*split)(xr_source_reader *r, xr_rows *rows, char *line, size_t len);     /* a line, and what it goes on to, into cells */
+};
 
-/* Next line that is not empty. *blank = number of the first empty line skipped, 0 = none: an error unless the file ends
- * there. */
-int xr_source_full_line(xr_source_reader *r, char **line, size_t *len, size_t *blank);
-xr_status xr_source_blank(const xr_source_reader *r, size_t line);
+/* Reads the first row, with rows->split set, and takes the meaning of the columns from it. need_header: a row of unknown names is an error
+ * and not data. */
+xr_status xr_rows_open(xr_source_reader *r, xr_rows *rows, int need_header);
+int xr_rows_next(xr_source_reader *r, xr_rows *rows, xr_record *out);   /* 1 record, 0 end, < 0 error */
 
 #endif

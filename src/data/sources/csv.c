@@ -11,14 +11,12 @@
 #include "util/alloc.h"
 #include "util/str.h"
 
-typedef struct rows {
-    xr_column_map map;
+typedef struct table {
+    xr_rows rows;
     xr_str text;        /* the row's fields, each with its NUL */
-    size_t *start;      // [n] of each field in text
-    char **cell;        // [n]
-    size_t n, cap_start, cap_cell, line;
-    int pending;        /* cells hold a row not yet handed out */
-} rows;
+    size_t *start;      // [rows.n] of each field in text
+    size_t cap_start;
+} table;
 
 static int ends_with(const char *path, const char *end)
 {
@@ -33,7 +31,7 @@ static int detect(const char *path, const char *head, size_t n)
 }
 
 /* One character of a quoted field; a line that ends inside the quotes goes on with the next one. */
-static int more_quoted(xr_source_reader *r, rows *s, char **p, char **end, size_t opened)
+static int more_quoted(xr_source_reader *r, table *s, char **p, char **end, size_t opened)
 {
     size_t len;
     int rc;
@@ -54,7 +52,7 @@ static int more_quoted(xr_source_reader *r, rows *s, char **p, char **end, size_
 }
 
 /* The field in quotes whose opening quote is at *p; leaves *p behind the closing one. */
-static xr_status read_quoted(xr_source_reader *r, rows *s, char **p, char **end)
+static xr_status read_quoted(xr_source_reader *r, table *s, char **p, char **end)
 {
     size_t opened = xr_stream_line_number(r->stream);
 
@@ -80,12 +78,12 @@ static xr_status read_quoted(xr_source_reader *r, rows *s, char **p, char **end)
     return XR_OK;
 }
 
-static xr_status read_fields(xr_source_reader *r, rows *s, char *p, char *end)
+static xr_status read_fields(xr_source_reader *r, table *s, char *p, char *end)
 {
     xr_str_clear(&s->text);
-    for (s->n = 0;; p++) {
-        XR_TRY(xr_grow(&s->start, &s->cap_start, s->n + 1, sizeof *s->start));
-        s->start[s->n++] = s->text.len;
+    for (s->rows.n = 0;; p++) {
+        XR_TRY(xr_grow(&s->start, &s->cap_start, s->rows.n + 1, sizeof *s->start));
+        s->start[s->rows.n++] = s->text.len;
         if (p < end && *p == '"') {
             XR_TRY(read_quoted(r, s, &p, &end));
         } else {
@@ -96,64 +94,44 @@ static xr_status read_fields(xr_source_reader *r, rows *s, char *p, char *end)
         }
         XR_TRY(xr_str_putc(&s->text, '\0'));
         if (p == end)
-            break;
+            return XR_OK;
     }
-    XR_TRY(xr_grow(&s->cell, &s->cap_cell, s->n, sizeof *s->cell));
-    for (size_t i = 0; i < s->n; i++)
-        s->cell[i] = s->text.s + s->start[i];
-    return XR_OK;
 }
 
-static int read_row(xr_source_reader *r, rows *s)
+static xr_status split(xr_source_reader *r, xr_rows *rows, char *line, size_t len)
 {
-    char *line;
-    size_t len, blank;
-    int rc = xr_source_full_line(r, &line, &len, &blank);
+    table *s = r->state;
 
-    if (rc <= 0)
-        return rc;
-    s->line = xr_stream_line_number(r->stream);
     XR_TRY(read_fields(r, s, line, line + len));
-    s->pending = 1;
-    return blank ? xr_source_blank(r, blank) : 1;
+    XR_TRY(xr_grow(&rows->cell, &rows->cap, rows->n, sizeof *rows->cell));
+    for (size_t i = 0; i < rows->n; i++)
+        rows->cell[i] = s->text.s + s->start[i];
+    return XR_OK;
 }
 
 static xr_status open(xr_source_reader *r)
 {
-    int is_header, rc;
-    rows *s = r->state = xr_alloc(1, sizeof *s);
+    table *s = r->state = xr_alloc(1, sizeof *s);
 
     if (!s)
         return xr_error_status();
-    rc = read_row(r, s);
-    if (rc <= 0)
-        return rc;
-    XR_TRY(xr_column_map_read(&s->map, r, s->cell, s->n, 1, &is_header));
-    s->pending = !is_header;
-    return XR_OK;
+    s->rows.split = split;
+    return xr_rows_open(r, &s->rows, 1);
 }
 
 static int next(xr_source_reader *r, xr_record *out)
 {
-    rows *s = r->state;
-
-    if (!s->pending) {
-        int rc = read_row(r, s);
-        if (rc <= 0)
-            return rc;
-    }
-    s->pending = 0;
-    XR_TRY(xr_column_map_apply(&s->map, r, s->cell, s->n, s->line, out));
-    return 1;
+    table *s = r->state;
+    return xr_rows_next(r, &s->rows, out);
 }
 
 static void close(xr_source_reader *r)
 {
-    rows *s = r->state;
+    table *s = r->state;
     if (s) {
         xr_str_free(&s->text);
         xr_free(s->start);
-        xr_free(s->cell);
+        xr_free(s->rows.cell);
     }
     xr_free(s);
 }

@@ -10,25 +10,19 @@
 #include "data/columns.h"
 #include "util/alloc.h"
 
-typedef struct rows {
-    xr_column_map map;
-    char **cell;
-    size_t n, cap;
-    int pending;        /* cells hold a row not yet handed out */
-} rows;
-
 static int detect(const char *path, const char *head, size_t n)
 {
     (void)path, (void)head, (void)n;
     return 1;
 }
 
-static xr_status split(rows *s, char *line)
+static xr_status split(xr_source_reader *r, xr_rows *rows, char *line, size_t len)
 {
-    s->n = 0;
+    (void)r, (void)len;
+    rows->n = 0;
     do {
-        XR_TRY(xr_grow(&s->cell, &s->cap, s->n + 1, sizeof *s->cell));
-        s->cell[s->n++] = line;
+        XR_TRY(xr_grow(&rows->cell, &rows->cap, rows->n + 1, sizeof *rows->cell));
+        rows->cell[rows->n++] = line;
         line = strchr(line, '\t');
         if (line)
             *line++ = '\0';
@@ -36,54 +30,27 @@ static xr_status split(rows *s, char *line)
     return XR_OK;
 }
 
-static int read_row(xr_source_reader *r, rows *s)
-{
-    char *line;
-    size_t len, blank;
-    int rc = xr_source_full_line(r, &line, &len, &blank);
-
-    if (rc <= 0)
-        return rc;
-    XR_TRY(split(s, line));
-    s->pending = 1;
-    return blank ? xr_source_blank(r, blank) : 1;
-}
-
 static xr_status open(xr_source_reader *r)
 {
-    int is_header, rc;
-    rows *s = r->state = xr_alloc(1, sizeof *s);
+    xr_rows *rows = r->state = xr_alloc(1, sizeof *rows);
 
-    if (!s)
+    if (!rows)
         return xr_error_status();
-    rc = read_row(r, s);
-    if (rc <= 0)
-        return rc;
-    XR_TRY(xr_column_map_read(&s->map, r, s->cell, s->n, 0, &is_header));
-    s->pending = !is_header;
-    return XR_OK;
+    rows->split = split;
+    return xr_rows_open(r, rows, 0);
 }
 
 static int next(xr_source_reader *r, xr_record *out)
 {
-    rows *s = r->state;
-
-    if (!s->pending) {
-        int rc = read_row(r, s);
-        if (rc <= 0)
-            return rc;
-    }
-    s->pending = 0;
-    XR_TRY(xr_column_map_apply(&s->map, r, s->cell, s->n, xr_stream_line_number(r->stream), out));
-    return 1;
+    return xr_rows_next(r, r->state, out);
 }
 
 static void close(xr_source_reader *r)
 {
-    rows *s = r->state;
-    if (s)
-        xr_free(s->cell);
-    xr_free(s);
+    xr_rows *rows = r->state;
+    if (rows)
+        xr_free(rows->cell);
+    xr_free(rows);
 }
 
 const xr_source xr_source_tsv = { "tsv", detect, open, next, close };
