@@ -95,3 +95,22 @@ teardown() { rm -rf "$dir"; }
     run -65 "$xlmr" evaluate --model "$dir/m" --data-dir "$base/data"
     [[ $output == *"xlmr finetune --model $dir/m"* ]]
 }
+
+@test "evaluate: SIGTERM ends it with 75 and leaves nothing beside the output directory" {
+    mkdir "$dir/many"
+    for _ in $(seq 200); do cat "$base/data/test-en.tsv"; done >"$dir/rows"
+    for k in $(seq 30); do ln -s "$dir/rows" "$dir/many/test-x$k.tsv"; done
+    "$xlmr" evaluate --model "$base/model" --data-dir "$dir/many" --output-dir "$dir/out" --batch-tokens 64 --quiet >"$dir/table" 2>"$dir/err" &
+    pid=$!
+    for _ in $(seq 200); do
+        ! ls -d "$dir"/out.tmp-* >/dev/null 2>&1 || break
+        sleep 0.05
+    done
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ $status -eq 75 ]
+    grep -q 'stopped after' "$dir/err"
+    [ ! -s "$dir/table" ] && [ ! -e "$dir/out" ]
+    run -1 compgen -G "$dir/out.tmp-*"
+}

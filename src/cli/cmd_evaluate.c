@@ -3,6 +3,7 @@
 
 #include "cli/cmd.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "train/evaluate.h"
 
 typedef struct view {
@@ -32,7 +33,7 @@ static int on_progress(size_t done, size_t total, void *context)
     view *v = context;
     (void)total;
     xr_progress_update(&v->bar, done);
-    return 0;
+    return xr_signals_asked();
 }
 
 static xr_status print_result(const xr_options *o, const xr_evaluation *e)
@@ -56,6 +57,7 @@ static xr_status run(const xr_options *o)
     view v = { .quiet = o->quiet };
     xr_evaluate_hooks hooks = { &v, on_language, on_progress };
     xr_evaluation e;
+    xr_signals_catch();
     xr_status status = xr_evaluate_run(&e, o, &hooks);
     end_bar(&v);
     if (status == XR_OK)

@@ -1,30 +1,8 @@
 /* xlmr finetune: train a classifier on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
-#include <signal.h>
-#include <string.h>
-
 #include "cli/cmd.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "train/finetune.h"
-
-static volatile sig_atomic_t stop_asked;
-
-/* The first signal asks for a stop at the end of the step; a second one ends the program at once. */
-static void on_signal(int number)
-{
-    stop_asked = 1;
-    signal(number, SIG_DFL);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction sa;
-    memset(&sa, 0, sizeof sa);
-    sa.sa_handler = on_signal;
-    sigemptyset(&sa.sa_mask);
-    const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        sigaction(number[i], &sa, NULL);
-}
 
 typedef struct view {
     xr_progress bar;
@@ -55,7 +33,7 @@ static void on_evaluating(void *context, size_t done, size_t total)
 static int on_stop(void *context)
 {
     (void)context;
-    return stop_asked;
+    return xr_signals_asked();
 }
 
 static long long integer(const json_t *s, const char *key)
@@ -88,7 +66,7 @@ static xr_status run(const xr_options *o)
     view v = { .quiet = o->quiet };
     xr_finetune_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
     json_t *summary = NULL;
-    catch_signals();
+    xr_signals_catch();
     xr_status status = xr_finetune_run(o, &hooks, &summary);
     if (v.shown)
         xr_progress_end(&v.bar);
