@@ -252,7 +252,7 @@ static xr_status score_validation(xr_finetune *f)
 
 static xr_status evaluate(xr_finetune *f)
 {
-    double value;
+    double value, began = xr_clock();
     XR_TRY(score_validation(f));
     XR_TRY(log_figures(f, &f->figures));
     XR_TRY(keep_if_best(f));
@@ -260,7 +260,7 @@ static xr_status evaluate(xr_finetune *f)
     xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)f->trainer.step, f->figures.loss, f->metric, value,
             f->best_step == f->trainer.step ? " (best)" : "");
     warn_collapse(f, &f->figures);
-    f->log.last = xr_clock();       /* evaluation is not training time */
+    f->log.last += xr_clock() - began;      /* evaluation is not training time; the steps before it in this window are */
     return XR_OK;
 }
 
