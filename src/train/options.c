@@ -23,7 +23,8 @@ static const xr_option table[] = {
 enum { N_ROWS = sizeof table / sizeof table[0] };
 
 static const char *const verb_names[] = { "init",     "train-tokenizer", "tokenize", "fill-mask", "features",
-                                          "finetune", "evaluate",        "predict",  "doctor",    "help" };
+                                          "finetune", "evaluate",        "predict",  "doctor",    "help",
+                                          "prepare",  "pretrain",        "trim",     "export" };
 
 const char *xr_verb_name(unsigned verb)
 {

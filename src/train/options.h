@@ -23,9 +23,14 @@ enum {
     XR_V_PREDICT = 1u << 7,
     XR_V_DOCTOR = 1u << 8,
     XR_V_HELP = 1u << 9,
-    XR_V_ALL = (1u << 10) - 1,
-    XR_V_MODEL =
-        XR_V_FILL_MASK | XR_V_FEATURES | XR_V_FINETUNE | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */
+    XR_V_PREPARE = 1u << 10,
+    XR_V_PRETRAIN = 1u << 11,
+    XR_V_TRIM = 1u << 12,
+    XR_V_EXPORT = 1u << 13,
+    XR_V_ALL = (1u << 14) - 1,
+    XR_V_TRAIN = XR_V_FINETUNE | XR_V_PRETRAIN,
+    XR_V_TEXT = XR_V_PREPARE | XR_V_PRETRAIN | XR_V_TRIM,   /* read raw text */
+    XR_V_MODEL = XR_V_FILL_MASK | XR_V_FEATURES | XR_V_TRAIN | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */
 };
 /* Name of one verb bit as typed ("fill-mask"); "" if unknown. */
 const char *xr_verb_name(unsigned verb);

@@ -1,0 +1,25 @@
+/* Batches of masked blocks: sample g -> language and block (sampling.h) -> tokens (blocks.h) -> masks (masking.h) -> packed batch.
+ *
+ * Update k takes samples [k B, (k + 1) B) of the run, in micro-batches of micro_size in that order; so any step is found without those
+ * before it. A sequence's sample word (dropout) is its place in the update. */
+#ifndef XR_DATA_MLM_LOADER_H
+#define XR_DATA_MLM_LOADER_H
+
+#include "data/batch.h"
+#include "data/blocks.h"
+#include "data/masking.h"
+#include "data/sampling.h"
+
+typedef struct xr_mlm_loader xr_mlm_loader;
+
+/* blocks and the word_start table of masking are borrowed. NULL with the error set. */
+xr_mlm_loader *xr_mlm_loader_new(xr_blocks *blocks, const xr_sampling *sampling, const xr_masking *masking, size_t batch_size, size_t micro_size);
+void xr_mlm_loader_free(xr_mlm_loader *l);
+int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step);           /* prepares update `step` (0-based); number of micro-batches, < 0 on error */
+const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k);       /* borrowed until the next call; NULL with the error set */
+double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step);  /* epochs done before update `step` */
+
+/* Validation: blocks [first, first + n) of one language with the masks of epoch 0xffffffff, sample = block. */
+const xr_batch *xr_mlm_loader_validation(xr_mlm_loader *l, size_t lang, uint64_t first, size_t n);
+
+#endif

@@ -1,0 +1,24 @@
+/* Checkpoints: the table of a run's state in HDF5, committed by rename (reliability.md A.2).
+ *
+ * RUN/checkpoints/step-00001000/: state.h5 (every row of xr_state under its name; chunked, Fletcher32, no times) and MANIFEST.json, written last:
+ * format version, step, sizes and XXH3-128 of the files, digests of config, tokenizer and data, kernel fingerprint, digest of itself.
+ * A directory without a valid manifest is not a checkpoint. */
+#ifndef XR_TRAIN_CHECKPOINT_H
+#define XR_TRAIN_CHECKPOINT_H
+
+#include "train/state.h"
+#include "util/json.h"
+
+/* Writes the table as step `step` of RUN, then removes all but the newest `keep` (0 = keep all). `facts` (borrowed): digests and fingerprint for
+ * the manifest. On failure nothing is left behind and older checkpoints stay. */
+xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, size_t keep);
+
+/* Path of the newest checkpoint of RUN whose files match their digests, falling back to older ones with a warning; *path stays NULL when the run has
+ * none at all. XR_EDATA when there are some, but no good one. Caller frees. */
+xr_status xr_checkpoint_find(const char *run_dir, char **path);
+
+/* Verifies and reads PATH into the rows of `s`: every row by name, type and size. *facts (may be NULL) receives the manifest; caller's. On failure the
+ * rows' contents are undefined. */
+xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts);
+
+#endif
