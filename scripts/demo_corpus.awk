@@ -1,8 +1,9 @@
 # A small natural-language-inference corpus in ten languages and six scripts, from a grammar: what `make demo` trains on.
 #   LC_ALL=C awk -f demo_corpus.awk -v dir=OUT [-v languages=en,de] [-v train=15000] [-v share=2100] [-v dev=300] [-v test=600]
-# writes OUT/{train,dev,test}-{lang}.tsv in XTREME's form (premise, hypothesis, label) and OUT/text.txt, the sentences
-# alone, for the tokenizer. The first language gets `train` examples, each other one `share`; numbers are rounded down
-# to whole triples.
+# writes OUT/{train,dev,test}-{lang}.tsv in XTREME's form (premise, hypothesis, label); OUT/text.txt, the sentences
+# alone, for the tokenizer; and OUT/text/{lang}.txt, unlabelled text for pretraining: a document (lines up to a blank one) is
+# an event of the train split told once more, with what follows from it or may be added, so nothing in it contradicts. The first language gets
+# `train` examples, each other one `share`; numbers are rounded down to whole triples. Text there is of every event in every language.
 #
 # A premise is an event: somebody does something to something, with two of the three adjuncts place, company and time. It
 # gets one hypothesis of each label, so the classes are balanced exactly:
@@ -276,6 +277,15 @@ function write_pair(lang, split_name, label,    premise, hypothesis) {
         print premise "\n" hypothesis > (dir "/text.txt")
 }
 
+# Adds to the language's document of the event: the premise first, then what agrees with it.
+function tell(lang, with_premise, with_hypothesis,    file) {
+    file = dir "/text/" lang ".txt"
+    if (with_premise)
+        print "\n" sentence(lang, a) > file
+    if (with_hypothesis)
+        print sentence(lang, b) > file
+}
+
 # Every word alone on a line. sentencepiece takes its first candidates from strings with more than one continuation, and in
 # the sentences some words have only one: without this, "The" would never be a piece.
 function write_words(lang,    key, part, one, n, i, list) {
@@ -308,6 +318,8 @@ function write_split(split_name, seed, longest,    i, k, l, key, first, label) {
             for (l = 1; l <= n_languages; l++)
                 if (i + 3 <= examples[split_name, l])
                     write_pair(names[l], split_name, label == 0 ? "entailment" : label == 1 ? "neutral" : "contradiction")
+            for (l = 1; l <= n_languages && split_name == "train"; l++)
+                tell(names[l], k == 0, label != 2)
         }
     }
 }
@@ -323,6 +335,7 @@ BEGIN {
     if (share == "") share = 2100
     if (dev == "") dev = 300
     if (test == "") test = 600
+    system("mkdir -p '" dir "/text'")
     n_languages = split(languages, names, ",")
     for (l = 1; l <= n_languages; l++) {
         if (!(names[l] in known)) {
