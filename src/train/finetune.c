@@ -106,7 +106,7 @@ static xr_status make_trainer(xr_finetune *f)
 {
     const xr_options *o = f->o;
     xr_optim_options p = { o->optimizer, o->lr_scheduler, o->learning_rate, o->weight_decay, o->adam_beta1, o->adam_beta2, o->adam_epsilon,
-                           o->max_grad_norm, o->layer_decay, f->total_steps, f->warmup_steps, o->decay_all };
+                           o->max_grad_norm, o->layer_decay, f->total_steps, f->warmup_steps, o->decay_all, o->lr_power, o->lr_end };
     size_t tokens = xr_loader_max_tokens(f->loader);
     xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
     XR_TRY(xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound));
