@@ -2,10 +2,15 @@
  * state). */
 #include "util/h5.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <hdf5.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -13,12 +18,14 @@
 
 enum { DATASET_CAP = 16 };
 #define CHUNK_BYTES ((size_t)64 << 10)   /* also the least a dataset with rows takes on disk */
+#define WHOLE_CHUNK_BYTES ((size_t)1 << 20) /* of a dataset whose size is known: as much as HDF5's chunk cache */
 
 typedef struct dataset { hid_t id; xr_h5_type type; size_t cols; hsize_t rows; } dataset;
 
 struct xr_h5_out {
     xr_outfile file;
     hid_t id;                   /* < 0 once closed */
+    int reserved;               /* the file has blocks behind its end */
     dataset set[DATASET_CAP];
     int n_sets;
 };
@@ -65,12 +72,22 @@ static xr_status h5_fail(xr_status status, const char *path, const char *what)
 
 static hid_t memory_type(xr_h5_type type)
 {
-    return type == XR_H5_F32 ? H5T_NATIVE_FLOAT : type == XR_H5_U32 ? H5T_NATIVE_UINT32 : H5T_NATIVE_UINT64;
+    switch (type) {
+    case XR_H5_F32: return H5T_NATIVE_FLOAT;
+    case XR_H5_F64: return H5T_NATIVE_DOUBLE;
+    case XR_H5_U32: return H5T_NATIVE_UINT32;
+    default: return H5T_NATIVE_UINT64;
+    }
 }
 
 static hid_t file_type(xr_h5_type type)
 {
-    return type == XR_H5_F32 ? H5T_IEEE_F32LE : type == XR_H5_U32 ? H5T_STD_U32LE : H5T_STD_U64LE;
+    switch (type) {
+    case XR_H5_F32: return H5T_IEEE_F32LE;
+    case XR_H5_F64: return H5T_IEEE_F64LE;
+    case XR_H5_U32: return H5T_STD_U32LE;
+    default: return H5T_STD_U64LE;
+    }
 }
 
 static hid_t create_file(const char *path)
@@ -159,6 +176,123 @@ xr_status xr_h5_append(xr_h5_out *h, int number, const void *rows, size_t n)
     return XR_OK;
 }
 
+static xr_status close_dataset(const xr_h5_out *h, hid_t id)
+{
+    if (H5Dclose(id) >= 0)
+        return XR_OK;
+    atomic_store(&poisoned, 1);
+    return h5_fail(XR_EIO, h->file.path, "closing a dataset");
+}
+
+/* The groups on the way to `name`, made by hand: those that HDF5 makes by itself carry times. */
+static xr_status make_groups(xr_h5_out *h, const char *name)
+{
+    xr_status status = XR_OK;
+    hid_t create = H5Pcreate(H5P_GROUP_CREATE), id;
+    char *path = xr_strdup(name);
+    if (create < 0 || H5Pset_obj_track_times(create, 0) < 0)
+        status = h5_fail(XR_EIO, h->file.path, "making a group");
+    for (char *s = path; s && status == XR_OK && (s = strchr(s + 1, '/'));) {
+        *s = 0;
+        if (H5Lexists(h->id, path, H5P_DEFAULT) <= 0) {
+            id = H5Gcreate2(h->id, path, H5P_DEFAULT, create, H5P_DEFAULT);
+            if (id < 0 || H5Gclose(id) < 0)
+                status = h5_fail(XR_EIO, h->file.path, "making a group");
+        }
+        *s = '/';
+    }
+    H5Pclose(create);
+    xr_free(path);
+    return path ? status : xr_error_status();
+}
+
+static int all_zero(const char *data, size_t bytes)
+{
+    return data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0;
+}
+
+/* A dataset of n elements, in chunks of `chunk`. */
+static hid_t create_whole(xr_h5_out *h, const char *name, xr_h5_type type, hsize_t n, hsize_t chunk)
+{
+    hid_t id = H5I_INVALID_HID, space = H5Screate_simple(1, &n, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
+    if (space >= 0 && create >= 0 && H5Pset_chunk(create, 1, &chunk) >= 0 && H5Pset_fletcher32(create) >= 0 &&
+        H5Pset_obj_track_times(create, 0) >= 0)
+        id = H5Dcreate2(h->id, name, file_type(type), space, H5P_DEFAULT, create, H5P_DEFAULT);
+    if (id < 0)
+        h5_fail(XR_EIO, h->file.path, "creating a dataset");
+    H5Pclose(create);
+    H5Sclose(space);
+    return id;
+}
+
+/* Elements [first, first + n) between the file and `memory`, which is read into when `into` is set, else written from. */
+static herr_t transfer(hid_t id, hid_t type, hsize_t first, hsize_t n, void *into, const void *from)
+{
+    hid_t space = H5Dget_space(id), memory = H5Screate_simple(1, &n, NULL);
+    herr_t done = -1;
+    if (space >= 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, NULL, &n, NULL) >= 0)
+        done = into ? H5Dread(id, type, memory, space, H5P_DEFAULT, into) : H5Dwrite(id, type, memory, space, H5P_DEFAULT, from);
+    H5Sclose(memory);
+    H5Sclose(space);
+    return done;
+}
+
+static size_t type_size(xr_h5_type type)
+{
+    return type == XR_H5_F32 || type == XR_H5_U32 ? 4 : 8;
+}
+
+static size_t whole_chunk(xr_h5_type type, size_t n)
+{
+    size_t most = WHOLE_CHUNK_BYTES / type_size(type);
+    return most < n ? most : n;
+}
+
+size_t xr_h5_stored(xr_h5_type type, const void *data, size_t n)
+{
+    size_t size = type_size(type), chunk = whole_chunk(type, n), stored = 0;
+    for (size_t at = 0; at < n; at += chunk) {
+        size_t part = n - at < chunk ? n - at : chunk;
+        stored += all_zero((const char *)data + at * size, part * size) ? 0 : chunk * size;
+    }
+    return stored;
+}
+
+xr_status xr_h5_write(xr_h5_out *h, const char *name, xr_h5_type type, const void *data, size_t n)
+{
+    const char *bytes = data;
+    size_t size = type_size(type), chunk = whole_chunk(type, n);
+    XR_TRY(make_groups(h, name));
+    hid_t id = create_whole(h, name, type, n, chunk);
+    xr_status status = id < 0 ? xr_error_status() : XR_OK;
+    for (size_t at = 0; at < n && status == XR_OK; at += chunk) {
+        size_t part = n - at < chunk ? n - at : chunk;
+        if (!all_zero(bytes + at * size, part * size) && transfer(id, memory_type(type), at, part, NULL, bytes + at * size) < 0)
+            status = h5_fail(XR_EIO, h->file.path, "writing");
+    }
+    if (id >= 0 && close_dataset(h, id) < 0)
+        status = xr_error_status();
+    return status;
+}
+
+/* By a descriptor of our own: blocks are had behind the end of the file, whose length HDF5 minds. */
+xr_status xr_h5_reserve(xr_h5_out *h, size_t bytes)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
+        return xr_fail(XR_EIO, "%s: %zu bytes are needed, files may have %llu here (ulimit -f)", h->file.path, bytes, (unsigned long long)limit.rlim_cur);
+    int fd = open(h->file.tmp, O_WRONLY | O_CLOEXEC), done = -1, why = errno;
+    if (fd >= 0) {
+        done = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+        why = errno;
+        close(fd);
+    }
+    h->reserved |= done == 0;
+    if (done < 0 && why != EOPNOTSUPP && why != ENOSYS)
+        return xr_fail(XR_EIO, "%s: %zu bytes cannot be had: %s", h->file.path, bytes, strerror(why));
+    return XR_OK;
+}
+
 /* Fixed-length UTF-8, as long as the longest; HDF5 has no strings of length 0. */
 static hid_t string_type(size_t len)
 {
@@ -186,14 +320,6 @@ static xr_status write_strings(xr_h5_out *h, hid_t id, hid_t type, const char *c
         xr_free(padded);
     }
     return status;
-}
-
-static xr_status close_dataset(const xr_h5_out *h, hid_t id)
-{
-    if (H5Dclose(id) >= 0)
-        return XR_OK;
-    atomic_store(&poisoned, 1);
-    return h5_fail(XR_EIO, h->file.path, "closing a dataset");
 }
 
 xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strings, size_t n)
@@ -242,6 +368,14 @@ static xr_status close_all(xr_h5_out *h)
     return status;
 }
 
+/* What was asked for and not used goes back; a failure only wastes room. */
+static void release(const xr_h5_out *h)
+{
+    struct stat st;
+    if (h->reserved && stat(h->file.tmp, &st) == 0 && truncate(h->file.tmp, st.st_size) < 0)
+        return;
+}
+
 xr_status xr_h5_commit(xr_h5_out *h)
 {
     xr_status status = XR_OK;
@@ -249,6 +383,7 @@ xr_status xr_h5_commit(xr_h5_out *h)
         status = h5_fail(XR_EIO, h->file.path, "flushing the file");
     if (close_all(h) < 0)
         status = xr_error_status();
+    release(h);
     if (status == XR_OK)
         status = xr_outfile_commit(&h->file);
     xr_outfile_abort(&h->file);
@@ -368,4 +503,74 @@ char *xr_h5_read_attribute(const char *path, const char *object, const char *nam
     H5Aclose(id);
     H5Fclose(file);
     return text;
+}
+
+struct xr_h5_in { char *path; hid_t id; };
+
+xr_h5_in *xr_h5_open(const char *path)
+{
+    xr_h5_in *h = xr_alloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->path = xr_strdup(path);
+    h->id = h->path ? open_file(path) : H5I_INVALID_HID;
+    if (h->id >= 0)
+        return h;
+    xr_h5_close(h);
+    return NULL;
+}
+
+void xr_h5_close(xr_h5_in *h)
+{
+    if (h && h->id >= 0)
+        H5Fclose(h->id);
+    if (h)
+        xr_free(h->path);
+    xr_free(h);
+}
+
+/* The dataset, with its length; it has rank 1 and this very type. */
+static hid_t open_vector(xr_h5_in *h, const char *name, xr_h5_type type, hsize_t *n)
+{
+    hid_t id = H5Dopen2(h->id, name, H5P_DEFAULT);
+    if (id < 0) {
+        xr_fail(XR_EDATA, "%s: has no dataset \"%s\"", h->path, name);
+        return id;
+    }
+    hid_t stored = H5Dget_type(id), space = H5Dget_space(id);
+    int good = stored >= 0 && space >= 0 && H5Tequal(stored, file_type(type)) > 0 && H5Sget_simple_extent_ndims(space) == 1 &&
+               H5Sget_simple_extent_dims(space, n, NULL) == 1;
+    H5Sclose(space);
+    H5Tclose(stored);
+    if (good)
+        return id;
+    H5Dclose(id);
+    xr_fail(XR_EDATA, "%s: dataset \"%s\" has another type or shape than expected", h->path, name);
+    return H5I_INVALID_HID;
+}
+
+xr_status xr_h5_length(xr_h5_in *h, const char *name, xr_h5_type type, size_t *n)
+{
+    hsize_t length = 0;
+    hid_t id = open_vector(h, name, type, &length);
+    *n = length;
+    if (id < 0)
+        return xr_error_status();
+    H5Dclose(id);
+    return XR_OK;
+}
+
+xr_status xr_h5_read_part(xr_h5_in *h, const char *name, xr_h5_type type, size_t first, size_t n, void *out)
+{
+    hsize_t length;
+    hid_t id = open_vector(h, name, type, &length);
+    if (id < 0)
+        return xr_error_status();
+    xr_status status = XR_OK;
+    if (first > length || n > length - first)
+        status = xr_fail(XR_EDATA, "%s: dataset \"%s\" has %llu elements; %zu from %zu were asked for", h->path, name, (unsigned long long)length, n, first);
+    else if (n > 0 && transfer(id, memory_type(type), first, n, out, NULL) < 0)
+        status = h5_fail(XR_EDATA, h->path, "reading a dataset");
+    H5Dclose(id);
+    return status;
 }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include "util/error.h"
 
-typedef enum xr_h5_type { XR_H5_F32, XR_H5_U32, XR_H5_U64 } xr_h5_type;
+typedef enum xr_h5_type { XR_H5_F32, XR_H5_F64, XR_H5_U32, XR_H5_U64 } xr_h5_type;
 
 typedef struct xr_h5_out xr_h5_out;
 
@@ -20,6 +20,15 @@ xr_h5_out *xr_h5_create(const char *path);
  * or < 0. */
 int xr_h5_dataset(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols);
 xr_status xr_h5_append(xr_h5_out *h, int dataset, const void *rows, size_t n);
+
+/* A whole dataset of shape [n] at once; n > 0. `name` may lie in groups ("param/encoder/weight"), which are made. Chunks that are all zero are not
+ * stored: they read back as zeros. */
+xr_status xr_h5_write(xr_h5_out *h, const char *name, xr_h5_type type, const void *data, size_t n);
+
+/* Bytes that xr_h5_write stores for these data. */
+size_t xr_h5_stored(xr_h5_type type, const void *data, size_t n);
+/* Asks the disk for `bytes` now, so that a full one shows before anything is written: after a failed write HDF5 cannot be used again. */
+xr_status xr_h5_reserve(xr_h5_out *h, size_t bytes);
 
 /* A whole dataset of n strings, padded with NUL bytes to the longest. */
 xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strings, size_t n);
@@ -37,5 +46,14 @@ void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *ro
 /* The same for strings: rows x cols bytes, NUL-padded without a closing NUL. */
 char *xr_h5_read_strings(const char *path, const char *name, size_t *rows, size_t *cols);
 char *xr_h5_read_attribute(const char *path, const char *object, const char *name);
+
+/* A file held open for reading. */
+typedef struct xr_h5_in xr_h5_in;
+xr_h5_in *xr_h5_open(const char *path);     /* NULL with the error set */
+void xr_h5_close(xr_h5_in *h);              /* NULL is fine */
+/* Elements of a dataset of rank 1 and this type; XR_EDATA if it is missing or another. */
+xr_status xr_h5_length(xr_h5_in *h, const char *name, xr_h5_type type, size_t *n);
+/* Elements [first, first + n) of it. */
+xr_status xr_h5_read_part(xr_h5_in *h, const char *name, xr_h5_type type, size_t first, size_t n, void *out);
 
 #endif
