@@ -382,8 +382,8 @@ static xr_status rotate(const char *folder, uint64_t step, size_t keep)
     return status;
 }
 
-/* A step that is there already was saved by a run that went on from the same state: either it is good, and then it is this one, or it is out of
- * the way now. */
+/* A step that is there already was saved by this run before it went on from an older one. If it is good, it is as good as this one would be (it may be
+ * from before the evaluation of that step, which then follows); if not, it is put aside. */
 static xr_status make_way(const char *path, int *there)
 {
     *there = 0;
