@@ -31,8 +31,8 @@ int xr_mask_policy_find(const char *name);          /* < 0 if unknown */
 /* The word_start table of a tokenizer; caller frees with xr_free. NULL with the error set. */
 uint8_t *xr_mask_word_starts(const xr_tokenizer *t);
 
-/* Masks id [n] in place; sample < 2^60. position [n] and target [n] are also its working space; they receive the ascending chosen positions and the ids that stood there; returns their
- * number. XR_EDATA (< 0) when the block already holds the mask id. */
+/* Masks id [n] in place; sample < 2^60. position [n] and target [n] are also its working space; they receive the ascending chosen positions and the
+ * ids that stood there. Returns their number, or XR_EDATA (< 0) when the block already holds the mask id. */
 long xr_mask_block(const xr_masking *m, uint32_t epoch, uint64_t sample, int32_t *id, size_t n, uint32_t *position, int32_t *target);
 
 #endif
