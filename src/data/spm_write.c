@@ -23,9 +23,9 @@ static void take(xr_wire *s, xr_wire_field *f)
     XR_ASSERT(!wrong, "a checked sentencepiece model: %s", wrong);
 }
 
-static xr_spm_piece read_piece(const xr_wire_field *field)
+static xr_spm_entry read_piece(const xr_wire_field *field)
 {
-    xr_spm_piece piece = { .type = XR_SPM_NORMAL, .all = field->all };
+    xr_spm_entry piece = { .type = XR_SPM_NORMAL, .all = field->all };
     xr_wire s = field->bytes;
     while (s.p < s.end) {
         xr_wire_field f;

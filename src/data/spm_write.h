@@ -12,17 +12,17 @@
 enum { XR_SPM_NORMAL = 1, XR_SPM_UNKNOWN = 2, XR_SPM_CONTROL = 3, XR_SPM_USER_DEFINED = 4, XR_SPM_UNUSED = 5, XR_SPM_BYTE = 6 };
 
 /* Everything is borrowed from the file's bytes. The position in the list is sentencepiece's id. */
-typedef struct xr_spm_piece {
+typedef struct xr_spm_entry {
     const char *text; size_t len;
     float score;
     int type;
     xr_wire all;                /* its bytes in the file */
-} xr_spm_piece;
+} xr_spm_entry;
 
 typedef struct xr_spm_file {
     char *path;
     char *bytes; size_t len;
-    xr_spm_piece *piece;        // [n]
+    xr_spm_entry *piece;        // [n]
     size_t n;
 } xr_spm_file;
 

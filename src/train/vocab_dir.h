@@ -28,8 +28,8 @@ typedef struct xr_vocab_dir {
 /* Name of the file that says what a directory was trimmed from. */
 #define XR_TRIM_MAP "trim.json"
 
-/* Writes the directory OUT (exists, empty). */
-xr_status xr_vocab_dir_write(const xr_vocab_dir *d, const char *out);
+/* Writes model.safetensors as PATH. Constant memory. */
+xr_status xr_vocab_weights_write(const xr_vocab_dir *d, const char *path);
 
 /* Parameters (elements of float tensors, ties counted once) and bytes of a directory's weights, or those it would have with `rows` ids (0: its own). */
 xr_status xr_vocab_dir_size(const char *dir, size_t rows, uint64_t *parameters, uint64_t *bytes);

@@ -67,7 +67,7 @@ static void mark_fixed(trim *t)
 {
     size_t worst = SIZE_MAX, best = SIZE_MAX;
     for (size_t i = 0; i < t->file.n; i++) {
-        const xr_spm_piece *p = &t->file.piece[i];
+        const xr_spm_entry *p = &t->file.piece[i];
         if (p->type != XR_SPM_NORMAL) {
             t->used[i] = 1;
             continue;
