@@ -116,7 +116,8 @@ static void test_groups_and_parts(void **state)
     (void)state;
     struct stat st;
     char a[65], b[65];
-    size_t n;
+    uint64_t rows;
+    size_t cols;
     double one;
     float part[100], zero[100] = { 0 }, last;
     assert_int_equal(write_groups(in_scratch("g1.h5")), XR_OK);
@@ -124,30 +125,31 @@ static void test_groups_and_parts(void **state)
     assert_true(st.st_size < 4 << 20 && st.st_blocks * 512 < 5 << 20);
     xr_h5_in *h = xr_h5_open(in_scratch("g1.h5"));
     assert_non_null(h);
-    assert_int_equal(xr_h5_length(h, "a/b/features", XR_H5_F32, &n), XR_OK);
-    assert_int_equal(n, ROWS * COLS);
-    assert_int_equal(xr_h5_read_part(h, "a/b/features", XR_H5_F32, 77777, 100, part), XR_OK);
-    assert_memory_equal(part, features + 77777, sizeof part);
-    assert_int_equal(xr_h5_read_part(h, "a/hole", XR_H5_F32, 500000, 100, part), XR_OK);
+    for (int k = 0; k < 40; k++) {      /* more than can be open */
+        int d = xr_h5_find(h, "a/b/features", XR_H5_F32, &rows, &cols);
+        assert_true(d >= 0 && rows == ROWS * COLS && cols == 1);
+        assert_int_equal(xr_h5_rows(h, d, 77777, 100, part), XR_OK);
+        assert_memory_equal(part, features + 77777, sizeof part);
+        xr_h5_forget(h);
+    }
+    int hole = xr_h5_find(h, "a/hole", XR_H5_F32, &rows, &cols), d = xr_h5_find(h, "a/b/one", XR_H5_F64, &rows, &cols);
+    assert_true(hole >= 0 && d >= 0 && rows == 1);
+    assert_int_equal(xr_h5_rows(h, hole, 500000, 100, part), XR_OK);
     assert_memory_equal(part, zero, sizeof part);
-    assert_int_equal(xr_h5_read_part(h, "a/hole", XR_H5_F32, ROWS * COLS * 10 - 1, 1, &last), XR_OK);
+    assert_int_equal(xr_h5_rows(h, hole, ROWS * COLS * 10 - 1, 1, &last), XR_OK);
     assert_true(last == 0.0f && signbit(last));
-    assert_int_equal(xr_h5_read_part(h, "a/b/one", XR_H5_F64, 0, 1, &one), XR_OK);
+    assert_int_equal(xr_h5_rows(h, d, 0, 1, &one), XR_OK);
     assert_true(one == 0.1);
-    assert_int_equal(xr_h5_read_part(h, "a/b/one", XR_H5_F64, 1, 1, &one), XR_EDATA);
-    expect_error(XR_EDATA, "has 1 elements; 1 from 1 were asked for");
-    assert_int_equal(xr_h5_length(h, "a/b/one", XR_H5_U64, &n), XR_EDATA);
+    assert_int_equal(xr_h5_find(h, "a/b/one", XR_H5_U64, &rows, &cols), XR_EDATA);
     expect_error(XR_EDATA, "another type");
-    assert_int_equal(xr_h5_length(h, "a/c", XR_H5_U64, &n), XR_EDATA);
-    expect_error(XR_EDATA, "has no dataset");
+    assert_int_equal(xr_h5_find(h, "a/c", XR_H5_U64, &rows, &cols), XR_EDATA);
+    expect_error(XR_EDATA, "there is no \"a/c\"");
     xr_h5_close(h);
     sleep(1);   /* times of groups would differ */
     assert_int_equal(write_groups(in_scratch("g2.h5")), XR_OK);
     assert_int_equal(xr_file_sha256(in_scratch("g1.h5"), a), XR_OK);
     assert_int_equal(xr_file_sha256(in_scratch("g2.h5"), b), XR_OK);
     assert_string_equal(a, b);
-    assert_null(xr_h5_open(in_scratch("missing.h5")));
-    expect_error(XR_ENOINPUT, "missing.h5");
 }
 
 static void test_no_room(void **state)

@@ -2,10 +2,10 @@
 #include "train/checkpoint.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -87,22 +87,32 @@ static xr_status write_state(const char *path, const xr_state *s, size_t bytes)
 }
 
 /* Through a small buffer: rows of moments that are still zero stay untouched pages. */
-static xr_status read_row(xr_h5_in *h, const char *path, const xr_state_row *r, char *buffer)
+static xr_status read_parts(xr_h5_in *h, int dataset, const xr_state_row *r, char *buffer)
 {
-    char name[256];
-    size_t n, size = r->type == XR_STATE_F32 ? 4 : 8, most = PART_BYTES / size;
-    dataset_name(r, name);
-    XR_TRY(xr_h5_length(h, name, h5_type(r->type), &n));
-    if (n != r->n)
-        return xr_fail(XR_EDATA, "%s: row %s has %zu elements, this run has %zu", path, r->name, n, r->n);
-    for (size_t at = 0; at < n; at += most) {
-        size_t part = n - at < most ? n - at : most;
+    size_t size = r->type == XR_STATE_F32 ? 4 : 8, most = PART_BYTES / size;
+    for (size_t at = 0; at < r->n; at += most) {
+        size_t part = r->n - at < most ? r->n - at : most;
         char *to = (char *)r->data + at * size;
-        XR_TRY(xr_h5_read_part(h, name, h5_type(r->type), at, part, buffer));
+        XR_TRY(xr_h5_rows(h, dataset, at, part, buffer));
         if (memcmp(to, buffer, part * size) != 0)
             memcpy(to, buffer, part * size);
     }
     return XR_OK;
+}
+
+static xr_status read_row(xr_h5_in *h, const char *path, const xr_state_row *r, char *buffer)
+{
+    char name[256];
+    uint64_t rows;
+    size_t cols;
+    dataset_name(r, name);
+    int dataset = xr_h5_find(h, name, h5_type(r->type), &rows, &cols);
+    XR_TRY(dataset);
+    xr_status status = rows == r->n && cols == 1 ? read_parts(h, dataset, r, buffer)
+                                                 : xr_fail(XR_EDATA, "%s: row %s has %llu elements, this run has %zu", path, r->name, (unsigned long long)rows * cols,
+                                                           r->n);
+    xr_h5_forget(h);
+    return status;
 }
 
 static xr_status read_state(const char *path, xr_state *s)
@@ -119,28 +129,15 @@ static xr_status read_state(const char *path, xr_state *s)
 
 /* --- manifest --------------------------------------------------------------------------------------------------- */
 
-/* XXH3-128 and size of a file as it can be read back. */
+/* Digest and size of a file as it can be read back. */
 static xr_status digest_file(const char *path, char hex[33], json_int_t *bytes)
 {
-    xr_xxh *h = xr_xxh_new();
-    char *buffer = h ? xr_alloc(PART_BYTES, 1) : NULL;
-    int fd = buffer ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    xr_status status = !buffer ? xr_error_status() : fd < 0 ? xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno)) : XR_OK;
-    *bytes = 0;
-    for (ssize_t n = 1; status == XR_OK && n != 0;) {
-        n = read(fd, buffer, PART_BYTES);
-        if (n < 0 && errno != EINTR)
-            status = xr_fail(XR_EIO, "%s: reading failed: %s", path, strerror(errno));
-        if (n > 0)
-            xr_xxh_update(h, buffer, (size_t)n);
-        *bytes += n > 0 ? n : 0;
-    }
-    if (fd >= 0)
-        close(fd);
-    if (h)
-        xr_xxh_final(h, hex);
-    xr_free(buffer);
-    return status;
+    struct stat st;
+    XR_TRY(xr_xxh_file(path, hex));
+    if (stat(path, &st) < 0)
+        return xr_fail(XR_EIO, "%s: vanished: %s", path, strerror(errno));
+    *bytes = st.st_size;
+    return XR_OK;
 }
 
 /* Of the manifest without its own digest. */
