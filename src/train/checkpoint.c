@@ -108,9 +108,11 @@ static xr_status read_row(xr_h5_in *h, const char *path, const xr_state_row *r, 
     dataset_name(r, name);
     int dataset = xr_h5_find(h, name, h5_type(r->type), &rows, &cols);
     XR_TRY(dataset);
-    xr_status status = rows == r->n && cols == 1 ? read_parts(h, dataset, r, buffer)
-                                                 : xr_fail(XR_EDATA, "%s: row %s has %llu elements, this run has %zu", path, r->name, (unsigned long long)rows * cols,
-                                                           r->n);
+    xr_status status;
+    if (rows == r->n && cols == 1)
+        status = read_parts(h, dataset, r, buffer);
+    else
+        status = xr_fail(XR_EDATA, "%s: row %s has %llu elements, this run has %zu", path, r->name, (unsigned long long)rows * cols, r->n);
     xr_h5_forget(h);
     return status;
 }
@@ -133,6 +135,7 @@ static xr_status read_state(const char *path, xr_state *s)
 static xr_status digest_file(const char *path, char hex[33], json_int_t *bytes)
 {
     struct stat st;
+    *bytes = 0;
     XR_TRY(xr_xxh_file(path, hex));
     if (stat(path, &st) < 0)
         return xr_fail(XR_EIO, "%s: vanished: %s", path, strerror(errno));

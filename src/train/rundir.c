@@ -80,8 +80,8 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len)
     if (status == XR_OK)
         status = compare(&there, o, &s);
     if (status == XR_OK && s.len)
-        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give --overwrite-output-dir "
-                         "to replace that run", o->output_dir, s.s);
+        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
+                         "--overwrite-output-dir to replace that run", o->output_dir, s.s);
     xr_options_free(&there);
     xr_str_free(&s);
     xr_free(path);
