@@ -26,6 +26,8 @@ struct xr_stream {
     int fd;                     /* -1 after close; 0 for standard input */
     stage stage;
     xr_status failed;           /* status of an earlier error; every later call repeats it */
+    char *kept;                 /* message of an error that was met ahead of what was asked for */
+    xr_status kept_status;
     int damaged;                /* the error lies in the compressed data: the next member may be whole */
     int cut;
     int by_member;
@@ -156,6 +158,7 @@ void xr_stream_close(xr_stream *s)
         s->decoder->close(s->state);
     if (s->fd > STDIN_FILENO)
         close(s->fd);
+    xr_free(s->kept);
     xr_free(s->path);
     xr_free(s->in);
     xr_free(s->out);
@@ -226,10 +229,22 @@ static xr_status fail_decoded(xr_stream *s, xr_decoded verdict, const char *why)
         return fail_at(s, XR_ESYSTEM, "out of memory for decompression");
     char reason[200];
     snprintf(reason, sizeof reason, verdict == XR_DECODE_BAD ? " is damaged (%s)" : " is not read here: %s", why);
-    return fail_member(s, "", reason, verdict == XR_DECODE_BAD ? "copy or download the file again" : NULL);
+    fail_member(s, "", reason, verdict == XR_DECODE_BAD ? "copy or download the file again" : NULL);
+    s->damaged = verdict == XR_DECODE_BAD;
+    return s->failed;
 }
 
-/* One call of the decoder. */
+/* The error just met is raised when what was decoded before it has been handed out. */
+static xr_status keep_error(xr_stream *s)
+{
+    s->kept = xr_strdup(xr_error_message());
+    s->kept_status = s->failed;
+    s->failed = XR_OK;
+    xr_error_clear();
+    return XR_OK;
+}
+
+/* One call of the decoder. What it gives before it finds damage does not depend on how much it was given. */
 static xr_status decode_some(xr_stream *s, char *to, size_t room, size_t *got)
 {
     XR_TRY(need_raw(s));
@@ -241,8 +256,10 @@ static xr_status decode_some(xr_stream *s, char *to, size_t room, size_t *got)
         xr_info("%s: %s", s->path, d.note);
     if (verdict == XR_DECODE_END)
         s->stage = BETWEEN;
-    else if (verdict != XR_DECODE_MORE)
-        return fail_decoded(s, verdict, d.why);
+    else if (verdict != XR_DECODE_MORE) {
+        xr_status status = fail_decoded(s, verdict, d.why);
+        return *got && s->damaged ? keep_error(s) : status;
+    }
     else if (*got == 0 && d.n_in == 0 && s->raw_eof) {
         /* At the end of the file a decoder may still hold output; the member is cut when none comes. */
         s->cut = 1;
@@ -295,10 +312,21 @@ static xr_status check_ratio(xr_stream *s)
     return XR_OK;
 }
 
+static xr_status raise_kept(xr_stream *s)
+{
+    s->failed = xr_fail(s->kept_status, "%s", s->kept ? s->kept : "out of memory");
+    s->kept_status = XR_OK;
+    xr_free(s->kept);
+    s->kept = NULL;
+    return s->failed;
+}
+
 /* Decompressed bytes into `to`: *got > 0, or 0 at the end of the file, or of the member when reading by member. */
 static xr_status produce(xr_stream *s, char *to, size_t room, size_t *got)
 {
     *got = 0;
+    if (s->kept_status < 0)
+        return raise_kept(s);
     while (*got == 0 && s->stage != END && !(s->by_member && s->stage == BETWEEN)) {
         if (s->stage == SNIFF)
             XR_TRY(sniff(s));
@@ -425,6 +453,16 @@ long xr_stream_peek(xr_stream *s, size_t want, const char **text)
     return (long)(s->out_len - s->out_pos);
 }
 
+long xr_stream_head(xr_stream *s, size_t want, const char **text)
+{
+    XR_TRY(ready(s));
+    for (size_t got = 1; got && s->out_len - s->out_pos < want;)
+        if (refill(s, &got) < 0)
+            got = keep_error(s) > 0;
+    *text = s->out + s->out_pos;
+    return (long)(s->out_len - s->out_pos);
+}
+
 void xr_stream_skip(xr_stream *s, size_t n)
 {
     XR_ASSERT(n <= s->out_len - s->out_pos, "%zu bytes skipped, %zu held", n, s->out_len - s->out_pos);
@@ -447,6 +485,11 @@ size_t xr_stream_member(const xr_stream *s)
 int xr_stream_cut(const xr_stream *s)
 {
     return s->cut;
+}
+
+int xr_stream_damaged(const xr_stream *s)
+{
+    return s->damaged;
 }
 
 /* Puts the raw window to the byte behind the beginning of a damaged member: its end is not known. A pipe goes on where it is. */

@@ -25,6 +25,8 @@ long xr_stream_read(xr_stream *s, void *buffer, size_t n);
  * other than xr_stream_skip, which passes over the first n of them and counts their lines. An error lies beyond what was held before. */
 long xr_stream_peek(xr_stream *s, size_t want, const char **text);
 void xr_stream_skip(xr_stream *s, size_t n);
+/* The same to tell what the file is: an error met on the way is kept until reading gets there. */
+long xr_stream_head(xr_stream *s, size_t want, const char **text);
 
 /* Member by member: the end of one is an end for all of the above, until xr_stream_next_member. A plain file is one member. */
 void xr_stream_by_member(xr_stream *s, int on);
@@ -32,6 +34,7 @@ size_t xr_stream_member(const xr_stream *s);                /* number of the las
 /* Gives up what is left of the member and goes to the next: 1, 0 = there is none, < 0 = error. What is left is decoded for its
  * checksum. After an error in compressed data it searches the file for the next beginning of a member. Not before the first read. */
 int xr_stream_next_member(xr_stream *s);
+int xr_stream_damaged(const xr_stream *s);                  /* 1: the last error was in the compressed data, so that one can go on */
 int xr_stream_cut(const xr_stream *s);                      /* 1: the file ended inside a member */
 
 size_t xr_stream_line_number(const xr_stream *s);           /* of the last line, from 1 */
