@@ -2,7 +2,6 @@
  * written here; real ones are compared with the counts in the README of the test data. */
 #include "pack.h"
 
-#include "data/language.h"
 #include "data/text.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -661,10 +660,6 @@ static void test_reasons(void **state)
         assert_true(strlen(xr_text_reason_name(i)) > 1);
     assert_true(xr_text_reason_is_bad(XR_TEXT_BAD_UTF8) && xr_text_reason_is_bad(XR_TEXT_DAMAGED));
     assert_false(xr_text_reason_is_bad(XR_TEXT_OK) || xr_text_reason_is_bad(XR_TEXT_NOT_CONVERSION) || xr_text_reason_is_bad(XR_TEXT_REPLACED));
-    assert_string_equal(xr_language_of_iso3("cmn", 3), "zh");
-    assert_string_equal(xr_language_of_iso3("zho", 3), "zh");
-    assert_null(xr_language_of_iso3("xyz", 3));
-    assert_null(xr_language_of_iso3("de", 2));
 }
 
 /* FIPS 180's own examples, and Python's hashlib for the edges of a block. */

@@ -32,7 +32,7 @@ typedef enum lost { FOUND, SEARCH_TEXT, NEXT_MEMBER, NO_MORE } lost;
 typedef struct wet {
     xr_text_body body;
     xr_str fixed;
-    char language[32];
+    char language[XR_LANGUAGE_MAX];
     size_t used;            /* bytes of the record being handed out, to be skipped */
     lost lost;              /* how to find the next record */
     int fresh;              /* nothing of the member has been read yet */
@@ -425,15 +425,6 @@ static int check_digest(xr_text_reader *r, const header *h, const char *body, si
     return xr_text_bad(r, XR_TEXT_DIGEST, "the text does not have the digest in WARC-Block-Digest; get the shard again");
 }
 
-/* The first of the languages in the header, by XLM-R's name where it has one. */
-static void set_language(wet *w, const value *v)
-{
-    size_t n = strcspn(v->s, ", ");
-    const char *known = xr_language_of_iso3(v->s, n);
-    snprintf(w->language, sizeof w->language, "%.*s", (int)(n < 31 ? n : 31), known ? known : v->s);
-    w->body.language = n ? w->language : NULL;
-}
-
 /* Makes a document of the body, if the record is one: 1, 0 = left out and counted, < 0. */
 static int take(xr_text_reader *r, const header *h, size_t length, int exact)
 {
@@ -453,7 +444,8 @@ static int take(xr_text_reader *r, const header *h, size_t length, int exact)
     for (size_t i = 0; i < h->size; i++)
         w->body.line += s[i] == '\n';
     w->body.by_line = 1;
-    set_language(w, &h->language);
+    if (xr_language_parse(h->language.s, w->language))
+        w->body.language = w->language;
     return 1;
 }
 
