@@ -35,6 +35,8 @@ typedef struct trim {
 
 static xr_status mark(trim *t, int32_t id)
 {
+    if (id < 0 || (size_t)id > t->file.n)
+        return xr_fail(XR_EDATA, "the corpus holds id %d, which no text of this tokenizer gives; prepare the store again", id);
     t->report->tokens++;
     t->report->unknown += id == XR_ID_UNK;
     if (id >= N_SPECIAL)
