@@ -1,10 +1,12 @@
 #include "train/vocab_corpus.h"
 
+#include <limits.h>
+#include <string.h>
+
 #include "data/store.h"
+#include "data/text.h"
 #include "data/tokenizer.h"
 #include "util/alloc.h"
-#include "util/stream.h"
-#include "util/utf8.h"
 
 enum { CHUNK = 1 << 16 };               /* tokens of a store read at once */
 
@@ -53,33 +55,36 @@ static xr_status visit_store(const char *dir, const char *tokenizer_sha256, cons
 
 /* ---- raw text ------------------------------------------------------------------------------------------------------- */
 
-static xr_status visit_lines(xr_stream *s, const xr_corpus_visitor *v)
+static xr_text_options text_options(const xr_options *o)
 {
-    char *line;
-    size_t len;
-    int got;
-    while ((got = xr_stream_line(s, &line, &len)) > 0) {
-        if (xr_utf8_check(line, len) < len)
-            return xr_fail(XR_EDATA, "%s:%zu: not UTF-8", xr_stream_path(s), xr_stream_line_number(s));
-        XR_TRY(v->text(v->context, line, len));
-    }
-    return got;
+    return (xr_text_options){
+        .format = strcmp(o->text_format, "auto") == 0 ? NULL : o->text_format, .text_field = o->text_field, .min_language_score = o->min_language_score,
+        .max_perplexity = o->max_perplexity, .buckets = o->buckets, .min_length = (size_t)o->min_length, .verify_digest = o->verify_digest,
+        .replace_bad_utf8 = o->replace_bad_utf8, .skip_bad = strcmp(o->on_bad_record, "skip") == 0, .max_bad_fraction = o->max_bad_fraction,
+        .allow_truncated = o->allow_truncated,
+    };
 }
 
-static xr_status visit_text(const char *path, const xr_corpus_visitor *v)
+static xr_status visit_text(const char *path, const xr_text_options *o, int again, const xr_corpus_visitor *v)
 {
-    xr_stream *s = xr_stream_open(path);
-    xr_status status = s ? visit_lines(s, v) : xr_error_status();
-    if (s)
-        xr_stream_close(s);
+    xr_text_reader r;
+    xr_paragraph p;
+    xr_status status;
+    XR_TRY(xr_text_open(&r, path, o));
+    r.shown = again ? INT_MAX : 0;
+    while ((status = xr_text_next(&r, &p)) > 0)
+        if ((status = v->text(v->context, p.text, p.len)) < 0)
+            break;
+    xr_text_close(&r);
     return status;
 }
 
-xr_status xr_corpus_visit(const xr_options *o, const char *tokenizer_sha256, const xr_corpus_visitor *v)
+xr_status xr_corpus_visit(const xr_options *o, const char *tokenizer_sha256, int again, const xr_corpus_visitor *v)
 {
+    xr_text_options text = text_options(o);
     for (size_t i = 0; i < o->corpus.n; i++) {
         const char *path = o->corpus.v[i];
-        XR_TRY(xr_store_is(path) ? visit_store(path, tokenizer_sha256, v) : visit_text(path, v));
+        XR_TRY(xr_store_is(path) ? visit_store(path, tokenizer_sha256, v) : visit_text(path, &text, again, v));
     }
     return XR_OK;
 }
