@@ -1,6 +1,7 @@
 /* The model card of a saved model: README.md with what it was trained on, what it reached and how to repeat it. */
 #include <string.h>
 
+#include "train/card.h"
 #include "train/finetune.h"
 #include "util/alloc.h"
 #include "util/str.h"
@@ -41,16 +42,6 @@ static xr_status add_figures(xr_str *s, const xr_finetune *f, const xr_figures *
     return XR_OK;
 }
 
-static xr_status add_command(xr_str *s, const xr_finetune *f)
-{
-    xr_str yaml = { 0 };
-    xr_status status = xr_options_to_yaml(f->o, 0, &yaml);
-    if (status == XR_OK)
-        status = xr_str_printf(s, "## To repeat\n\n`xlmr finetune --config FILE` with this file (xlmr %s):\n\n```yaml\n%s```\n", XR_VERSION, yaml.s);
-    xr_str_free(&yaml);
-    return status;
-}
-
 static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, const xr_figures *g)
 {
     XR_TRY(xr_str_printf(s, "---\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n\n# XLM-RoBERTa classifier\n\n"
@@ -62,7 +53,7 @@ static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, cons
     XR_TRY(xr_str_puts(s, "\n## Figures\n\n"));
     XR_TRY(add_figures(s, f, g));
     XR_TRY(xr_str_putc(s, '\n'));
-    return add_command(s, f);
+    return xr_card_command(s, f->o);
 }
 
 char *xr_finetune_card(const xr_finetune *f, uint64_t step, const xr_figures *figures)
