@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """The same work in xlmr and in transformers on PyTorch, one after the other in one run; both are given the same ids.
 
-    bench/peer_hf.py [finetune] [inference] [fill-mask] [--rounds 2] [--preset base]
+    bench/peer_hf.py [pretrain] [finetune] [inference] [fill-mask] [--rounds 2] [--preset base]
 
+pretrain   masked-LM updates of 4 blocks of 512 tokens (Wikipedia paragraphs of the data folder), 15 % of them masked, dropout 0.1, no clipping:
+             xlmr            xlmr pretrain over a token store
+             torch stock     XLMRobertaForMaskedLM with labels: logits at every position; fused AdamW, the Trainer's default
+             torch masked    the same encoder, the head by hand at the masked positions only; fused AdamW
 finetune   steps of 32 XNLI pairs (dev files, all languages in turn, at most 128 tokens), rate 2e-5, clipping 1.0, dropout 0.1:
              xlmr            xlmr finetune
              torch padded    every batch padded to 128; AdamW as the Trainer makes it (foreach)
@@ -34,6 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("XLMR_DATA", ROOT.parent / "shared" / "data"))
 LABELS = ["entailment", "neutral", "contradiction"]
 BATCH, MAX_LEN = 32, 128
+BLOCKS, BLOCK_LEN = 4, 512          # of a masked-LM update
 MASK_TEXTS = ["Hello I'm a <mask> model.", "Paris is the <mask> of France.", "La capitale de la France est <mask>.", "Berlin ist die <mask> von Deutschland."]
 
 
@@ -86,6 +91,31 @@ def torch_finetune(torch, transformers, job):
     return {"rates": [t / s for t, s in zip(tokens[1:], seconds[1:])], "loss": loss.item()}
 
 
+def torch_pretrain(torch, transformers, job):
+    model = transformers.XLMRobertaForMaskedLM.from_pretrained(job["model"]).train()
+    decay = [p for n, p in model.named_parameters() if "bias" not in n and "LayerNorm" not in n and "layer_norm" not in n]
+    rest = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n or "layer_norm" in n]
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=1e-4, fused=True)
+    generator = torch.Generator().manual_seed(1)
+    seconds = []
+    for step in range(job["steps"]):
+        blocks = torch.tensor(job["rows"][step * BLOCKS:(step + 1) * BLOCKS])
+        start = time.monotonic()
+        chosen = torch.rand(blocks.shape, generator=generator) < 0.15
+        ids = torch.where(chosen, model.config.vocab_size - 1, blocks)
+        if job["variant"] == "stock":
+            loss = model(input_ids=ids, labels=torch.where(chosen, blocks, -100)).loss
+        else:
+            logits = model.lm_head(model.roberta(input_ids=ids).last_hidden_state[chosen])
+            loss = torch.nn.functional.cross_entropy(logits, blocks[chosen])
+            del logits
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.monotonic() - start)
+    return {"rates": [BLOCKS * BLOCK_LEN / s for s in seconds[1:]], "loss": loss.item()}
+
+
 def torch_inference(torch, transformers, job):
     model = transformers.XLMRobertaModel.from_pretrained(job["model"], add_pooling_layer=False).eval()
     loaded = time.monotonic() - job["started"]
@@ -125,7 +155,7 @@ def child():
     if job["threads"]:
         torch.set_num_threads(job["threads"])
     job["started"] = started
-    work = {"finetune": torch_finetune, "inference": torch_inference, "fill-mask": torch_fill_mask}[job["mode"]]
+    work = {"pretrain": torch_pretrain, "finetune": torch_finetune, "inference": torch_inference, "fill-mask": torch_fill_mask}[job["mode"]]
     out = work(torch, transformers, job)
     json.dump(out | {"peak_mb": peak_mb(), "threads": torch.get_num_threads(), "torch": torch.__version__,
                      "transformers": transformers.__version__}, sys.stdout)
@@ -168,6 +198,16 @@ def xlmr_finetune(args, scratch, steps):
     return {"rates": rates[1:] or rates, "peak_mb": peak}
 
 
+def xlmr_pretrain(args, scratch, steps):
+    run = scratch / "pretrain-run"
+    _, peak, _ = run_xlmr(args, ["pretrain", "--model", args.model, "--train-data", scratch / "store", "--output-dir", run, "--overwrite-output-dir",
+                                 "--max-steps", steps, "--batch-size", BLOCKS, "--block-length", BLOCK_LEN, "--learning-rate", "1e-4",
+                                 "--logging-steps", "1", "--quiet"])
+    lines = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
+    rates = [line["tokens_per_s"] for line in lines if line.get("tokens_per_s")]
+    return {"rates": rates[1:] or rates, "peak_mb": peak}
+
+
 def xlmr_marginal(args, words, texts, rows, first):
     """Rate of what the whole set takes beyond its first part."""
     few, _, _ = run_xlmr(args, words, "".join(t + "\n" for t in texts[:first]))
@@ -192,8 +232,8 @@ def xnli_pairs(n):
     return [per_file[i % len(files)][i // len(files)] for i in range(n)]
 
 
-def token_ids(args, texts, pairs=False):
-    words = ["tokenize", "--model", args.model, "--max-seq-length", MAX_LEN, "--json"] + (["--pair"] if pairs else [])
+def token_ids(args, texts, pairs=False, max_len=MAX_LEN):
+    words = ["tokenize", "--model", args.model, "--max-seq-length", max_len, "--json"] + (["--pair"] if pairs else [])
     _, _, out = run_xlmr(args, words, "".join(t + "\n" for t in texts))
     return [json.loads(line)["ids"] for line in out.splitlines()]
 
@@ -233,6 +273,31 @@ def compare_finetune(args, scratch):
         "torch padded": lambda: torch_job("padded", 2)})
 
 
+def wiki_blocks(args, shards, n):
+    """n blocks of <s> and whole cuts of the shards' text, sentences closed by </s>."""
+    stream = []
+    for shard in shards:
+        with gzip.open(shard, "rt", encoding="utf-8") as lines:
+            texts = [line.rstrip("\n") for line in lines if line.strip()]
+        stream += [i for ids in token_ids(args, texts[:400], max_len=100000) for i in ids[1:]]
+        if len(stream) >= n * (BLOCK_LEN - 1):
+            return [[0] + stream[k * (BLOCK_LEN - 1):(k + 1) * (BLOCK_LEN - 1)] for k in range(n)]
+    sys.exit(f"too little text for {n} blocks")
+
+
+def compare_pretrain(args, scratch):
+    shards = sorted((DATA / "text" / "wiki-paragraphs").glob("*.txt.gz"))
+    if not shards:
+        sys.exit(f"{DATA}/text/wiki-paragraphs has no *.txt.gz; set XLMR_DATA")
+    run_xlmr(args, ["prepare", "--model", args.model, "--output-dir", scratch / "store", "--quiet", *shards])
+    rows = wiki_blocks(args, shards, BLOCKS * args.peer_steps)
+    torch_job = lambda variant, steps: run_torch(args, "pretrain", variant=variant, rows=rows, steps=min(steps, args.peer_steps))
+    rounds(args, f"pretrain: updates of {BLOCKS} x {BLOCK_LEN} tokens", {
+        "xlmr": lambda: xlmr_pretrain(args, scratch, args.steps),
+        "torch masked": lambda: torch_job("masked", args.peer_steps),
+        "torch stock": lambda: torch_job("stock", 2)})
+
+
 def compare_inference(args, scratch):
     texts = [f"{p} {h}" for p, h, _ in xnli_pairs(BATCH * 4)]
     rows = token_ids(args, texts)
@@ -258,11 +323,11 @@ def main():
     if "--child" in sys.argv:
         return child()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    modes = {"finetune": compare_finetune, "inference": compare_inference, "fill-mask": compare_fill_mask}
-    parser.add_argument("modes", nargs="*", metavar="mode", help="finetune, inference, fill-mask; all by default")
+    modes = {"pretrain": compare_pretrain, "finetune": compare_finetune, "inference": compare_inference, "fill-mask": compare_fill_mask}
+    parser.add_argument("modes", nargs="*", metavar="mode", help="pretrain, finetune, inference, fill-mask; all by default")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=10, help="fine-tuning steps of xlmr")
-    parser.add_argument("--peer-steps", type=int, default=4, help="of torch dynamic and sorted (padded does 2)")
+    parser.add_argument("--steps", type=int, default=10, help="training steps of xlmr")
+    parser.add_argument("--peer-steps", type=int, default=4, help="of torch masked, dynamic and sorted (stock and padded do 2)")
     parser.add_argument("--preset", default="base")
     parser.add_argument("--model", type=pathlib.Path, help="a model directory with its tokenizer, instead of a random one")
     parser.add_argument("--tokenizer", default=str(DATA / "spm" / "sentencepiece.bpe.rebuilt.model"))

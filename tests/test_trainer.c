@@ -52,7 +52,7 @@ static void start(run *r, size_t micro, int recompute)
 
 static void begin(run *r, double learning_rate)
 {
-    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0 };
+    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0, 1.0, 0.0 };
     xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, 0 };
     if (xr_trainer_init(&r->t, &r->m, &o, 42, &bound) < 0)
         fail_msg("%s", xr_error_message());

@@ -9,10 +9,10 @@ typedef struct view {
     int quiet, shown;
 } view;
 
-static void on_begin(void *context, uint64_t total_steps)
+static void on_begin(void *context, uint64_t done, uint64_t total_steps)
 {
     view *v = context;
-    xr_progress_start(&v->bar, "finetune", "step", total_steps, 0, v->quiet);
+    xr_progress_start(&v->bar, "finetune", "step", total_steps, done, v->quiet);
     v->shown = 1;
 }
 
@@ -64,7 +64,7 @@ static xr_status print_summary(const xr_options *o, const json_t *s)
 static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet };
-    xr_finetune_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
     json_t *summary = NULL;
     xr_signals_catch();
     xr_status status = xr_finetune_run(o, &hooks, &summary);

@@ -24,13 +24,15 @@ static int is_empty(const char *path)
     return entries == 0;
 }
 
-xr_status xr_rundir_check(const char *path, int overwrite)
+xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
 {
+    const char *path = o->output_dir;
+    *kind = XR_RUNDIR_NEW;
     if (!xr_path_exists(path))
         return XR_OK;
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ECANTCREAT, "%s: is not a directory; choose another --output-dir", path);
-    if (overwrite || is_empty(path))
+    if (o->overwrite_output_dir || is_empty(path))
         return XR_OK;
     return xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
                    path);

@@ -5,8 +5,15 @@
 #include "model/model.h"
 #include "train/options.h"
 
-/* Refuses a directory that holds something (XR_ECANTCREAT), unless `overwrite`. Changes nothing. */
-xr_status xr_rundir_check(const char *path, int overwrite);
+typedef enum xr_rundir_kind {
+    XR_RUNDIR_NEW,          /* absent, empty, or to be overwritten */
+    XR_RUNDIR_RESUME,       /* holds this run, begun and not ended */
+    XR_RUNDIR_FINISHED      /* holds this run, ended */
+} xr_rundir_kind;
+
+/* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT) or a run of another recipe (XR_ECONFIG).
+ * Changes nothing. */
+xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);
 /* Refuses an input (model directory or file) that xr_rundir_create would remove. */
 xr_status xr_rundir_check_input(const char *path, const char *input);
 /* Refuses (XR_ECANTCREAT) to replace a directory that holds anything but the files of a model. Changes nothing; a missing one is fine. */

@@ -91,6 +91,7 @@ static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *con
     }
     XR_TRY(reduce(t, &loss_sum, &weight));
     result->loss = loss_sum / weight;
+    result->weight = weight;
     result->lr = xr_optim_lr(t->optim);
     result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / weight);
     if (!isfinite(result->loss) || !isfinite(result->grad_norm))

@@ -22,6 +22,7 @@ typedef struct xr_trainer {
 
 typedef struct xr_step_result {
     double loss;                /* mean over the step */
+    double weight;              /* what the loss was divided by: examples, masked tokens or a sum of class weights */
     double grad_norm, lr;       /* norm before clipping; rate used */
     size_t examples, tokens;
 } xr_step_result;
