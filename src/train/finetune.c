@@ -5,22 +5,13 @@
 
 #include "model/hf.h"
 #include "train/rundir.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 #include "util/log.h"
 
 enum { DEFAULT_MICRO = 32 };
 
 /* --- plan: everything that can be refused before the run directory exists ----------------------------------------- */
-
-static void apply_dropout(xr_config *c, const xr_options *o)
-{
-    if (o->hidden_dropout >= 0.0)
-        c->hidden_dropout_prob = (float)o->hidden_dropout;
-    if (o->attention_dropout >= 0.0)
-        c->attention_probs_dropout_prob = (float)o->attention_dropout;
-    if (o->classifier_dropout >= 0.0)
-        c->classifier_dropout = (float)o->classifier_dropout;
-}
 
 static xr_status load_model(xr_finetune *f)
 {
@@ -35,23 +26,10 @@ static xr_status load_model(xr_finetune *f)
         l.num_labels = regression ? 1 : f->labels.n;
     }
     XR_TRY(xr_model_load(&f->model, f->o->model, &l));
-    apply_dropout(&f->model.config, f->o);
+    xr_setup_dropout(&f->model.config, f->o);
+    if (f->o->classifier_dropout >= 0.0)
+        f->model.config.classifier_dropout = (float)f->o->classifier_dropout;
     f->model.recompute = f->o->recompute;
-    return XR_OK;
-}
-
-static xr_status freeze(xr_finetune *f)
-{
-    const xr_options *o = f->o;
-    int layers = f->model.config.num_hidden_layers;
-    if (o->freeze_layers > layers)
-        return xr_fail(XR_EUSAGE, "--freeze-layers %lld: the model has %d layers", o->freeze_layers, layers);
-    for (size_t i = 0; i < f->model.params.n; i++) {
-        xr_param *p = f->model.params.row[i];
-        int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
-        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
-            p->flags |= XR_PARAM_FROZEN;
-    }
     return XR_OK;
 }
 
@@ -76,13 +54,9 @@ static xr_status plan_steps(xr_finetune *f)
     const xr_options *o = f->o;
     f->steps_per_epoch = xr_loader_steps(f->loader);
     f->total_steps = o->max_steps > 0 ? (uint64_t)o->max_steps : (uint64_t)ceil(o->num_epochs * (double)f->steps_per_epoch);
-    f->warmup_steps = o->warmup_steps > 0 ? (uint64_t)o->warmup_steps : (uint64_t)ceil(o->warmup_ratio * (double)f->total_steps);
     if (f->total_steps == 0)
         return xr_fail(XR_EUSAGE, "--num-epochs %g: nothing to do; give more epochs or --max-steps", o->num_epochs);
-    if (f->warmup_steps > f->total_steps)
-        return xr_fail(XR_EUSAGE, "--warmup-steps %llu is more than the %llu updates of the run", (unsigned long long)f->warmup_steps,
-                       (unsigned long long)f->total_steps);
-    return XR_OK;
+    return xr_setup_warmup(o, f->total_steps, &f->warmup_steps);
 }
 
 /* The metric that chooses the best model, and whether this problem has it. */
@@ -104,8 +78,7 @@ static xr_status plan_metric(xr_finetune *f)
 static xr_status make_trainer(xr_finetune *f)
 {
     const xr_options *o = f->o;
-    xr_optim_options p = { o->optimizer, o->lr_scheduler, o->learning_rate, o->weight_decay, o->adam_beta1, o->adam_beta2, o->adam_epsilon,
-                           o->max_grad_norm, o->layer_decay, f->total_steps, f->warmup_steps, o->decay_all, o->lr_power, o->lr_end };
+    xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
     xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
@@ -139,7 +112,7 @@ static xr_status prepare(xr_finetune *f)
     XR_TRY(xr_finetune_read(f));
     XR_TRY(plan_metric(f));
     XR_TRY(load_model(f));
-    XR_TRY(freeze(f));
+    XR_TRY(xr_setup_freeze(&f->model, f->o));
     XR_TRY(make_loader(f));
     XR_TRY(plan_steps(f));
     say_plan(f);
@@ -290,25 +263,11 @@ static size_t distinct_ids(const xr_finetune *f)
     return n;
 }
 
-/* Weights, gradients and moments, and the most that the tape may take, in MiB. */
-static double estimate_memory(const xr_finetune *f)
-{
-    const xr_params *ps = &f->model.params;
-    double floats = (double)xr_params_count(ps), moments = xr_rule_find(f->o->optimizer)->n_moments;
-    for (size_t i = 0; i < ps->n; i++) {
-        const xr_tensor *t = &ps->row[i]->t;
-        size_t rows = t->rowgrad && f->model.word == ps->row[i] ? distinct_ids(f) : t->rows;
-        if (t->needs)
-            floats += (double)(rows * t->cols) * (1.0 + moments);
-    }
-    return (floats * sizeof(float) + (double)f->trainer.reserve) / 1048576.0;
-}
-
 static json_t *plan_json(const xr_finetune *f)
 {
     return json_pack("{ss sI sI sI sI sI sf sb}", "output_dir", f->o->output_dir, "train_examples", (json_int_t)f->train.n, "validation_examples",
                      (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps, "parameters",
-                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", estimate_memory(f), "dry_run", 1);
+                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)), "dry_run", 1);
 }
 
 static json_t *summarise(const xr_finetune *f)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "train/finetune.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -277,11 +278,7 @@ static xr_status check_lengths(const xr_finetune *f)
     if (f->o->max_seq_length > most)
         return xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens (max_position_embeddings %d less %d); give at most %d",
                        f->o->max_seq_length, most, f->base.max_position_embeddings, f->base.pad_token_id + 1, most);
-    int vocabulary = xr_tokenizer_vocab_size(f->tokenizer);
-    if (vocabulary != f->base.vocab_size)
-        return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), config.json says vocab_size %d; they do not belong together",
-                       xr_tokenizer_path(f->tokenizer), vocabulary, vocabulary - 2, f->base.vocab_size);
-    return XR_OK;
+    return xr_setup_check_vocabulary(f->tokenizer, &f->base);
 }
 
 static xr_status read_base(xr_finetune *f)

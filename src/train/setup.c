@@ -7,8 +7,8 @@ xr_status xr_setup_check_vocabulary(const xr_tokenizer *t, const xr_config *c)
     int ids = xr_tokenizer_vocab_size(t);
     if (ids == c->vocab_size)
         return XR_OK;
-    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model's word embedding has %d rows; they do not belong "
-                   "together: take the tokenizer that the model was made with", xr_tokenizer_path(t), ids, ids - 2, c->vocab_size);
+    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model has vocab_size %d, the rows of its word embedding; they do "
+                   "not belong together: take the tokenizer that the model was made with", xr_tokenizer_path(t), ids, ids - 2, c->vocab_size);
 }
 
 void xr_setup_dropout(xr_config *c, const xr_options *o)
@@ -46,7 +46,8 @@ xr_optim_options xr_setup_optim(const xr_options *o, uint64_t total_steps, uint6
 {
     return (xr_optim_options){ .rule = o->optimizer, .schedule = o->lr_scheduler, .learning_rate = o->learning_rate, .weight_decay = o->weight_decay,
                                .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .eps = o->adam_epsilon, .max_grad_norm = o->max_grad_norm,
-                               .layer_decay = o->layer_decay, .total_steps = total_steps, .warmup_steps = warmup, .decay_all = o->decay_all };
+                               .layer_decay = o->layer_decay, .total_steps = total_steps, .warmup_steps = warmup, .decay_all = o->decay_all,
+                               .lr_power = o->lr_power, .lr_end = o->lr_end };
 }
 
 double xr_setup_memory_mb(const xr_trainer *t, const xr_options *o, size_t word_rows)
