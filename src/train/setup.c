@@ -7,8 +7,8 @@ xr_status xr_setup_check_vocabulary(const xr_tokenizer *t, const xr_config *c)
     int ids = xr_tokenizer_vocab_size(t);
     if (ids == c->vocab_size)
         return XR_OK;
-    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model has vocab_size %d, the rows of its word embedding; they do "
-                   "not belong together: take the tokenizer that the model was made with", xr_tokenizer_path(t), ids, ids - 2, c->vocab_size);
+    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model has vocab_size %d, the rows of its word embedding; "
+                   "they do not belong together: take the tokenizer that the model was made with", xr_tokenizer_path(t), ids, ids - 2, c->vocab_size);
 }
 
 void xr_setup_dropout(xr_config *c, const xr_options *o)
