@@ -39,7 +39,8 @@ border() {
         echo "$file" | grep -qE "$where" || say "$file: '$pattern' belongs only in $where"
     done
 }
-border '#include <hdf5\.h>' '^src/util/h5\.c$'
+border '#include <hdf5\.h>' '^src/util/h5_lib\.h$'
+border '#include "util/h5_lib\.h"' '^src/util/h5(_read)?\.c$'
 border '#include <cblas' '^src/kernels/gemm\.c$'
 border '#include <yaml\.h>' '^src/util/yaml\.c$'
 border '#include <jansson\.h>' '^src/(util|model|train|cli)/[a-z_]*\.h$'
