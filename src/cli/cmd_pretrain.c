@@ -75,7 +75,7 @@ static xr_status print_summary(const xr_options *o, const json_t *s)
         return print_plan(s);
     XR_TRY(print_languages(s));
     if (json_object_get(s, "best"))
-        XR_TRY(xr_out("best mean loss %.4f at step %lld: %s/best\n", number(s, "best"), integer(s, "best_step"), o->output_dir));
+        XR_TRY(xr_out("best perplexity %.2f at step %lld: %s/best\n", number(s, "best"), integer(s, "best_step"), o->output_dir));
     return xr_out("final model after step %lld: %s/final\n", integer(s, "steps"), o->output_dir);
 }
 

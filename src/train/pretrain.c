@@ -39,8 +39,6 @@ static xr_status check_options(const xr_options *o)
         return xr_fail(XR_EUSAGE, "--mask-share %g and --random-share %g are more than 1 together", o->mask_share, o->random_share);
     if (o->total_batch_tokens > 0 && o->total_batch_tokens < o->block_length)
         return xr_fail(XR_EUSAGE, "--total-batch-tokens %lld: not one block of %lld tokens (--block-length)", o->total_batch_tokens, o->block_length);
-    if (o->whole_word && strcmp(o->mask_policy, "fairseq") != 0)
-        return xr_fail(XR_EUSAGE, "--whole-word goes with --mask-policy fairseq");
     if (o->early_stopping_patience > 0 && o->validation_data.n == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-data");
     if (o->eval_steps > 0 && o->validation_data.n == 0)
@@ -65,28 +63,17 @@ static xr_status load_model(xr_pretrain *p)
     return xr_setup_freeze(&p->model, o);
 }
 
-/* 1 for pieces that begin with U+2581, and for specials. */
-static xr_status find_word_starts(xr_pretrain *p)
-{
-    int n = xr_tokenizer_vocab_size(p->tokenizer);
-    p->word_start = xr_alloc((size_t)n, 1);
-    for (int i = 0; p->word_start && i < n; i++) {
-        const char *piece = xr_tokenizer_piece(p->tokenizer, i);
-        int special = i <= XR_ID_UNK || i == xr_tokenizer_mask_id(p->tokenizer);
-        p->word_start[i] = special || strncmp(piece, "\xE2\x96\x81", 3) == 0;
-    }
-    return p->word_start ? XR_OK : xr_error_status();
-}
-
 static xr_status plan_masks(xr_pretrain *p)
 {
     const xr_options *o = p->o;
-    if (o->whole_word)
-        XR_TRY(find_word_starts(p));
-    p->masking = (xr_masking){ .policy = strcmp(o->mask_policy, "hf") == 0 ? XR_MASK_HF : XR_MASK_FAIRSEQ, .share = o->mlm_probability,
+    p->word_start = o->whole_word ? xr_mask_word_starts(p->tokenizer) : NULL;
+    if (o->whole_word && !p->word_start)
+        return xr_error_status();
+    /* at_least_one: an update of a few short blocks must have something to learn from. */
+    p->masking = (xr_masking){ .policy = (xr_mask_policy)xr_mask_policy_find(o->mask_policy), .share = o->mlm_probability,
                                .mask_share = o->mask_share, .random_share = o->random_share, .whole_word = o->whole_word, .seed = (uint64_t)o->seed,
                                .vocab_size = xr_tokenizer_vocab_size(p->tokenizer), .mask_id = xr_tokenizer_mask_id(p->tokenizer),
-                               .word_start = p->word_start };
+                               .word_start = p->word_start, .at_least_one = 1 };
     p->valid_masking = p->masking;
     p->valid_masking.seed = 0;      /* runs of different seeds are measured on the same masks */
     return XR_OK;
@@ -200,11 +187,10 @@ static double epoch(void *context, uint64_t step)
 static xr_status evaluate(void *context, json_t *line, double *value, int *higher)
 {
     xr_pretrain *p = context;
-    double before = p->losses.made ? xr_pretrain_mean_loss(p) : (double)INFINITY;
     XR_TRY(xr_pretrain_evaluate(p));
-    *value = xr_pretrain_mean_loss(p);
+    *value = exp(xr_pretrain_mean_loss(p));
     *higher = 0;
-    xr_pretrain_say_figures(p, before);
+    xr_pretrain_say_figures(p);
     return xr_pretrain_add_figures(p, line);
 }
 
@@ -241,7 +227,7 @@ static json_t *facts(const xr_pretrain *p)
 
 static xr_status train(xr_pretrain *p)
 {
-    xr_loop_task task = { p, "mean loss", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model };
+    xr_loop_task task = { p, "perplexity", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model };
     xr_loop *l = &p->loop;
     l->task = &task;
     l->trainer = &p->trainer;

@@ -61,7 +61,7 @@ xr_status xr_pretrain_add_figures(const xr_pretrain *p, json_t *line);
 /* pretrain_report.c: what is said at the start, and the model card. */
 xr_status xr_pretrain_say_plan(const xr_pretrain *p);
 json_t *xr_pretrain_start_line(const xr_pretrain *p);
-void xr_pretrain_say_figures(const xr_pretrain *p, double before);
+void xr_pretrain_say_figures(const xr_pretrain *p);
 char *xr_pretrain_card(const xr_pretrain *p);       /* caller frees; NULL with the error set */
 
 #endif

@@ -32,8 +32,6 @@ static xr_status progress(const xr_pretrain *p, uint64_t done, uint64_t total)
 static xr_status add_batch(xr_pretrain *p, xr_tape *t, const xr_batch *batch, size_t lang)
 {
     xr_model *m = &p->model;
-    if (batch->n_mask == 0)
-        return XR_OK;
     xr_tape_begin(t, 0, 0, 0, 0);
     xr_tensor *loss = m->head->loss(t, m, batch, NULL);
     XR_TRY(xr_tape_status(t));
@@ -90,7 +88,7 @@ double xr_pretrain_mean_loss(const xr_pretrain *p)
 {
     double sum = 0.0;
     size_t n = 0;
-    for (size_t i = 0; i < p->valid.n_languages; i++)
+    for (size_t i = 0; i < p->valid.n_languages; i++)       /* a language may have text, but no block of the chosen kind */
         if (p->losses.masked[i] > 0) {
             sum += xr_pretrain_loss(p, i);
             n++;

@@ -9,33 +9,23 @@
 
 enum { MUCH_UNK = 1 };      /* percent: a tokenizer that knows the script has far less */
 
-/* A language's part in a run. */
-typedef struct part {
-    const char *name;
-    uint64_t blocks, tokens;
-    double of_data, of_batches;     /* shares */
-    double epochs;                  /* times that each of its blocks is seen, on average */
-    double unk;
-} part;
-
-static part part_of(const xr_pretrain *p, size_t i)
+static xr_sampling_row part_of(const xr_pretrain *p, size_t lang)
 {
-    const xr_sampling *s = &p->sampling;
-    part r = { xr_blocks_language(p->train.blocks, i), p->train.count[i], xr_blocks_tokens(p->train.blocks, i), 0, 0, 0, p->train.unk[i] };
-    double drawn = (double)p->total_steps * (double)p->batch_size, total = (double)s->total;
-    r.of_data = (double)r.blocks / total;
-    r.of_batches = (double)s->size[i] / total;
-    r.epochs = r.blocks ? drawn * r.of_batches / (double)r.blocks : 0.0;
-    return r;
+    return xr_sampling_describe(&p->sampling, lang, p->total_steps * (uint64_t)p->batch_size);
+}
+
+static uint64_t tokens_of(const xr_pretrain *p, size_t lang)
+{
+    return xr_blocks_tokens(p->train.blocks, lang);
 }
 
 static void say_table(const xr_pretrain *p)
 {
     xr_info("%-10s %10s %13s %9s %11s %9s %8s", "language", "blocks", "tokens", "of data", "of batches", "epochs", "<unk>");
     for (size_t i = 0; i < p->train.n_languages; i++) {
-        part r = part_of(p, i);
-        xr_info("%-10s %10llu %13llu %7.2f %% %9.2f %% %9.3g %6.2f %%", r.name, (unsigned long long)r.blocks, (unsigned long long)r.tokens,
-                100.0 * r.of_data, 100.0 * r.of_batches, r.epochs, 100.0 * r.unk);
+        xr_sampling_row r = part_of(p, i);
+        xr_info("%-10s %10llu %13llu %7.2f %% %9.2f %% %9.3g %6.2f %%", xr_blocks_language(p->train.blocks, i), (unsigned long long)r.blocks,
+                (unsigned long long)tokens_of(p, i), 100.0 * r.data_share, 100.0 * r.batch_share, r.epochs, 100.0 * p->train.unk[i]);
     }
 }
 
@@ -82,9 +72,10 @@ static json_t *languages_json(const xr_pretrain *p)
 {
     json_t *all = json_object();
     for (size_t i = 0; i < p->train.n_languages; i++) {
-        part r = part_of(p, i);
-        json_object_set_new(all, r.name, json_pack("{sI sI sf sf sf sf}", "blocks", (json_int_t)r.blocks, "tokens", (json_int_t)r.tokens, "data_share",
-                                                   r.of_data, "batch_share", r.of_batches, "epochs", r.epochs, "unk_share", r.unk));
+        xr_sampling_row r = part_of(p, i);
+        json_t *j = json_pack("{sI sI sf sf sf sf}", "blocks", (json_int_t)r.blocks, "tokens", (json_int_t)tokens_of(p, i), "data_share", r.data_share,
+                              "batch_share", r.batch_share, "epochs", r.epochs, "unk_share", p->train.unk[i]);
+        json_object_set_new(all, xr_blocks_language(p->train.blocks, i), j);
     }
     return all;
 }
@@ -116,15 +107,13 @@ json_t *xr_pretrain_start_line(const xr_pretrain *p)
     return j;
 }
 
-void xr_pretrain_say_figures(const xr_pretrain *p, double before)
+void xr_pretrain_say_figures(const xr_pretrain *p)
 {
     xr_str list = { 0 };
-    double loss = xr_pretrain_mean_loss(p);
     for (size_t i = 0; i < p->valid.n_languages; i++)
         if (xr_str_printf(&list, "%s%s %.1f", i ? ", " : "", xr_blocks_language(p->valid.blocks, i), exp(xr_pretrain_loss(p, i))) < 0)
             break;
-    xr_info("step %llu: validation loss %.4f%s, perplexity %s", (unsigned long long)p->trainer.step, loss,
-            !isfinite(before) ? "" : loss < before ? " (better)" : " (not better)", list.s ? list.s : "");
+    xr_info("step %llu: validation perplexity: %s", (unsigned long long)p->trainer.step, list.s ? list.s : "");
     xr_str_free(&list);
 }
 
@@ -134,9 +123,9 @@ static xr_status add_data(xr_str *s, const xr_pretrain *p)
 {
     XR_TRY(xr_str_puts(s, "| language | blocks | tokens | share of data | share of batches | epochs |\n|---|---|---|---|---|---|\n"));
     for (size_t i = 0; i < p->train.n_languages; i++) {
-        part r = part_of(p, i);
-        XR_TRY(xr_str_printf(s, "| %s | %llu | %llu | %.2f %% | %.2f %% | %.3g |\n", r.name, (unsigned long long)r.blocks, (unsigned long long)r.tokens,
-                             100.0 * r.of_data, 100.0 * r.of_batches, r.epochs));
+        xr_sampling_row r = part_of(p, i);
+        XR_TRY(xr_str_printf(s, "| %s | %llu | %llu | %.2f %% | %.2f %% | %.3g |\n", xr_blocks_language(p->train.blocks, i),
+                             (unsigned long long)r.blocks, (unsigned long long)tokens_of(p, i), 100.0 * r.data_share, 100.0 * r.batch_share, r.epochs));
     }
     return XR_OK;
 }
