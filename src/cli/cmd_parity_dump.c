@@ -181,8 +181,8 @@ static xr_status check_batch(const xr_batch *b, const xr_model *m, size_t n_targ
     size_t n_labels = (size_t)c->num_labels;
     if (!m->head)
         return xr_fail(XR_EDATA, "parity-dump: the model directory has no head; expected masked LM or sequence classification");
-    if (strcmp(c->head, "masked_lm") == 0)
-        return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model needs mask_row and mask_target");
+    if (strcmp(c->head, "masked_lm") == 0 || c->problem == XR_PROBLEM_TAGS)
+        return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model or a tagger needs mask_row and mask_target");
     if (c->problem == XR_PROBLEM_SINGLE_LABEL && !b->label)
         return xr_fail(XR_EDATA, "batch: no labels; this model classifies");
     if (c->problem != XR_PROBLEM_SINGLE_LABEL && n_target != b->rows.n_seq * n_labels)

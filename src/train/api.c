@@ -202,7 +202,9 @@ void xr_free_guesses(xr_guess *guess, int n)
 
 static xr_status need_classifier(const xr_context *c)
 {
-    return xr_label_count(c) > 0 ? XR_OK : xr_fail(XR_EUSAGE, "%s: has no classification head; fine-tune it, or open it with xr_open_classifier", c->dir);
+    if (xr_label_count(c) > 0 && c->model.config.problem != XR_PROBLEM_TAGS)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "%s: has no classification head for texts; fine-tune it, or open it with xr_open_classifier", c->dir);
 }
 
 /* Fills the context's batch with n texts; label may be NULL. */

@@ -159,6 +159,7 @@ static json_t *figures_json(const xr_finetune *f, const xr_figures *g)
         json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
         json_object_set_new(j, "exact", xr_json_number(g->exact));
         break;
+    case XR_PROBLEM_TAGS: break;
     }
     json_object_set_new(j, "examples", json_integer((json_int_t)g->n));
     return j;

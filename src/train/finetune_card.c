@@ -38,6 +38,7 @@ static xr_status add_figures(xr_str *s, const xr_finetune *f, const xr_figures *
         return xr_str_printf(s, "| Pearson | %.4f |\n| Spearman | %.4f |\n", g->pearson, g->spearman);
     case XR_PROBLEM_MULTI_LABEL:
         return xr_str_printf(s, "| micro F1 | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->exact);
+    case XR_PROBLEM_TAGS: break;
     }
     return XR_OK;
 }
