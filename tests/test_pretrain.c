@@ -85,7 +85,7 @@ static json_t *run_with(const char *key, const char *value, const char *key2, co
         set(&o, key, value);
     if (key2)
         set(&o, key2, value2);
-    if (xr_pretrain_run(&o, NULL, &summary) < 0)
+    if (xr_pretrain_run(&o, NULL, NULL, &summary) < 0)
         fail_msg("%s", xr_error_message());
     xr_options_free(&o);
     return summary;
@@ -127,13 +127,12 @@ static double cross_entropy(const float *z, size_t n, int32_t target)
     return max + log(sum) - (double)z[target];
 }
 
-typedef struct validation { xr_store *store; xr_blocks *blocks; xr_sampling sampling; xr_mlm_loader *loader; uint64_t count[3]; } validation;
+typedef struct validation { xr_store *store; xr_blocks *blocks; xr_mlm_loader *loader; uint64_t count[3]; } validation;
 
 /* Blocks and masks of scratch/held-out as a run sees them: seed 0 whatever the run's. */
 static void open_validation(validation *v)
 {
-    xr_masking masking = { .policy = XR_MASK_FAIRSEQ, .share = 0.15, .mask_share = 0.8, .random_share = 0.1, .vocab_size = 120, .mask_id = 119,
-                           .at_least_one = 1 };
+    xr_masking masking = { .policy = XR_MASK_FAIRSEQ, .share = 0.15, .mask_share = 0.8, .random_share = 0.1, .vocab_size = 120, .mask_id = 119 };
     v->store = xr_store_open(in_scratch("held-out"), NULL);
     assert_non_null(v->store);
     v->blocks = xr_blocks_open(&v->store, 1, XR_BREAK_COMPLETE, 16, NULL);
@@ -141,15 +140,13 @@ static void open_validation(validation *v)
     assert_int_equal(xr_blocks_n_languages(v->blocks), 3);
     for (size_t i = 0; i < 3; i++)
         v->count[i] = xr_blocks_count(v->blocks, i);
-    assert_int_equal(xr_sampling_init(&v->sampling, v->count, 3, 1.0, 0, "x"), XR_OK);
-    v->loader = xr_mlm_loader_new(v->blocks, &v->sampling, &masking, 1, 1);
+    v->loader = xr_mlm_loader_new(v->blocks, NULL, &masking, 1, 1);
     assert_non_null(v->loader);
 }
 
 static void close_validation(validation *v)
 {
     xr_mlm_loader_free(v->loader);
-    xr_sampling_free(&v->sampling);
     xr_blocks_close(v->blocks);
     xr_store_close(v->store);
 }
@@ -221,7 +218,7 @@ static void accumulation_is_exact(void **state)
         set(&o, "micro-batch-size", micro[k]);
         set(&o, "hidden-dropout", "0");
         set(&o, "attention-dropout", "0");
-        if (xr_pretrain_run(&o, NULL, NULL) < 0)
+        if (xr_pretrain_run(&o, NULL, NULL, NULL) < 0)
             fail_msg("%s", xr_error_message());
         xr_options_free(&o);
         json_t *line = metrics_line("grad_norm", 5);
@@ -286,7 +283,7 @@ static void one_batch_is_learnt(void **state)
     set(&o, "learning-rate", "5e-3");
     set(&o, "hidden-dropout", "0");
     set(&o, "attention-dropout", "0");
-    if (xr_pretrain_run(&o, NULL, NULL) < 0)
+    if (xr_pretrain_run(&o, NULL, NULL, NULL) < 0)
         fail_msg("%s", xr_error_message());
     xr_options_free(&o);
     json_t *first = metrics_line("grad_norm", 0), *last = metrics_line("grad_norm", 149);
@@ -325,8 +322,8 @@ static void refuse(const char *key, const char *value, xr_status status, const c
     xr_options o;
     choose(&o);
     set(&o, "output-dir", in_scratch("refused"));
-    set(&o, key, value);
-    assert_int_equal(xr_pretrain_run(&o, NULL, NULL), status);
+    set(&o, key, strstr(key, "data") ? in_scratch(value) : value);
+    assert_int_equal(xr_pretrain_run(&o, NULL, NULL, NULL), status);
     expect_error(status, part);
     assert_false(xr_path_exists(in_scratch("refused")));
     xr_options_free(&o);
@@ -342,8 +339,8 @@ static void mistakes_leave_nothing_behind(void **state)
     refuse("early-stopping-patience", "2", XR_EUSAGE, "needs --validation-data");
     refuse("warmup-steps", "7", XR_EUSAGE, "more than the 6 updates");
     refuse("freeze-layers", "9", XR_EUSAGE, "the model has 2 layers");
-    refuse("train-data", in_scratch("empty"), XR_ENOINPUT, "no token store");
-    refuse("validation-data", in_scratch("nowhere"), XR_ENOINPUT, "nowhere");
+    refuse("train-data", "empty", XR_ENOINPUT, "no token store");
+    refuse("validation-data", "nowhere", XR_ENOINPUT, "nowhere");
 }
 
 /* Every allocation may fail: each failure is a status, and nothing leaks. */
@@ -361,7 +358,7 @@ static void no_memory(void **state)
     for (long k = 0; status < 0 && k < 100000; k += 1 + k / 40) {
         xr_error_clear();
         xr_alloc_fail_after(k);
-        status = xr_pretrain_run(&o, NULL, NULL);
+        status = xr_pretrain_run(&o, NULL, NULL, NULL);
         xr_alloc_fail_after(-1);
         if (status < 0)
             assert_int_equal(status, XR_ESYSTEM);

@@ -9,9 +9,32 @@ typedef struct view {
     int quiet, shown;
 } view;
 
+static void end_bar(view *v)
+{
+    if (v->shown)
+        xr_progress_end(&v->bar);
+    v->shown = 0;
+}
+
+static void on_prepare(void *context, const xr_prepare_progress *p)
+{
+    view *v = context;
+    end_bar(v);
+    xr_progress_start(&v->bar, "prepare", "KiB", p->bytes_total >> 10, p->bytes_before >> 10, v->quiet);
+    v->shown = 1;
+}
+
+static void on_prepared(void *context, const xr_prepare_progress *p)
+{
+    view *v = context;
+    xr_progress_postfix(&v->bar, "%llu documents, %llu tokens", (unsigned long long)p->documents, (unsigned long long)p->tokens);
+    xr_progress_update(&v->bar, (p->bytes_before + p->bytes) >> 10);
+}
+
 static void on_begin(void *context, uint64_t done, uint64_t total_steps)
 {
     view *v = context;
+    end_bar(v);
     xr_progress_start(&v->bar, "pretrain", "step", total_steps, done, v->quiet);
     v->shown = 1;
 }
@@ -83,11 +106,11 @@ static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet };
     xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    xr_prepare_hooks preparing = { &v, on_prepare, on_prepared, on_stop };
     json_t *summary = NULL;
     xr_signals_catch();
-    xr_status status = xr_pretrain_run(o, &hooks, &summary);
-    if (v.shown)
-        xr_progress_end(&v.bar);
+    xr_status status = xr_pretrain_run(o, &hooks, &preparing, &summary);
+    end_bar(&v);
     if (status == XR_OK)
         status = print_summary(o, summary);
     json_decref(summary);

@@ -8,6 +8,7 @@
 #include "train/rundir.h"
 #include "train/setup.h"
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/log.h"
 
 /* Tokens computed at once by default: enough rows for the products to run at full speed, and few enough for a base model in a few GB. */
@@ -23,14 +24,21 @@ static xr_status start_loop(xr_pretrain *p)
 
 /* --- plan: everything that can be refused before training --------------------------------------------------------- */
 
+static xr_status check_inputs(const xr_options *o, const xr_strs *path)
+{
+    for (size_t i = 0; i < path->n; i++) {
+        if (!xr_path_exists(path->v[i]))
+            return xr_fail(XR_ENOINPUT, "%s: does not exist", path->v[i]);
+        XR_TRY(xr_rundir_check_input(o->output_dir, path->v[i]));
+    }
+    return XR_OK;
+}
+
 static xr_status check_directories(const xr_options *o)
 {
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
-    for (size_t i = 0; i < o->train_data.n; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, o->train_data.v[i]));
-    for (size_t i = 0; i < o->validation_data.n; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, o->validation_data.v[i]));
-    return XR_OK;
+    XR_TRY(check_inputs(o, &o->train_data));
+    return check_inputs(o, &o->validation_data);
 }
 
 static xr_status check_options(const xr_options *o)
@@ -69,11 +77,9 @@ static xr_status plan_masks(xr_pretrain *p)
     p->word_start = o->whole_word ? xr_mask_word_starts(p->tokenizer) : NULL;
     if (o->whole_word && !p->word_start)
         return xr_error_status();
-    /* at_least_one: an update of a few short blocks must have something to learn from. */
     p->masking = (xr_masking){ .policy = (xr_mask_policy)xr_mask_policy_find(o->mask_policy), .share = o->mlm_probability,
                                .mask_share = o->mask_share, .random_share = o->random_share, .whole_word = o->whole_word, .seed = (uint64_t)o->seed,
-                               .vocab_size = xr_tokenizer_vocab_size(p->tokenizer), .mask_id = xr_tokenizer_mask_id(p->tokenizer),
-                               .word_start = p->word_start, .at_least_one = 1 };
+                               .vocab_size = xr_tokenizer_vocab_size(p->tokenizer), .mask_id = xr_tokenizer_mask_id(p->tokenizer), .word_start = p->word_start };
     p->valid_masking = p->masking;
     p->valid_masking.seed = 0;      /* runs of different seeds are measured on the same masks */
     return XR_OK;
@@ -96,12 +102,9 @@ static xr_status make_loaders(xr_pretrain *p)
     xr_corpus *t = &p->train, *v = &p->valid;
     XR_TRY(xr_sampling_init(&p->sampling, t->count, t->n_languages, p->o->lang_alpha, (uint64_t)p->o->seed, xr_blocks_digest(t->blocks)));
     p->loader = xr_mlm_loader_new(t->blocks, &p->sampling, &p->masking, p->batch_size, p->micro_size);
-    if (!p->loader || !v->blocks)
-        return p->loader ? XR_OK : xr_error_status();
-    /* Validation takes every block in order; the sampling is there because a loader has one. */
-    XR_TRY(xr_sampling_init(&p->valid_sampling, v->count, v->n_languages, 1.0, 0, xr_blocks_digest(v->blocks)));
-    p->valid_loader = xr_mlm_loader_new(v->blocks, &p->valid_sampling, &p->valid_masking, p->micro_size, p->micro_size);
-    return p->valid_loader ? XR_OK : xr_error_status();
+    if (p->loader && v->blocks)
+        p->valid_loader = xr_mlm_loader_new(v->blocks, NULL, &p->valid_masking, p->micro_size, p->micro_size);
+    return xr_error_status();
 }
 
 static xr_status plan_steps(xr_pretrain *p)
@@ -274,7 +277,6 @@ static void pretrain_free(xr_pretrain *p)
     xr_mlm_loader_free(p->loader);
     xr_mlm_loader_free(p->valid_loader);
     xr_sampling_free(&p->sampling);
-    xr_sampling_free(&p->valid_sampling);
     xr_corpus_free(&p->train);
     xr_corpus_free(&p->valid);
     xr_model_free(&p->model);
@@ -285,12 +287,13 @@ static void pretrain_free(xr_pretrain *p)
     xr_free(p->losses.blocks);
 }
 
-xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary)
+xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const xr_prepare_hooks *preparing, json_t **summary)
 {
     xr_pretrain p;
     memset(&p, 0, sizeof p);
     p.o = o;
     p.hooks = hooks;
+    p.preparing = preparing;
     xr_status status = prepare(&p);
     if (status == XR_OK)
         status = xr_pretrain_say_plan(&p);

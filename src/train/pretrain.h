@@ -8,6 +8,7 @@
 #include "data/mlm_loader.h"
 #include "data/tokenizer.h"
 #include "train/loop.h"
+#include "train/prepare.h"
 
 /* Token stores and the blocks they are cut into. */
 typedef struct xr_corpus {
@@ -30,10 +31,11 @@ typedef struct xr_mlm_losses {
 typedef struct xr_pretrain {
     const xr_options *o;
     const xr_loop_hooks *hooks;
+    const xr_prepare_hooks *preparing;
     xr_tokenizer *tokenizer;
     xr_model model;
     xr_corpus train, valid;
-    xr_sampling sampling, valid_sampling;
+    xr_sampling sampling;
     xr_masking masking, valid_masking;
     uint8_t *word_start;                    // [vocab_size] with --whole-word
     xr_mlm_loader *loader, *valid_loader;
@@ -44,8 +46,8 @@ typedef struct xr_pretrain {
     xr_mlm_losses losses;
 } xr_pretrain;
 
-/* Runs everything. *summary (may be NULL) receives an object with the figures, owned by the caller. */
-xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary);
+/* Runs everything. `hooks` while it trains, `preparing` while raw text is prepared; both may be NULL. *summary (may be NULL) receives an object with the figures, owned by the caller. */
+xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const xr_prepare_hooks *preparing, json_t **summary);
 
 /* pretrain_data.c: opens --train-data and --validation-data, preparing what is raw text into the run directory. */
 xr_status xr_pretrain_read(xr_pretrain *p);

@@ -4,7 +4,7 @@
 #include "train/pretrain.h"
 #include "util/alloc.h"
 #include "util/fs.h"
-#include "util/log.h"
+#include "util/str.h"
 
 enum { LOOKED_AT = 500 };       /* blocks of a language in which <unk> is counted */
 
@@ -31,6 +31,27 @@ static xr_status sort_inputs(xr_pretrain *p, xr_corpus *c, const xr_strs *path, 
             raw[(*n_raw)++] = one;
     }
     return XR_OK;
+}
+
+/* RUN/data/NAME, made unless it is there from before the run was interrupted. */
+static xr_status make_store(xr_pretrain *p, const char *dir, const char *const *raw, size_t n_raw)
+{
+    const xr_options *o = p->o;
+    xr_prepare_job job = { .o = o, .tokenizer = p->tokenizer, .input = raw, .n_input = n_raw, .output_dir = dir,
+                           .overwrite = p->loop.kind == XR_RUNDIR_NEW };
+    if (o->dry_run)
+        return xr_fail(XR_EUSAGE, "%s: is raw text, of which a dry run cannot tell how much there is; `xlmr prepare` it and give the store", raw[0]);
+    return xr_prepare_run(&job, p->preparing, NULL);
+}
+
+static xr_status prepare_raw(xr_pretrain *p, xr_corpus *c, const char *const *raw, size_t n_raw, const char *name)
+{
+    char *dir = xr_asprintf("%s/data/%s", p->o->output_dir, name);
+    xr_status status = dir ? make_store(p, dir, raw, n_raw) : xr_error_status();
+    if (status == XR_OK)
+        status = add_store(p, c, dir);
+    xr_free(dir);
+    return status;
 }
 
 static xr_status open_stores(xr_pretrain *p, xr_corpus *c, const xr_strs *path, const char *name)

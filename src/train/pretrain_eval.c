@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "model/head.h"
+#include "train/context.h"
 #include "train/pretrain.h"
 
 static uint64_t blocks_of(const xr_pretrain *p, size_t lang)
@@ -35,6 +36,7 @@ static xr_status add_batch(xr_pretrain *p, xr_tape *t, const xr_batch *batch, si
     xr_tape_begin(t, 0, 0, 0, 0);
     xr_tensor *loss = m->head->loss(t, m, batch, NULL);
     XR_TRY(xr_tape_status(t));
+    XR_TRY(xr_check_finite(loss->x, 1, p->o->model));
     p->losses.sum[lang] += (double)loss->x[0];
     p->losses.masked[lang] += (uint64_t)batch->n_mask;
     return XR_OK;
