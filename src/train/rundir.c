@@ -61,7 +61,7 @@ xr_status xr_rundir_check_input(const char *path, const char *input)
 static int is_model_file(const char *name)
 {
     static const char *const known[] = { ".", "..", "config.json", "generation_config.json", "model.safetensors.index.json", "sentencepiece.bpe.model",
-                                         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "README.md" };
+                                         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "trim.json", "README.md" };
     size_t n = strlen(name), suffix = strlen(".safetensors");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]) == 0)
