@@ -58,10 +58,10 @@ static xr_status load_model(xr_pretrain *p)
 {
     const xr_options *o = p->o;
     xr_load_options l = { .head = "masked_lm", .seed = (uint64_t)o->seed };
-    p->tokenizer = xr_tokenizer_open(o->model);
+    p->tokenizer = xr_tokenizer_open(p->dir);
     if (!p->tokenizer)
         return xr_error_status();
-    XR_TRY(xr_model_load(&p->model, o->model, &l));
+    XR_TRY(xr_model_load(&p->model, p->dir, &l));
     XR_TRY(xr_setup_check_vocabulary(p->tokenizer, &p->model.config));
     int most = xr_config_max_tokens(&p->model.config);
     if (o->block_length > most)
@@ -201,7 +201,7 @@ static xr_status save_model(void *context, const char *name)
 {
     xr_pretrain *p = context;
     char *card = xr_pretrain_card(p);
-    xr_status status = card ? xr_rundir_save_model(p->o->output_dir, name, &p->model, p->o->model, card) : xr_error_status();
+    xr_status status = card ? xr_rundir_save_model(p->o->output_dir, name, &p->model, p->dir, card) : xr_error_status();
     xr_free(card);
     return status;
 }
@@ -292,6 +292,7 @@ xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const
     xr_pretrain p;
     memset(&p, 0, sizeof p);
     p.o = o;
+    p.dir = o->model;
     p.hooks = hooks;
     p.preparing = preparing;
     xr_status status = prepare(&p);

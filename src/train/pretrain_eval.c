@@ -36,7 +36,7 @@ static xr_status add_batch(xr_pretrain *p, xr_tape *t, const xr_batch *batch, si
     xr_tape_begin(t, 0, 0, 0, 0);
     xr_tensor *loss = m->head->loss(t, m, batch, NULL);
     XR_TRY(xr_tape_status(t));
-    XR_TRY(xr_check_finite(loss->x, 1, p->o->model));
+    XR_TRY(xr_check_finite(loss->x, 1, p->dir));
     p->losses.sum[lang] += (double)loss->x[0];
     p->losses.masked[lang] += (uint64_t)batch->n_mask;
     return XR_OK;
