@@ -18,7 +18,7 @@ static xr_status load_model(xr_finetune *f)
     static const char *const value[] = { "LABEL_0" };
     int regression = f->problem == XR_PROBLEM_REGRESSION;
     xr_load_options l = { 0 };
-    l.head = "sequence_cls";
+    l.head = f->task->head;
     l.seed = (uint64_t)f->o->seed;
     l.problem = f->problem;
     if (!f->keep_head) {
@@ -59,15 +59,30 @@ static xr_status plan_steps(xr_finetune *f)
     return xr_setup_warmup(o, f->total_steps, &f->warmup_steps);
 }
 
+static xr_status fail_metric(const xr_finetune *f)
+{
+    xr_str list = { 0 };
+    xr_status status = XR_OK;
+    for (const char *const *known = f->task->metrics(f); *known && status == XR_OK; known++)
+        status = xr_str_printf(&list, " %s", *known);
+    if (status == XR_OK)
+        status = xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has:%s", f->o->metric, list.s);
+    xr_str_free(&list);
+    return status;
+}
+
 /* The metric that chooses the best model, and whether this problem has it. */
 static xr_status plan_metric(xr_finetune *f)
 {
-    static const char *const of[] = { "accuracy f1_macro loss", "loss mse pearson spearman", "loss f1_micro" };
-    f->metric = f->o->metric;
-    if (strcmp(f->metric, "auto") == 0)
-        f->metric = f->problem == XR_PROBLEM_SINGLE_LABEL ? "accuracy" : "loss";
-    if (!strstr(of[f->problem], f->metric))
-        return xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has: %s", f->metric, of[f->problem]);
+    const char *const *known = f->task->metrics(f);
+    f->metric = known[0];
+    for (; strcmp(f->o->metric, "auto") != 0; known++) {
+        if (!*known)
+            return fail_metric(f);
+        f->metric = *known;
+        if (strcmp(f->metric, f->o->metric) == 0)
+            break;
+    }
     if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
     if (f->o->eval_steps > 0 && f->valid.n == 0)
@@ -80,7 +95,7 @@ static xr_status make_trainer(xr_finetune *f)
     const xr_options *o = f->o;
     xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
@@ -129,42 +144,6 @@ static int on_scored(size_t done, size_t total, void *context)
     return xr_loop_stopping(&f->loop);
 }
 
-/* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
-static void warn_collapse(const xr_finetune *f, const xr_figures *g)
-{
-    double chance = log((double)f->model.config.num_labels);
-    int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
-    if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
-        xr_warn("step %llu: every prediction is '%s' and the loss %.3f is near ln %d = %.3f: the model has collapsed or has not begun to learn; try a lower "
-                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step,
-                f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
-}
-
-static json_t *figures_json(const xr_finetune *f, const xr_figures *g)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "loss", xr_json_number(g->loss));
-    switch (f->problem) {
-    case XR_PROBLEM_SINGLE_LABEL:
-        json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
-        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
-        json_object_set_new(j, "mcc", xr_json_number(g->mcc));
-        json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
-        break;
-    case XR_PROBLEM_REGRESSION:
-        json_object_set_new(j, "pearson", xr_json_number(g->pearson));
-        json_object_set_new(j, "spearman", xr_json_number(g->spearman));
-        break;
-    case XR_PROBLEM_MULTI_LABEL:
-        json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
-        json_object_set_new(j, "exact", xr_json_number(g->exact));
-        break;
-    case XR_PROBLEM_TAGS: break;
-    }
-    json_object_set_new(j, "examples", json_integer((json_int_t)g->n));
-    return j;
-}
-
 /* Scores the validation set with up-to-date weights, into f->figures. */
 static xr_status score_validation(xr_finetune *f)
 {
@@ -183,10 +162,9 @@ static xr_status evaluate(void *context, json_t *line, double *value, int *highe
 {
     xr_finetune *f = context;
     XR_TRY(score_validation(f));
-    json_t *figures = figures_json(f, &f->figures);
-    json_object_update(line, figures);
-    json_decref(figures);
-    warn_collapse(f, &f->figures);
+    json_object_set_new(line, "loss", xr_json_number(f->figures.loss));
+    f->task->figures(f, line);
+    json_object_set_new(line, "examples", json_integer((json_int_t)f->figures.n));
     return xr_figures_named(&f->figures, f->metric, value, higher);
 }
 
