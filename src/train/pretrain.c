@@ -7,6 +7,7 @@
 #include "model/hf.h"
 #include "train/rundir.h"
 #include "train/setup.h"
+#include "train/vocab.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -51,6 +52,24 @@ static xr_status check_options(const xr_options *o)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-data");
     if (o->eval_steps > 0 && o->validation_data.n == 0)
         xr_warn("--eval-steps %lld has no effect without --validation-data: there is nothing to evaluate on", o->eval_steps);
+    return XR_OK;
+}
+
+/* --extend-vocab: the model to start from is made in the run directory, from the two inputs alone; a run that goes on makes it again. */
+static xr_status extend_vocabulary(xr_pretrain *p)
+{
+    const xr_options *o = p->o;
+    xr_vocab_report r;
+    if (!o->extend_vocab)
+        return XR_OK;
+    if (o->dry_run)
+        return xr_fail(XR_EUSAGE, "--dry-run does not go with --extend-vocab: the model with the new pieces has to be written first");
+    p->extended = xr_asprintf("%s/data/extended-model", o->output_dir);
+    if (!p->extended)
+        return xr_error_status();
+    XR_TRY(xr_vocab_extend(o->model, o->extend_vocab, p->extended, &r));
+    xr_info("%s: vocabulary of %d instead of %d ids", p->extended, r.size_after, r.size_before);
+    p->dir = p->extended;
     return XR_OK;
 }
 
@@ -158,6 +177,7 @@ static xr_status prepare(xr_pretrain *p)
     XR_TRY(start_loop(p));
     XR_TRY(check_directories(p->o));
     XR_TRY(check_options(p->o));
+    XR_TRY(extend_vocabulary(p));
     XR_TRY(load_model(p));
     XR_TRY(plan_masks(p));
     plan_batch(p);
@@ -282,6 +302,7 @@ static void pretrain_free(xr_pretrain *p)
     xr_model_free(&p->model);
     xr_tokenizer_free(p->tokenizer);
     xr_free(p->word_start);
+    xr_free(p->extended);
     xr_free(p->losses.sum);
     xr_free(p->losses.masked);
     xr_free(p->losses.blocks);

@@ -32,7 +32,8 @@ typedef struct xr_pretrain {
     const xr_options *o;
     const xr_loop_hooks *hooks;
     const xr_prepare_hooks *preparing;
-    const char *dir;                        /* of the model that training starts from */
+    const char *dir;                        /* of the model that training starts from: --model, or the extended one */
+    char *extended;
     xr_tokenizer *tokenizer;
     xr_model model;
     xr_corpus train, valid;
