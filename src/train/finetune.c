@@ -8,6 +8,7 @@
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/xxh.h"
 
 enum { DEFAULT_MICRO = 32 };
 
@@ -122,7 +123,6 @@ static xr_status check_directories(const xr_options *o)
 
 static xr_status prepare(xr_finetune *f)
 {
-    XR_TRY(xr_loop_check(&f->loop));
     XR_TRY(check_directories(f->o));
     XR_TRY(xr_finetune_read(f));
     XR_TRY(plan_metric(f));
@@ -173,9 +173,16 @@ static int scored_now(const xr_finetune *f)
     return f->loop.evals > 0 && f->figures_step == f->trainer.step;
 }
 
+/* A run that went on between its last evaluation and the final model has lost the figures. */
+static xr_status score_again(xr_finetune *f)
+{
+    return f->loop.evals > 0 && f->loop.eval_step == f->trainer.step && !scored_now(f) ? score_validation(f) : XR_OK;
+}
+
 static xr_status save_model(void *context, const char *name)
 {
     xr_finetune *f = context;
+    XR_TRY(score_again(f));
     char *card = xr_finetune_card(f, f->trainer.step, scored_now(f) ? &f->figures : NULL);
     xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
     xr_free(card);
@@ -216,6 +223,33 @@ static json_t *start_line(const xr_finetune *f)
                      (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
 }
 
+/* Of the examples as they are trained on. */
+static xr_status digest_data(const xr_dataset *d, char hex[33])
+{
+    xr_xxh *h = xr_xxh_new();
+    if (!h)
+        return xr_error_status();
+    if (d->n > 0) {
+        xr_xxh_update(h, d->offset, (d->n + 1) * sizeof *d->offset);
+        xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
+        xr_xxh_update(h, d->label, d->n * sizeof *d->label);
+        xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
+        xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
+        xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
+    }
+    xr_xxh_final(h, hex);
+    return XR_OK;
+}
+
+static xr_status make_facts(xr_finetune *f)
+{
+    char train[33], valid[33];
+    XR_TRY(digest_data(&f->train, train));
+    XR_TRY(digest_data(&f->valid, valid));
+    f->loop.facts = json_pack("{ss ss ss}", "tokenizer_sha256", xr_tokenizer_sha256(f->tokenizer), "train_xxh3", train, "validation_xxh3", valid);
+    return f->loop.facts ? XR_OK : xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
+}
+
 static xr_status train(xr_finetune *f)
 {
     const xr_loop_task task = { f, f->metric, NULL, begin_step, micro_batch, epoch, f->valid.n > 0 ? evaluate : NULL, save_model };
@@ -225,6 +259,7 @@ static xr_status train(xr_finetune *f)
     f->loop.trainer = &f->trainer;
     f->loop.total_steps = f->total_steps;
     f->loop.eval_every = f->o->eval_steps > 0 ? (uint64_t)f->o->eval_steps : f->steps_per_epoch;
+    XR_TRY(make_facts(f));
     XR_TRY(xr_loop_begin(&f->loop, start_line(f)));
     return xr_loop_run(&f->loop);
 }
@@ -283,11 +318,16 @@ xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_
     memset(&f, 0, sizeof f);
     f.o = f.loop.o = o;
     f.hooks = hooks;
-    xr_status status = prepare(&f);
-    if (status == XR_OK)
+    xr_status status = xr_loop_check(&f.loop);
+    int finished = f.loop.kind == XR_RUNDIR_FINISHED && !o->dry_run;
+    if (status == XR_OK && !finished)
+        status = prepare(&f);
+    if (status == XR_OK && !finished)
         status = o->dry_run ? make_trainer(&f) : train(&f);
-    if (status == XR_OK && summary)
-        *summary = o->dry_run ? plan_json(&f) : summarise(&f);
+    if (status == XR_OK && summary) {
+        *summary = finished ? xr_loop_finished(&f.loop) : o->dry_run ? plan_json(&f) : summarise(&f);
+        status = *summary ? XR_OK : xr_error_status();
+    }
     finetune_free(&f);
     return status;
 }
