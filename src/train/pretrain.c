@@ -15,14 +15,6 @@
 /* Tokens computed at once by default: enough rows for the products to run at full speed, and few enough for a base model in a few GB. */
 enum { DEFAULT_MICRO_TOKENS = 4096 };
 
-/* The directory is looked at before hours go into preparing text for it. */
-static xr_status start_loop(xr_pretrain *p)
-{
-    p->loop.o = p->o;
-    p->loop.hooks = p->hooks;
-    return xr_loop_check(&p->loop);
-}
-
 /* --- plan: everything that can be refused before training --------------------------------------------------------- */
 
 static xr_status check_inputs(const xr_options *o, const xr_strs *path)
@@ -174,7 +166,6 @@ static xr_status make_trainer(xr_pretrain *p)
 
 static xr_status prepare(xr_pretrain *p)
 {
-    XR_TRY(start_loop(p));
     XR_TRY(check_directories(p->o));
     XR_TRY(check_options(p->o));
     XR_TRY(extend_vocabulary(p));
@@ -237,6 +228,7 @@ static xr_status evaluate_start(xr_pretrain *p)
         json_decref(line);
         return status;
     }
+    p->loop.log.last = xr_clock();      /* evaluation is not training time */
     return xr_runlog_metrics(&p->loop.log, line);
 }
 
@@ -257,6 +249,8 @@ static xr_status train(xr_pretrain *p)
     l->facts = facts(p);
     l->total_steps = p->total_steps;
     l->eval_every = (uint64_t)p->o->eval_steps;
+    if (!l->facts)
+        return xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
     XR_TRY(xr_loop_begin(l, xr_pretrain_start_line(p)));
     if (p->valid.blocks && p->trainer.step == 0)
         XR_TRY(evaluate_start(p));
@@ -308,21 +302,29 @@ static void pretrain_free(xr_pretrain *p)
     xr_free(p->losses.blocks);
 }
 
+static xr_status run(xr_pretrain *p)
+{
+    XR_TRY(prepare(p));
+    XR_TRY(xr_pretrain_say_plan(p));
+    return p->o->dry_run ? XR_OK : train(p);
+}
+
 xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const xr_prepare_hooks *preparing, json_t **summary)
 {
     xr_pretrain p;
     memset(&p, 0, sizeof p);
-    p.o = o;
+    p.o = p.loop.o = o;
+    p.hooks = p.loop.hooks = hooks;
     p.dir = o->model;
-    p.hooks = hooks;
     p.preparing = preparing;
-    xr_status status = prepare(&p);
-    if (status == XR_OK)
-        status = xr_pretrain_say_plan(&p);
-    if (status == XR_OK && !o->dry_run)
-        status = train(&p);
-    if (status == XR_OK && summary)
-        *summary = o->dry_run ? plan_json(&p) : summarise(&p);
+    xr_status status = xr_loop_check(&p.loop);
+    int finished = p.loop.kind == XR_RUNDIR_FINISHED && !o->dry_run;
+    if (status == XR_OK && !finished)
+        status = run(&p);
+    if (status == XR_OK && summary) {
+        *summary = finished ? xr_loop_finished(&p.loop) : o->dry_run ? plan_json(&p) : summarise(&p);
+        status = *summary ? XR_OK : xr_error_status();
+    }
     pretrain_free(&p);
     return status;
 }
