@@ -71,17 +71,18 @@ until_step() {
 }
 
 @test "stopped at several updates by a signal, or killed, and repeated: the same run" {
-    pretrain --output-dir "$dir/a" --quiet --save-steps 4 >/dev/null
-    local signal at status
-    for at in 2:TERM 9:KILL 10:TERM 17:INT 23:KILL; do
-        pretrain --output-dir "$dir/r" --quiet --save-steps 4 >/dev/null 2>"$dir/err" &
+    pretrain --output-dir "$dir/r" --quiet --save-steps 4 >/dev/null
+    mv "$dir/r" "$dir/a"        # its model cards name the directory
+    local at status
+    for at in 2:TERM 9:KILL 15:TERM 20:KILL 26:INT; do
+        "$xlmr" pretrain --model "$model" "${data[@]}" "${recipe[@]}" --output-dir "$dir/r" --quiet --save-steps 4 >/dev/null 2>"$dir/err" &
         until_step "${at%:*}"
         kill -"${at#*:}" $!
         status=0
         wait $! || status=$?
         echo "at $at: $status"
         cat "$dir/err"
-        [ "$status" -eq 75 ] || [ "$status" -eq 137 ] || [ "$status" -eq 0 ]
+        [ "$status" -eq 75 ] || [ "$status" -eq 137 ] || [ "$status" -eq 0 ]   # 0: it was faster
     done
     pretrain --output-dir "$dir/r" --quiet --save-steps 4 >/dev/null
     same_run "$dir/a" "$dir/r"
