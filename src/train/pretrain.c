@@ -90,7 +90,8 @@ static xr_status plan_masks(xr_pretrain *p)
         return xr_error_status();
     p->masking = (xr_masking){ .policy = (xr_mask_policy)xr_mask_policy_find(o->mask_policy), .share = o->mlm_probability,
                                .mask_share = o->mask_share, .random_share = o->random_share, .whole_word = o->whole_word, .seed = (uint64_t)o->seed,
-                               .vocab_size = xr_tokenizer_vocab_size(p->tokenizer), .mask_id = xr_tokenizer_mask_id(p->tokenizer), .word_start = p->word_start };
+                               .vocab_size = xr_tokenizer_vocab_size(p->tokenizer), .mask_id = xr_tokenizer_mask_id(p->tokenizer),
+                               .word_start = p->word_start };
     p->valid_masking = p->masking;
     p->valid_masking.seed = 0;      /* runs of different seeds are measured on the same masks */
     return XR_OK;

@@ -48,7 +48,8 @@ typedef struct xr_pretrain {
     xr_mlm_losses losses;
 } xr_pretrain;
 
-/* Runs everything. `hooks` while it trains, `preparing` while raw text is prepared; both may be NULL. *summary (may be NULL) receives an object with the figures, owned by the caller. */
+/* Runs everything. `hooks` while it trains, `preparing` while raw text is prepared; both may be NULL. *summary (may be NULL) receives an object
+ * with the figures, owned by the caller. */
 xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const xr_prepare_hooks *preparing, json_t **summary);
 
 /* pretrain_data.c: opens --train-data and --validation-data, preparing what is raw text into the run directory. */

@@ -25,8 +25,8 @@ static xr_status sort_inputs(xr_pretrain *p, xr_corpus *c, const xr_strs *path, 
         if (xr_store_is(one))
             XR_TRY(add_store(p, c, one));
         else if (xr_path_is_dir(one))
-            return xr_fail(XR_ENOINPUT, "%s: is a folder, but no token store (there is no manifest.json in it); give a folder that `xlmr prepare` made, or files "
-                           "of raw text", one);
+            return xr_fail(XR_ENOINPUT, "%s: is a folder, but no token store (there is no manifest.json in it); give a folder that `xlmr prepare` made, or "
+                           "files of raw text", one);
         else
             raw[(*n_raw)++] = one;
     }

@@ -138,9 +138,11 @@ static xr_status add_figures(xr_str *s, const xr_pretrain *p)
         return xr_str_puts(s, "This state of the model was not evaluated.\n");
     XR_TRY(xr_str_puts(s, "Masked-LM loss on held-out blocks with fixed masks, natural logarithm; the best model is the one with the smallest mean of the "
                        "languages' losses.\n\n| language | loss | perplexity | bits a token | masked tokens |\n|---|---|---|---|---|\n"));
-    for (size_t i = 0; i < p->valid.n_languages; i++)
-        XR_TRY(xr_str_printf(s, "| %s | %.4f | %.2f | %.3f | %llu |\n", xr_blocks_language(p->valid.blocks, i), xr_pretrain_loss(p, i), exp(xr_pretrain_loss(p, i)),
-                             xr_pretrain_loss(p, i) / M_LN2, (unsigned long long)p->losses.masked[i]));
+    for (size_t i = 0; i < p->valid.n_languages; i++) {
+        double loss = xr_pretrain_loss(p, i);
+        XR_TRY(xr_str_printf(s, "| %s | %.4f | %.2f | %.3f | %llu |\n", xr_blocks_language(p->valid.blocks, i), loss, exp(loss), loss / M_LN2,
+                             (unsigned long long)p->losses.masked[i]));
+    }
     double mean = xr_pretrain_mean_loss(p);
     return xr_str_printf(s, "| mean | %.4f | %.2f | %.3f | |\n", mean, exp(mean), mean / M_LN2);
 }
