@@ -98,9 +98,9 @@ static xr_status restore_rows(const xr_options *o, const char *from, const trim_
     xr_vocab_dir d = { .model = from, .full = o->restore_vocab, .plan = &plan, .tokenizer_dir = o->restore_vocab };
     xr_status status = source ? fill_source(m, own, source) : xr_error_status();
     if (status == XR_OK)
-        status = xr_vocab_dir_create(&d, o->output_dir, o->overwrite_output_dir);
+        status = xr_vocab_dir_size(from, &plan, &r->parameters_after, &r->bytes_after);
     if (status == XR_OK)
-        status = xr_vocab_dir_size(from, plan.rows, &r->parameters_after, &r->bytes_after);
+        status = xr_vocab_dir_create(&d, o->output_dir, o->overwrite_output_dir);
     r->size_after = (int)plan.rows;
     xr_free(source);
     return status;
@@ -173,7 +173,7 @@ static xr_status export_from(const xr_options *o, const char *from, xr_vocab_rep
         XR_TRY(xr_vocab_output_check(o->output_dir, 0, o->restore_vocab));
     XR_TRY(look(from, &own));
     r->size_before = own.size;
-    XR_TRY(xr_vocab_dir_size(from, 0, &r->parameters_before, &r->bytes_before));
+    XR_TRY(xr_vocab_dir_size(from, NULL, &r->parameters_before, &r->bytes_before));
     return o->restore_vocab ? export_restored(o, from, &own, r) : export_same(o, from, r);
 }
 

@@ -247,8 +247,8 @@ static xr_status measure(const trim *t)
     xr_vocab_report *r = t->report;
     r->size_before = (int)t->file.n + 2;
     r->size_after = (int)t->n_keep + 2;
-    XR_TRY(xr_vocab_dir_size(t->o->model, 0, &r->parameters_before, &r->bytes_before));
-    return xr_vocab_dir_size(t->o->model, t->n_keep + 2, &r->parameters_after, &r->bytes_after);
+    XR_TRY(xr_vocab_dir_size(t->o->model, NULL, &r->parameters_before, &r->bytes_before));
+    return xr_vocab_dir_size(t->o->model, &(xr_row_plan){ .rows = t->n_keep + 2 }, &r->parameters_after, &r->bytes_after);
 }
 
 static xr_status run(trim *t)

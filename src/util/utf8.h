@@ -13,6 +13,9 @@ size_t xr_utf8_check(const char *s, size_t len);
 /* The code point at s (len > 0) and its size in bytes; U+FFFD and size 1 where s is not well-formed. */
 uint32_t xr_utf8_decode(const char *s, size_t len, size_t *size);
 
+/* Appends s with U+FFFD for each ill-formed part, as Unicode recommends (section 3.9, "maximal subparts") and Python does. */
+xr_status xr_utf8_repair(xr_str *out, const char *s, size_t len);
+
 size_t xr_utf8_count(const char *s, size_t len);    /* code points; every ill-formed byte counts as one */
 
 /* Python's str.isspace for one code point: Unicode's White_Space and U+001C to U+001F. */
