@@ -301,10 +301,13 @@ static void errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(alpha_one_keeps_the_data), cmocka_unit_test(small_languages_are_not_lost), cmocka_unit_test(epochs),
-        cmocka_unit_test(ratio_one_is_with_replacement),
-        cmocka_unit_test(languages_and_epochs_are_independent), cmocka_unit_test(drawn_without_replacement), cmocka_unit_test(permutations), cmocka_unit_test(orders), cmocka_unit_test(mixed),
-        cmocka_unit_test(seed_data_and_epoch_decide), cmocka_unit_test(large), cmocka_unit_test(table), cmocka_unit_test_teardown(errors, clear_error),
+        cmocka_unit_test(sizes), cmocka_unit_test(alpha_one_keeps_the_data),
+        cmocka_unit_test(small_languages_are_not_lost), cmocka_unit_test(epochs),
+        cmocka_unit_test(ratio_one_is_with_replacement), cmocka_unit_test(languages_and_epochs_are_independent),
+        cmocka_unit_test(drawn_without_replacement), cmocka_unit_test(permutations), cmocka_unit_test(orders),
+        cmocka_unit_test(mixed), cmocka_unit_test(seed_data_and_epoch_decide), cmocka_unit_test(large),
+        cmocka_unit_test(table),
+        cmocka_unit_test_teardown(errors, clear_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
