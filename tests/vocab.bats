@@ -22,6 +22,22 @@ setup() { common_setup; }
     diff -r "$dir/run/best" "$dir/small-again"
 }
 
+@test "the corpus is raw text of any format, read with prepare's options" {
+    head -3 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/a.txt"
+    awk '{ printf "{\"text\": \"%s\"}\n", $0 }' "$dir/a.txt" >"$dir/b.jsonl"
+    gzip -c "$dir/b.jsonl" >"$dir/c"
+    for f in a.txt b.jsonl c; do
+        "$xlmr" trim --quiet --model "$model" --corpus "$dir/$f" --output-dir "$dir/of-$f" >/dev/null
+        cmp "$dir/of-a.txt/trim.json" "$dir/of-$f/trim.json"
+    done
+    echo '{"text": ' >>"$dir/b.jsonl"
+    refused 65 'b.jsonl:4: ' -- trim --on-bad-record error --model "$model" --corpus "$dir/b.jsonl" --output-dir "$dir/o"
+    "$xlmr" trim --max-bad-fraction 0.5 --model "$model" --corpus "$dir/b.jsonl" --output-dir "$dir/bad" 2>"$dir/err"
+    cat "$dir/err"
+    [ "$(grep -c 'b.jsonl:4: ' "$dir/err")" -eq 1 ]
+    cmp "$dir/of-a.txt/trim.json" "$dir/bad/trim.json"
+}
+
 @test "refusals of trim and export leave nothing behind" {
     refused 66 missing.txt -- trim --model "$model" --corpus "$dir/missing.txt" --output-dir "$dir/o"
     refused 2 --corpus -- trim --model "$model" --output-dir "$dir/o"
