@@ -66,7 +66,8 @@ static char *find_base(const char *run, const char **head)
     } else if (yaml) {
         base = xr_path_join(run, "best");
         if (base && !xr_path_is_dir(base))
-            xr_fail(XR_EDATA, "%s: is not there; a checkpoint does not name the labels, which the best model does: it is written at the first evaluation", base);
+            xr_fail(XR_EDATA, "%s: is not there; a checkpoint does not name the labels, which the best model does: it is written at the first evaluation",
+                    base);
     }
     xr_free(yaml);
     xr_free(path);
