@@ -70,3 +70,19 @@ real_model() {
     "$xlmr" export --quiet --from "$dir/small" --restore-vocab "$dir/real" --output-dir "$dir/back"
     diff -r "$dir/real" "$dir/back"
 }
+
+@test "a checkpoint of a fine-tuning gives the model of its step" {
+    "$xlmr" finetune --quiet --model "$model" --train-file "$train" --validation-file "$dev" --max-steps 4 --eval-steps 2 --save-steps 2 \
+        --save-total-limit 0 --learning-rate 1e-3 --output-dir "$dir/run" >/dev/null
+    ls "$dir/run/checkpoints"
+    "$xlmr" export --from "$dir/run/checkpoints/step-00000004" --output-dir "$dir/four"
+    cmp "$dir/four/model.safetensors" "$dir/run/final/model.safetensors"
+    cmp "$dir/four/config.json" "$dir/run/final/config.json"
+    "$xlmr" export --from "$dir/run/checkpoints/step-00000002" --output-dir "$dir/two"
+    run ! cmp -s "$dir/two/model.safetensors" "$dir/four/model.safetensors"
+    refused 2 'export it without --restore-vocab first' -- export --from "$dir/run/checkpoints/step-00000002" --restore-vocab "$model" --output-dir "$dir/o"
+    printf 'x' >>"$dir/run/checkpoints/step-00000002/state.h5"
+    refused 65 'the manifest says' -- export --from "$dir/run/checkpoints/step-00000002" --output-dir "$dir/o"
+    mv "$dir/run/best" "$dir/run/worst"
+    refused 65 'does not name the labels' -- export --from "$dir/run/checkpoints/step-00000004" --output-dir "$dir/o"
+}
