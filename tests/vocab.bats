@@ -22,6 +22,22 @@ setup() { common_setup; }
     diff -r "$dir/run/best" "$dir/small-again"
 }
 
+@test "the corpus is raw text of any format, read with prepare's options" {
+    head -3 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/a.txt"
+    awk '{ printf "{\"text\": \"%s\"}\n", $0 }' "$dir/a.txt" >"$dir/b.jsonl"
+    gzip -c "$dir/b.jsonl" >"$dir/c"
+    for f in a.txt b.jsonl c; do
+        "$xlmr" trim --quiet --model "$model" --corpus "$dir/$f" --output-dir "$dir/of-$f" >/dev/null
+        cmp "$dir/of-a.txt/trim.json" "$dir/of-$f/trim.json"
+    done
+    echo '{"text": ' >>"$dir/b.jsonl"
+    refused 65 'b.jsonl:4: ' -- trim --on-bad-record error --model "$model" --corpus "$dir/b.jsonl" --output-dir "$dir/o"
+    "$xlmr" trim --max-bad-fraction 0.5 --model "$model" --corpus "$dir/b.jsonl" --output-dir "$dir/bad" 2>"$dir/err"
+    cat "$dir/err"
+    [ "$(grep -c 'b.jsonl:4: ' "$dir/err")" -eq 1 ]
+    cmp "$dir/of-a.txt/trim.json" "$dir/bad/trim.json"
+}
+
 @test "refusals of trim and export leave nothing behind" {
     refused 66 missing.txt -- trim --model "$model" --corpus "$dir/missing.txt" --output-dir "$dir/o"
     refused 2 --corpus -- trim --model "$model" --output-dir "$dir/o"
@@ -53,4 +69,20 @@ real_model() {
     cmp "$dir/real.jsonl" "$dir/small.jsonl"
     "$xlmr" export --quiet --from "$dir/small" --restore-vocab "$dir/real" --output-dir "$dir/back"
     diff -r "$dir/real" "$dir/back"
+}
+
+@test "a checkpoint of a fine-tuning gives the model of its step" {
+    "$xlmr" finetune --quiet --model "$model" --train-file "$train" --validation-file "$dev" --max-steps 4 --eval-steps 2 --save-steps 2 \
+        --save-total-limit 0 --learning-rate 1e-3 --output-dir "$dir/run" >/dev/null
+    ls "$dir/run/checkpoints"
+    "$xlmr" export --from "$dir/run/checkpoints/step-00000004" --output-dir "$dir/four"
+    cmp "$dir/four/model.safetensors" "$dir/run/final/model.safetensors"
+    cmp "$dir/four/config.json" "$dir/run/final/config.json"
+    "$xlmr" export --from "$dir/run/checkpoints/step-00000002" --output-dir "$dir/two"
+    run ! cmp -s "$dir/two/model.safetensors" "$dir/four/model.safetensors"
+    refused 2 'export it without --restore-vocab first' -- export --from "$dir/run/checkpoints/step-00000002" --restore-vocab "$model" --output-dir "$dir/o"
+    printf 'x' >>"$dir/run/checkpoints/step-00000002/state.h5"
+    refused 65 'the manifest says' -- export --from "$dir/run/checkpoints/step-00000002" --output-dir "$dir/o"
+    mv "$dir/run/best" "$dir/run/worst"
+    refused 65 'does not name the labels' -- export --from "$dir/run/checkpoints/step-00000004" --output-dir "$dir/o"
 }
