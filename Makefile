@@ -185,6 +185,9 @@ golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
+	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
+	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h
+	$(PYTHON) scripts/golden_blocks.py > tests/golden/blocks.h
 
 parity: all
 	$(PYTHON) scripts/parity.py --xlmr $(BUILD)/xlmr --make mini --std 0.02

@@ -28,8 +28,9 @@ NAME.safetensors, beside NAME/, a directory as transformers writes it:
       tiny, wide             XLMRobertaForMaskedLM; weights of standard deviation 0.02 and 0.2 (4 heads of 8; 2 heads of 16)
       tiny-cls, wide-cls     XLMRobertaForSequenceClassification, three labels
       tiny-reg, tiny-multi   the same with one label (regression) and four (multi-label); gradients of the head and the embeddings only
+      tiny-tag               XLMRobertaForTokenClassification, five tags; mask_row are the first pieces of words, mask_target their tags
     a.ids [N] a.offsets [B+1] a.mask_row [M] a.mask_target [M] a.labels [B] or a.target [B,C]: the batch; b.*: a second one, for training
-    hidden.0 .. hidden.L [N,D]    logits ([M,V] at mask_row, or [B,C])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
+    hidden.0 .. hidden.L [N,D]    logits ([M,V] or [M,C] at mask_row, or [B,C])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
     tiny-cls also: weighted.*, smoothed.*, both.* = class_weight [C] and/or smoothing [1], loss, and the gradients of the classifier
     tiny and tiny-cls also: losses10 [10] norms10 [10] (before clipping) weights10.<parameter>: ten AdamW steps over a, b, a, b, …; rate 1e-3,
       linear schedule with 3 warm-up steps of 10, weight decay 0.01 on all but biases and LayerNorm, clipping at 1.0
@@ -57,6 +58,7 @@ from safetensors.numpy import save_file
 import parity
 
 LABELS = ["entailment", "neutral", "contradiction"]
+TAGS = ["O", "B-LOC", "B-PER", "I-LOC", "I-PER"]
 
 
 # ---- ops -----------------------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Case:
     std: float
     heads: int
     labels: int = 0                 # 0: masked LM
-    problem: str | None = None
+    problem: str | None = None      # "tags": token classification, which has no problem_type
     train: bool = False
     full: bool = True               # every gradient; otherwise those of the head and the embeddings
 
@@ -178,16 +180,24 @@ CASES = [Case("tiny", 0.02, 4, train=True),
          Case("tiny-cls", 0.02, 4, 3, "single_label_classification", train=True),
          Case("tiny-reg", 0.02, 4, 1, "regression", full=False),
          Case("tiny-multi", 0.02, 4, 4, "multi_label_classification", full=False),
+         Case("tiny-tag", 0.02, 4, 5, "tags", full=False),
          Case("wide", 0.2, 2), Case("wide-cls", 0.2, 2, 3, "single_label_classification")]
+ARCHITECTURES = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
+                 "tag": transformers.XLMRobertaForTokenClassification}
+
+
+def head_of(case):
+    return "tag" if case.problem == "tags" else "cls" if case.labels else "mlm"
 
 
 def make_directory(case, directory):
-    names = {i: n for i, n in enumerate(LABELS if case.labels == 3 else [f"LABEL_{i}" for i in range(case.labels)])}
-    labels = dict(id2label=names, label2id={n: i for i, n in names.items()}, problem_type=case.problem) if case.labels else {}
+    names = {i: n for i, n in enumerate({3: LABELS, 5: TAGS}.get(case.labels, [f"LABEL_{i}" for i in range(case.labels)]))}
+    labels = dict(id2label=names, label2id={n: i for i, n in names.items()}) if case.labels else {}
+    if head_of(case) == "cls":
+        labels["problem_type"] = case.problem
     config = parity.sizes(vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=case.heads, intermediate_size=64,
                           max_position_embeddings=40, initializer_range=case.std, **labels)
-    cls = transformers.XLMRobertaForSequenceClassification if case.labels else transformers.XLMRobertaForMaskedLM
-    parity.scatter(cls(config), case.std, seed=3).save_pretrained(directory)
+    parity.scatter(ARCHITECTURES[head_of(case)](config), case.std, seed=3).save_pretrained(directory)
 
 
 def batches(case):
@@ -200,6 +210,10 @@ def batches(case):
             batch.labels, batch.target = None, rng.standard_normal((3, 1)).astype(np.float32)
         elif case.problem == "multi_label_classification":
             batch.labels, batch.target = None, rng.integers(0, 2, size=(3, case.labels)).astype(np.float32)
+        elif head_of(case) == "tag":
+            words = [r for b, s in enumerate(batch.sequences) for r in range(batch.offsets[b] + 1, batch.offsets[b + 1] - 1)]
+            batch.mask_row = np.array([r for r in words if rng.random() < 0.6])
+            batch.labels, batch.mask_target = None, rng.integers(0, case.labels, size=len(batch.mask_row))
         elif not case.labels:
             batch.labels = None
     return a, b
@@ -219,7 +233,7 @@ def tolerance(case, name, f64, f32s):
 
 
 def compute(case, directory, a, b, *kind):
-    head = "cls" if case.labels else "mlm"
+    head = head_of(case)
     model = parity.load(directory, head, *kind)
     out = parity.one_pass(model, a)
     if case.train and head == "cls":

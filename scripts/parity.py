@@ -94,11 +94,12 @@ def random_batch(rng, config, lengths, n_labels=3):
 
 def has_head(directory):
     name = json.loads((pathlib.Path(directory) / "config.json").read_text()).get("architectures", ["?"])[0]
-    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls"}.get(name)
+    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls"}.get(name)     # tag: only scripts/golden.py
 
 
 def load(directory, head, dtype, attention="eager"):
-    cls = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification}[head]
+    cls = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
+           "tag": transformers.XLMRobertaForTokenClassification}[head]
     model = cls.from_pretrained(directory, attn_implementation=attention, dtype=dtype, local_files_only=True)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -129,7 +130,8 @@ def packed(x, batch):
 
 
 def forward(model, batch, hidden=False):
-    """(loss, logits, hidden states). MLM: mean over masked rows, logits there. Classification: torch's mean reduction."""
+    """(loss, logits, hidden states). MLM: mean over masked rows, logits there. Tags: transformers' own loss, every row but mask_row's labelled
+    -100, and the logits at mask_row. Classification: torch's mean reduction."""
     ids, mask = padded(model, batch)
     out = model(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     states = [packed(h, batch) for h in out.hidden_states] if hidden else []
@@ -137,6 +139,13 @@ def forward(model, batch, hidden=False):
     if isinstance(model, transformers.XLMRobertaForMaskedLM):
         logits = packed(out.logits, batch)[torch.as_tensor(batch.mask_row)]
         return nn.cross_entropy(logits, torch.as_tensor(batch.mask_target)), logits, states
+    if isinstance(model, transformers.XLMRobertaForTokenClassification):
+        labels = torch.full(ids.shape, -100)
+        for row, target in zip(batch.mask_row, batch.mask_target):
+            b = np.searchsorted(batch.offsets, row, side="right") - 1
+            labels[b, row - batch.offsets[b]] = int(target)
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        return loss, packed(out.logits, batch)[torch.as_tensor(batch.mask_row)], states
     logits = out.logits
     real = lambda a: None if a is None else torch.as_tensor(np.asarray(a), dtype=logits.dtype)
     if model.config.problem_type == "regression":

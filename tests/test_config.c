@@ -183,10 +183,23 @@ static void test_heads(void **state)
     READ({ "architectures", "[\"XLMRobertaModel\"]" });
     assert_null(c.head);
     xr_config_free(&c);
-    READ({ "architectures", "[\"XLMRobertaForTokenClassification\"]" }, { "id2label", "{\"0\": \"O\", \"1\": \"B-PER\"}" });
+    READ({ "architectures", "[\"XLMRobertaForQuestionAnswering\"]" }, { "id2label", "{\"0\": \"a\", \"1\": \"b\"}" });
     assert_null(c.head);
     assert_int_equal(c.num_labels, 0);
     xr_config_free(&c);
+    READ({ "architectures", "[\"XLMRobertaForTokenClassification\"]" }, { "id2label", "{\"0\": \"O\", \"1\": \"B-PER\"}" },
+         { "problem_type", "\"regression\"" });
+    assert_string_equal(c.head, "token_cls");
+    assert_int_equal(c.num_labels, 2);
+    assert_string_equal(c.label[1], "B-PER");
+    assert_int_equal(c.problem, XR_PROBLEM_TAGS);
+    assert_int_equal(xr_config_write(&c, path), XR_OK);
+    xr_config_free(&c);
+    size_t n;
+    char *text = xr_file_read(path, 1 << 20, &n);
+    assert_non_null(strstr(text, "\"XLMRobertaForTokenClassification\""));
+    assert_null(strstr(text, "problem_type"));
+    xr_free(text);
     READ({ "architectures", NULL });
     assert_null(c.head);
     xr_config_free(&c);

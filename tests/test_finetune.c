@@ -222,7 +222,7 @@ static void bits_depend_on_the_recipe_alone(void **state)
 }
 
 /* A short run on the sentences, validated on `valid`. */
-static xr_status short_run(const char *model, const char *valid, const char *key, const char *value, const xr_finetune_hooks *hooks)
+static xr_status short_run(const char *model, const char *valid, const char *key, const char *value, const xr_loop_hooks *hooks)
 {
     xr_options o;
     write_sentences("sentences.tsv");
@@ -271,10 +271,10 @@ static void stop_during_an_evaluation(void **state)
 {
     (void)state;
     int batches = 0;
-    xr_finetune_hooks hooks = { &batches, NULL, NULL, on_evaluating, evaluation_began };
+    xr_loop_hooks hooks = { &batches, NULL, NULL, on_evaluating, evaluation_began };
     assert_int_equal(short_run("cls", "sentences.tsv", "eval-steps", "2", &hooks), XR_ETEMPFAIL);
     assert_non_null(strstr(xr_error_message(), "after update 2 of 4"));
-    assert_true(xr_path_exists(in_scratch("run/interrupted/model.safetensors")));
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000002/state.h5")));
     assert_false(xr_path_exists(in_scratch("run/best")));
 }
 

@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/lm_head.h"
 #include "kernels/rows.h"
 #include "kernels/vec.h"
 #include "naive/naive.h"
@@ -478,6 +479,89 @@ static void softmax(void **state)
     }
 }
 
+/* Loss, dh, dw and db stand behind one another in `out`. */
+typedef struct lm_case { xr_lm_head a; xr_lm_row *row; float *logits, *out; void *scratch; xr_lm_grads g; int keep; } lm_case;
+
+static void call_lm_head(void *arg)
+{
+    lm_case *c = arg;
+    c->a.workers = xr_threads();
+    float *logits = c->keep ? c->logits : NULL;
+    c->out[0] = (float)xr_lm_head_forward(&c->a, c->row, logits, c->scratch);
+    xr_lm_head_backward(&c->g, &c->a, c->row, logits, c->scratch);
+}
+
+static lm_case lm_case_make(size_t m, size_t v, size_t d, int acc, float *out)
+{
+    lm_case c = {.out = out};
+    int32_t *target = xr_alloc(m, sizeof *target);
+    assert_non_null(target);
+    for (size_t r = 0; r < m; r++)
+        target[r] = (int32_t)(r == 0 ? v - 1 : r == 1 ? 0 : any((uint32_t)v));
+    c.a = (xr_lm_head){random_floats(m * d), random_floats(v * d), random_floats(v), target, m, v, d, 8};
+    c.row = xr_alloc(m, sizeof *c.row);
+    c.logits = random_floats(m * v);
+    c.scratch = random_floats(xr_lm_head_scratch(&c.a, 1) / sizeof(float));
+    assert_true(c.row && c.scratch);
+    c.g = (xr_lm_grads){out + 1, out + 1 + m * d, out + 1 + m * d + v * d, acc, acc, acc, 0.5f};
+    return c;
+}
+
+static void check_lm_head(size_t m, size_t v, size_t d, int acc)
+{
+    size_t n = 1 + m * d + v * d + v;
+    float *out = random_floats(n), *start = random_floats(n), *kept = random_floats(n);
+    double *want = doubles(n);
+    lm_case c = lm_case_make(m, v, d, acc, out);
+    memcpy(start, out, n * sizeof *out);
+    for (c.keep = 1; c.keep >= 0; c.keep--) {
+        memcpy(out, start, n * sizeof *out);
+        same_at_all_threads(call_lm_head, &c, out, n);
+        if (c.keep)
+            memcpy(kept, out, n * sizeof *out);
+    }
+    assert_memory_equal(out, kept, n * sizeof *out);        /* logits kept or computed again */
+    for (size_t i = 1; i < n; i++)
+        want[i] = acc ? (double)start[i] : 0.0;
+    want[0] = naive_lm_head(want + 1, want + 1 + m * d, want + 1 + m * d + v * d, 0.5, &c.a);
+    close_to("masked-LM loss", m, (double)out[0], want[0], 4e-7 * (1.0 + want[0]));
+    all_close("masked-LM gradient", out + 1, want + 1, n - 1, 3e-7 * (2.0 + sqrt((double)d)));
+    xr_free((void *)(uintptr_t)c.a.h); xr_free((void *)(uintptr_t)c.a.w); xr_free((void *)(uintptr_t)c.a.b);
+    xr_free((void *)(uintptr_t)c.a.target);
+    xr_free(c.row); xr_free(c.logits); xr_free(c.scratch); xr_free(out); xr_free(start); xr_free(kept); xr_free(want);
+}
+
+/* One tile, several, several to a group with a short one at the end; no row at all. */
+static void masked_lm_head(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{1, 7, 5}, {5, 1, 3}, {3, 1024, 16}, {7, 1025, 33}, {0, 50, 4}, {19, 6000, 64}, {2, 66001, 9}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        check_lm_head(shapes[s][0], shapes[s][1], shapes[s][2], (int)(s % 2));
+    check_lm_head(3, 2000, 8, 1);
+}
+
+/* Logits so far apart that an exponential of any but a row's own largest would overflow, and a NaN that must not be lost. */
+static void masked_lm_head_extremes(void **state)
+{
+    (void)state;
+    float out[1 + 2 + 3000 + 3000];
+    lm_case c = lm_case_make(2, 3000, 1, 0, out);
+    float *w = (float *)(uintptr_t)c.a.w, *h = (float *)(uintptr_t)c.a.h;
+    h[0] = 1000.0f;
+    h[1] = -1000.0f;
+    c.a.workers = 2;
+    for (size_t i = 0; i < 3000; i++)
+        w[i] = i == 1500 ? 1.0f : i == 2 ? -1.0f : 0.0f;
+    double *g = doubles(6002), loss = xr_lm_head_forward(&c.a, c.row, NULL, c.scratch), want = naive_lm_head(g, g + 2, g + 3002, 1.0, &c.a);
+    assert_true(want > 1900.0);
+    close_to("masked-LM loss", 0, loss, want, 1e-3);
+    w[2999] = NAN;
+    assert_true(isnan(xr_lm_head_forward(&c.a, c.row, NULL, c.scratch)));
+    xr_free(h); xr_free(w); xr_free((void *)(uintptr_t)c.a.b); xr_free((void *)(uintptr_t)c.a.target);
+    xr_free(g); xr_free(c.row); xr_free(c.logits); xr_free(c.scratch);
+}
+
 static void dropout_masks(void **state)
 {
     (void)state;
@@ -797,7 +881,8 @@ int main(void)
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
         cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
-        cmocka_unit_test(softmax), cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),
+        cmocka_unit_test(softmax), cmocka_unit_test(masked_lm_head), cmocka_unit_test(masked_lm_head_extremes),
+        cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),
         cmocka_unit_test(elementwise_kernels), cmocka_unit_test(reductions), cmocka_unit_test(gather_and_scatter),
         cmocka_unit_test(adamw_as_torch), cmocka_unit_test(adamw_bits), cmocka_unit_test(cpu),
     };

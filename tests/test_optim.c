@@ -1,4 +1,4 @@
-/* Optimizer: values of torch and transformers; deferred rows against the dense update, bit for bit; threads; memory;
+/* Optimizer: values of torch, transformers and fairseq's formulas; deferred rows against the dense update, bit for bit; threads; memory;
  * resuming. */
 #include <math.h>
 #include <setjmp.h>
@@ -17,6 +17,7 @@
 static const xr_optim_options defaults = {
     .rule = "adamw", .schedule = "linear", .learning_rate = 1e-2, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.999,
     .eps = 1e-8, .max_grad_norm = 1.0, .layer_decay = 1.0, .total_steps = 12, .warmup_steps = 3,
+    .lr_power = 1.0, .lr_end = 0.0,
 };
 
 static void test_schedules(void **state)
@@ -26,8 +27,9 @@ static void test_schedules(void **state)
         const struct golden_schedule *g = &golden_schedules[i];
         const xr_schedule *s = xr_schedule_find(g->name);
         assert_non_null(s);
+        const xr_schedule_plan plan = {g->total, g->warmup, g->power, g->end};
         for (unsigned t = 0; t < 12; t++)
-            assert_true(fabs(s->factor(t, g->total, g->warmup) - g->factor[t]) < 1e-15);
+            assert_true(fabs(s->factor(t, &plan) - g->factor[t]) < 1e-15);
     }
 }
 
@@ -80,7 +82,7 @@ static void golden_compare(xr_params *ps, xr_optim *o, const struct golden_run *
     for (size_t k = 0; k < 5; k++)
         for (size_t i = 0; i < xr_numel(&ps->row[k]->t); i++, at++) {
             assert_true(fabs((double)(ps->row[k]->t.x[i] - run->p[at])) < 5e-7);
-            if (strcmp(run->rule, "adamw"))
+            if (!strcmp(run->rule, "sgd"))
                 continue;
             assert_true(fabs((double)(xr_optim_moment(o, k, 0)[i] - golden_m[at])) < 1e-7);
             assert_true(fabs((double)(xr_optim_moment(o, k, 1)[i] / golden_v[at] - 1.0f)) < 2e-6);
@@ -99,12 +101,13 @@ static void test_same_as_torch(void **state)
             opt.rule = golden_runs[r].rule;
             opt.layer_decay = golden_runs[r].layer_decay;
             opt.decay_all = golden_runs[r].decay_all;
+            opt.eps = golden_runs[r].eps;
             xr_params ps = {0};
             golden_declare(&ps, variant & 1 ? XR_PARAM_ROW_GRAD : 0);
             xr_optim *o = xr_optim_new(&ps, &opt, 2);
             assert_non_null(o);
             for (int t = 0; t < 12; t++) {
-                double share = xr_schedule_find("linear")->factor((uint64_t)t, 12, 3);
+                double share = xr_schedule_find("linear")->factor((uint64_t)t, &(xr_schedule_plan){12, 3, 1.0, 0.0});
                 assert_true(fabs(xr_optim_lr(o) - 1e-2 * share) < 1e-15);
                 golden_step(&ps, o, t, variant & 2 ? 4 : 1);
             }
@@ -147,6 +150,8 @@ static side side_new(const plan *pl, int deferred)
     opt.learning_rate = pl->lr;
     opt.total_steps = pl->steps;
     opt.warmup_steps = pl->steps / 10;
+    opt.lr_power = 2.0;
+    opt.lr_end = pl->lr / 10.0;
     s.o = xr_optim_new(s.ps, &opt, 1);
     assert_non_null(s.o);
     return s;
@@ -240,6 +245,8 @@ static void test_deferred_is_dense(void **state)
         {"adamw", "cosine", 0.1, 1e-2, 300, 37, 300, UINT32_MAX},
         {"adamw", "constant", 0.0, 1e-2, 100, 64, 300, UINT32_MAX},
         {"adamw", "constant", 1e-4, 2e-5, 300, 40, 300, UINT32_MAX},   /* a decay that float32 rounds to 1 */
+        {"adam", "polynomial", 0.1, 1e-2, 300, 40, 300, UINT32_MAX},
+        {"adam", "polynomial", 0.0, 1e-2, 300, 37, 300, UINT32_MAX},
         {"sgd", "linear", 0.1, 1e-2, 300, 40, 100, UINT32_MAX},
         {"sgd", "linear", 0.0, 1e-2, 300, 5, 100, UINT32_MAX},
     };
@@ -258,6 +265,7 @@ static void test_deferred_long_sleep(void **state)
         {"adamw", "linear", 0.1, 1e-3, 30, 40, 2400, 40},
         {"adamw", "linear", 0.0, 1e-3, 30, 40, 2400, 40},
         {"adamw", "constant", 0.0, 1e-3, 30, 37, 2400, 40},
+        {"adam", "polynomial", 0.01, 1e-3, 30, 40, 2400, 40},
     };
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++)
         compare_deferred(&plans[i]);
@@ -376,9 +384,9 @@ static void test_bad_options(void **state)
     (void)state;
     xr_optim_options o = defaults;
     o.rule = "lion";
-    refused(o, "adamw, sgd");
+    refused(o, "adam, adamw, sgd");
     o = defaults, o.schedule = "cosin";
-    refused(o, "constant, cosine, linear");
+    refused(o, "constant, cosine, linear, polynomial");
     o = defaults, o.learning_rate = -1;
     refused(o, "learning_rate");
     o = defaults, o.learning_rate = (double)NAN;
@@ -391,6 +399,10 @@ static void test_bad_options(void **state)
     refused(o, "epsilon");
     o = defaults, o.layer_decay = 0.0;
     refused(o, "layer_decay");
+    o = defaults, o.lr_power = (double)NAN;
+    refused(o, "lr_power");
+    o = defaults, o.lr_end = 2.0 * o.learning_rate;
+    refused(o, "lr_end");
 }
 
 static void test_divergence_changes_nothing(void **state)

@@ -17,6 +17,7 @@ static int make_everything(void **state)
     make_tiny_dir("cls", "tiny-cls", NULL, NULL, 10, NULL);
     make_tiny_dir("multi", "tiny-multi", NULL, NULL, 10, NULL);
     make_tiny_dir("value", "tiny-reg", NULL, NULL, 10, NULL);
+    make_tiny_dir("tag", "tiny-tag", NULL, NULL, 10, NULL);
     return 0;
 }
 
@@ -289,6 +290,76 @@ static void out_of_memory(void **state)
     xr_options_free(&o);
 }
 
+/* Line i has these words, one tag for each, and entities that the tags spell. */
+static void check_tagged(const sink *s, size_t i, const char *const *word, size_t n)
+{
+    json_t *j = line_at(s, i);
+    const json_t *tokens = json_object_get(j, "tokens"), *tags = json_object_get(j, "tags"), *entities = json_object_get(j, "entities");
+    size_t begun = 0;
+    assert_int_equal(json_array_size(tokens), n);
+    assert_int_equal(json_array_size(tags), n);
+    for (size_t k = 0; k < n; k++) {
+        assert_string_equal(json_string_value(json_array_get(tokens, k)), word[k]);
+        begun += json_string_value(json_array_get(tags, k))[0] == 'B';
+    }
+    assert_true(json_array_size(entities) >= begun);
+    for (size_t k = 0; k < json_array_size(entities); k++) {
+        const json_t *e = json_array_get(entities, k);
+        size_t begin = (size_t)number(e, "begin"), end = (size_t)number(e, "end");
+        assert_true(begin < end && end <= n);
+        assert_true(number(e, "score") > 0.0 && number(e, "score") <= 1.0);
+        const char *tag = json_string_value(json_array_get(tags, begin)), *text = json_string_value(json_object_get(e, "text"));
+        assert_string_equal(json_string_value(json_object_get(e, "type")), tag + 2);
+        assert_memory_equal(text, word[begin], strlen(word[begin]));
+    }
+    json_decref(j);
+}
+
+static void tags(void **state)
+{
+    (void)state;
+    static const char *const word[] = { "babo", "nulu", "ti", "\xE2\x80\x8F", "sasa", "ba" }, *const spaced[] = { "babo", "nulu", "ti" };
+    static const char *const skip[] = { "on_bad_record", "skip", "max_bad_fraction", "1", NULL };
+    static const char *const top[] = { "top_k", "2", NULL }, *const narrow[] = { "max_seq_length", "5", NULL };
+    sink s, t;
+    xr_predict result;
+    write_scratch("words.jsonl", "{\"tokens\": [\"babo\", \"nulu\", \"ti\", \"\\u200f\", \"sasa\", \"ba\"]}\n"
+                                 "\n{\"text\": \" babo nulu\xE3\x80\x80ti\\n\"}\n{\"tokens\": [\"babo\", \"nulu\", \"ti\"]}\n");
+    if (predict(&s, "tag", "words.jsonl", NULL, &result) < 0)
+        fail_msg("%s", xr_error_message());
+    assert_int_equal(result.n, 3);
+    check_tagged(&s, 0, word, 6);
+    check_tagged(&s, 1, spaced, 3);
+    check_tagged(&s, 2, spaced, 3);
+    const char *second = strchr(s.text.s, '\n') + 1, *third = strchr(second, '\n') + 1;
+    assert_memory_equal(second, third, strlen(third));      /* the same words, the same answer */
+    assert_int_equal(predict(&t, "tag", "words.jsonl", narrow, NULL), XR_OK);     /* in pieces: every word has its tag */
+    check_tagged(&t, 0, word, 6);
+    xr_str_free(&t.text);
+    xr_str_free(&s.text);
+
+    write_scratch("bad.jsonl", "{\"tokens\": []}\n{\"text\": \"babo\"}\n{\"tokens\": [1]}\n[\n{\"tokens\": [\"a\"], \"text\": \"a\"}\n{\"x\": 1}\n"
+                               "{\"text\": \" \"}\n{\"tokens\": [\"nulu\"]}");
+    static const char *const said[] = { "bad.jsonl:1: there are no words", NULL, "bad.jsonl:3: \"tokens\" holds", "bad.jsonl:4", "bad.jsonl:5: both",
+                                        "bad.jsonl:6: neither", "bad.jsonl:7: there are no words", NULL };
+    assert_int_equal(predict(&s, "tag", "bad.jsonl", skip, &result), XR_OK);
+    assert_int_equal(result.n_bad, 6);
+    for (size_t i = 0; i < 8; i++) {
+        json_t *j = line_at(&s, i);
+        const char *error = json_string_value(json_object_get(j, "error"));
+        assert_true(said[i] ? error && strstr(error, said[i]) : !error);
+        json_decref(j);
+    }
+    check_tagged(&s, 7, spaced + 1, 1);
+    xr_str_free(&s.text);
+    assert_int_equal(predict(&s, "tag", "bad.jsonl", NULL, NULL), XR_EDATA);
+    expect_error(XR_EDATA, "bad.jsonl:1: there are no words");
+    xr_str_free(&s.text);
+    assert_int_equal(predict(&s, "tag", "words.jsonl", top, NULL), XR_EUSAGE);
+    expect_error(XR_EUSAGE, "--top-k: a tagger");
+    xr_str_free(&s.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +367,7 @@ int main(void)
         cmocka_unit_test_teardown(chunks, clear_error),         cmocka_unit_test_teardown(bad_records, clear_error),
         cmocka_unit_test_teardown(refused_input, clear_error),  cmocka_unit_test_teardown(other_problems, clear_error),
         cmocka_unit_test_teardown(out_of_memory, clear_error),
+        cmocka_unit_test(tags),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

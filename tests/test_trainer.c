@@ -9,13 +9,14 @@
 #include "train/trainer.h"
 #include "util/alloc.h"
 
-enum { VOCABULARY = 200, EXAMPLES = 32, CLASSES = 3, MAX_LEN = 24 };
+enum { VOCABULARY = 200, PIECES = 2500, EXAMPLES = 32, CLASSES = 3, MAX_LEN = 24 };
 
 typedef struct run {
     xr_model m;
     xr_trainer t;
     xr_batch_buffer buffer;
     size_t micro;               /* examples of a micro-batch */
+    int masked;                 /* every fourth token of most examples, instead of labels */
     uint32_t first_sample;
     int fail_at;                /* micro-batch that cannot be had; -1: none */
 } run;
@@ -24,6 +25,16 @@ static int start_blas(void **state)
 {
     (void)state;
     return xr_blas_start();
+}
+
+/* The same with the masked-LM head and a vocabulary of several tiles. */
+static void make_masked_model(xr_model *m)
+{
+    xr_config c;
+    assert_int_equal(xr_config_preset(&c, "nano", PIECES), XR_OK);
+    assert_int_equal(xr_model_declare(m, &c), XR_OK);
+    assert_int_equal(xr_model_init(m, 7), XR_OK);
+    xr_config_free(&c);
 }
 
 /* nano with its dropout of 0.1; layers > 0: as many of them. */
@@ -50,10 +61,20 @@ static void start(run *r, size_t micro, int recompute)
     r->m.recompute = recompute;
 }
 
+static void start_masked(run *r, size_t micro, int recompute)
+{
+    memset(r, 0, sizeof *r);
+    r->micro = micro;
+    r->fail_at = -1;
+    r->masked = 1;
+    make_masked_model(&r->m);
+    r->m.recompute = recompute;
+}
+
 static void begin(run *r, double learning_rate)
 {
-    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0 };
-    xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, 0 };
+    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0, 1.0, 0.0 };
+    xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, r->masked ? EXAMPLES * MAX_LEN : 0 };
     if (xr_trainer_init(&r->t, &r->m, &o, 42, &bound) < 0)
         fail_msg("%s", xr_error_message());
 }
@@ -82,7 +103,10 @@ static const xr_batch *next(void *context, int k)
             id[j] = (int32_t)(4 + (x >> 16) % (VOCABULARY - 4));
         }
         assert_int_equal(xr_batch_add(&r->buffer, id, n, r->first_sample + (uint32_t)i), XR_OK);
-        assert_int_equal(xr_batch_add_label(&r->buffer, (int32_t)(i % CLASSES)), XR_OK);
+        if (!r->masked)
+            assert_int_equal(xr_batch_add_label(&r->buffer, (int32_t)(i % CLASSES)), XR_OK);
+        for (size_t j = 1; r->masked && i % 8 != 5 && j < n; j += 4)
+            assert_int_equal(xr_batch_add_mask(&r->buffer, (uint32_t)(r->buffer.n - n + j), (int32_t)(x % (PIECES - j))), XR_OK);
     }
     return xr_batch_finish(&r->buffer);
 }
@@ -202,6 +226,63 @@ static void recomputation_and_threads_keep_the_bits(void **state)
     end(&want);
 }
 
+static double masked_step(run *r)
+{
+    xr_step_result result;
+    if (xr_trainer_step(&r->t, (int)(EXAMPLES / r->micro), next, r, &result) < 0)
+        fail_msg("%s", xr_error_message());
+    return result.loss;
+}
+
+/* The same with masked tokens: tiles of the vocabulary, the table's dense gradient, micro-batches some of which have no mask. */
+static void masked_steps_keep_the_bits(void **state)
+{
+    (void)state;
+    run want;
+    int before = xr_threads();
+    xr_threads_set(1);
+    start_masked(&want, 1, 0);
+    begin(&want, 1e-3);
+    double first = masked_step(&want), second = masked_step(&want), third = masked_step(&want);
+    assert_true(fabs(first - log(PIECES)) < 0.1 && second < first && third < second);
+    for (int recompute = 0; recompute < 2; recompute++)
+        for (int threads = 1; threads <= 4; threads++) {
+            run got;
+            xr_threads_set(threads);
+            start_masked(&got, 1, recompute);
+            begin(&got, 1e-3);
+            for (int k = 0; k < 3; k++)
+                masked_step(&got);
+            assert_same_weights(&want, &got);
+            end(&got);
+        }
+    xr_threads_set(before);
+    end(&want);
+}
+
+/* 1 x 32 and 4 x 8 examples of masked tokens; the loss is divided by the masked tokens of the whole step. */
+static void masked_accumulation_is_exact(void **state)
+{
+    (void)state;
+    run whole, cut;
+    start_masked(&whole, EXAMPLES, 0);
+    start_masked(&cut, 8, 0);
+    begin(&whole, 1e-3);
+    begin(&cut, 1e-3);
+    gradients(&whole);
+    gradients(&cut);
+    for (size_t i = 0; i < whole.m.params.n; i++) {
+        const xr_param *p = whole.m.params.row[i];
+        double d = difference(p, cut.m.params.row[i]);
+        if (!strstr(p->name, "key.bias") && d > 1e-6)
+            fail_msg("%s: %g in micro-batches of 8", p->name, d);
+    }
+    double a = masked_step(&whole), b = masked_step(&cut);
+    assert_true(fabs(a - b) < 1e-6 * a);
+    end(&whole);
+    end(&cut);
+}
+
 /* Embeddings and the first layer, with and without recomputation: they stay, everything else moves and has the same bits both ways. */
 static void frozen_rows_stay(void **state)
 {
@@ -295,6 +376,8 @@ int main(void)
         cmocka_unit_test_setup(accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(dropout_follows_the_sample, clear_error),
         cmocka_unit_test_setup(recomputation_and_threads_keep_the_bits, clear_error),
+        cmocka_unit_test_setup(masked_steps_keep_the_bits, clear_error),
+        cmocka_unit_test_setup(masked_accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(frozen_rows_stay, clear_error),
         cmocka_unit_test_setup(a_failed_step_leaves_nothing, clear_error),
         cmocka_unit_test_setup(the_reserve_holds_hidden_states, clear_error),

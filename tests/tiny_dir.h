@@ -59,7 +59,8 @@ static inline void make_tiny_dir(const char *name, const char *golden, const cha
     snprintf(path, sizeof path, "tests/golden/%s", golden);
     if (xr_model_load(&m, path, &o) < 0)
         fail_msg("%s", xr_error_message());
-    xr_tensor *w = &m.head_param[2]->t, *b = &m.head_param[3]->t;
+    size_t last = m.head_param[2] ? 2 : 0;          /* the output layer: the second of a classifier, the only one of a tagger */
+    xr_tensor *w = &m.head_param[last]->t, *b = &m.head_param[last + 1]->t;
     float old_w[8 * 64], old_b[8];
     assert_true(w->rows * w->cols <= 8 * 64 && w->rows <= 8);
     memcpy(old_w, w->x, w->rows * w->cols * sizeof *old_w);

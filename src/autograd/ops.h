@@ -27,8 +27,9 @@ xr_tensor *xr_select(xr_tape *t, xr_tensor *x, const uint32_t *index, size_t m);
 
 /* Losses: 1 x 1 node holding a *sum*; the caller scales by 1 / total weight of the step (xr_backward's scale). */
 
-/* sum_r -log softmax(h W^T + b)[target[r]]            h [M,D], W [V,D] tied decoder; logits exist only tile by tile in `saved` */
-xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, const int32_t *target);
+/* sum_r -log softmax(h W^T + b)[target[r]]            h [M,D], W [V,D] tied decoder; logits exist only tile by tile, kept for
+ * backward or computed again there (recompute: less memory, same bits) */
+xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, const int32_t *target, int recompute);
 /* torch.nn.functional.cross_entropy(reduction='sum', weight, label_smoothing): logits [B,C]; class_weight [C] or NULL */
 xr_tensor *xr_cross_entropy(xr_tape *t, xr_tensor *logits, const int32_t *target, const float *class_weight, float smoothing);
 /* sum (x - target)^2                                  x [B,C] */

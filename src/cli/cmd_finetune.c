@@ -1,4 +1,4 @@
-/* xlmr finetune: train a classifier on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
+/* xlmr finetune: train a classifier or a tagger on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
 #include "cli/cmd.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -9,10 +9,10 @@ typedef struct view {
     int quiet, shown;
 } view;
 
-static void on_begin(void *context, uint64_t total_steps)
+static void on_begin(void *context, uint64_t done, uint64_t total_steps)
 {
     view *v = context;
-    xr_progress_start(&v->bar, "finetune", "step", total_steps, 0, v->quiet);
+    xr_progress_start(&v->bar, "finetune", "step", total_steps, done, v->quiet);
     v->shown = 1;
 }
 
@@ -64,7 +64,7 @@ static xr_status print_summary(const xr_options *o, const json_t *s)
 static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet };
-    xr_finetune_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
     json_t *summary = NULL;
     xr_signals_catch();
     xr_status status = xr_finetune_run(o, &hooks, &summary);
@@ -80,6 +80,7 @@ const xr_cmd xr_cmd_finetune = {
     "finetune", XR_V_FINETUNE, "train a model on labelled data", NULL,
     "xlmr finetune --model DIR --train-file train.tsv --validation-file dev.tsv --output-dir run\n"
     "xlmr finetune --config configs/xnli-base.yaml --model DIR --train-file multinli.train.en.tsv --output-dir run\n"
-    "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n",
+    "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n"
+    "xlmr finetune --config configs/panx-base.yaml --model DIR --train-file train-en.tsv --validation-file dev-en.tsv --output-dir run\n",
     run,
 };

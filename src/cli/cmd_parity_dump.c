@@ -181,8 +181,8 @@ static xr_status check_batch(const xr_batch *b, const xr_model *m, size_t n_targ
     size_t n_labels = (size_t)c->num_labels;
     if (!m->head)
         return xr_fail(XR_EDATA, "parity-dump: the model directory has no head; expected masked LM or sequence classification");
-    if (strcmp(c->head, "masked_lm") == 0)
-        return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model needs mask_row and mask_target");
+    if (strcmp(c->head, "masked_lm") == 0 || c->problem == XR_PROBLEM_TAGS)
+        return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model or a tagger needs mask_row and mask_target");
     if (c->problem == XR_PROBLEM_SINGLE_LABEL && !b->label)
         return xr_fail(XR_EDATA, "batch: no labels; this model classifies");
     if (c->problem != XR_PROBLEM_SINGLE_LABEL && n_target != b->rows.n_seq * n_labels)
@@ -351,7 +351,7 @@ static xr_status run_model(const job *j, xr_model *m, input *in)
     const xr_batch *b = in->batch;
     const xr_batch_bound bound = { b->rows.n, b->rows.n_seq, b->max_len, b->n_mask };
     const xr_optim_options optim = { "adamw", "linear", j->learning_rate, j->weight_decay, 0.9, 0.999, 1e-8, j->max_grad_norm, 1.0,
-                                     (uint64_t)j->steps, (uint64_t)j->warmup_steps, 0 };
+                                     (uint64_t)j->steps, (uint64_t)j->warmup_steps, 0, 1.0, 0.0 };
     xr_trainer t;
     m->config.hidden_dropout_prob = m->config.attention_probs_dropout_prob = m->config.classifier_dropout = 0.0f;
     XR_TRY(check_batch(b, m, in->buffer.n_target));

@@ -17,8 +17,10 @@ typedef struct xr_batch {
     const float *target;        // [B, C] regression values or 0/1 labels
     const float *class_weight;  // [C] or NULL
     float smoothing;            /* label smoothing, 0 = off */
-    const uint32_t *mask_row;   // [n_mask] ascending rows of the masked positions
-    const int32_t *mask_target; // [n_mask] the true ids there
+    /* Rows with a target of their own: the masked positions and the true ids there, or the first pieces of words and their tags
+     * (-1 where the data have none: such a batch is for scoring). */
+    const uint32_t *mask_row;   // [n_mask] ascending
+    const int32_t *mask_target; // [n_mask]
     size_t n_mask;
 } xr_batch;
 

@@ -3,10 +3,13 @@
  * A block is <s> and then at most length - 1 tokens of whole sentences, each closed by </s>. Modes:
  *   complete      whole sentences until the next would not fit; crosses documents, a lone </s> stands between two (the paper's
  *                 FULL-SENTENCES)
- *   complete_doc  the same, never crossing a document; blocks of one token or less are dropped
- *   none          fixed cuts through the stream
+ *   complete_doc  the same, never crossing a document; blocks of one token are dropped
+ *   none          fixed cuts through the stream of complete, separators included
  *   eos           one sentence a block
- * A sentence longer than the block is split at the block's length: never dropped, never overlong.
+ * A separator counts as a sentence of one token, as in fairseq: it may end a block or begin the next. Documents of a language follow each other
+ * in the order of the stores, whatever stands between them there.
+ * A sentence longer than the block is split into pieces of the block's length and a rest, each packed like a sentence: never dropped, never
+ * overlong (fairseq's complete makes an overlong block of it). In complete and none every token stands in exactly one block.
  * Where blocks begin is written once to an index file, named by store digest, mode and length, and mapped from then on: block k is found
  * without reading those before it. */
 #ifndef XR_DATA_BLOCKS_H
@@ -27,6 +30,7 @@ size_t xr_blocks_n_languages(const xr_blocks *b);
 const char *xr_blocks_language(const xr_blocks *b, size_t lang);    /* sorted by name */
 uint64_t xr_blocks_count(const xr_blocks *b, size_t lang);
 uint64_t xr_blocks_tokens(const xr_blocks *b, size_t lang);         /* of the store, without <s> and separators */
+size_t xr_blocks_length(const xr_blocks *b);                        /* no block has more tokens, <s> included */
 /* Block k of a language: id [length] receives <s> and the tokens; returns how many (>= 2), or < 0. */
 long xr_blocks_read(xr_blocks *b, size_t lang, uint64_t k, int32_t *id);
 

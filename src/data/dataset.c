@@ -88,17 +88,41 @@ static int is_blank(const char *s)
     return !s[strspn(s, " \t\r\n")];
 }
 
+/* Ids behind the last example, for which there is room. */
+static void put_tokens(xr_dataset *d, const xr_token *token, size_t n)
+{
+    size_t start = (size_t)d->offset[d->n];
+
+    for (size_t i = 0; i < n; i++) {
+        d->ids[start + i] = token[i].id;
+        d->n_unk += token[i].id == XR_ID_UNK;
+    }
+    d->offset[d->n + 1] = start + n;
+    d->label[d->n] = -1;
+    d->n_tokens += n;
+}
+
+xr_status xr_dataset_add_tokens(xr_dataset *d, const xr_token *token, size_t n)
+{
+    const xr_data_options plain = { 0 };
+
+    XR_TRY(grow_examples(d, &plain));
+    XR_TRY(xr_grow(&d->ids, &d->cap_ids, (size_t)d->offset[d->n] + n, sizeof *d->ids));
+    put_tokens(d, token, n);
+    d->file[d->n++] = (uint32_t)d->n_files - 1;
+    return XR_OK;
+}
+
 /* Appends ids and texts; the caller adds label and target. Nothing counts until it raises d->n. */
 static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *tokens, const char *text,
                              const char *pair, const xr_data_options *o)
 {
-    size_t truncated = 0, start;
+    size_t truncated = 0;
 
     tokens->n = 0;
     XR_TRY(grow_examples(d, o));
     XR_TRY(xr_tokenizer_encode_pair(tok, text, pair, o->max_len, 0, tokens, &truncated));
-    start = (size_t)d->offset[d->n];
-    XR_TRY(xr_grow(&d->ids, &d->cap_ids, start + tokens->n, sizeof *d->ids));
+    XR_TRY(xr_grow(&d->ids, &d->cap_ids, (size_t)d->offset[d->n] + tokens->n, sizeof *d->ids));
     if (keeps_text(d, o)) {
         d->text_pair[d->n] = NULL;
         if (!(d->text[d->n] = xr_strdup(text)))
@@ -108,13 +132,7 @@ static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *
             return xr_error_status();
         }
     }
-    for (size_t i = 0; i < tokens->n; i++) {
-        d->ids[start + i] = tokens->v[i].id;
-        d->n_unk += tokens->v[i].id == XR_ID_UNK;
-    }
-    d->offset[d->n + 1] = start + tokens->n;
-    d->label[d->n] = -1;
-    d->n_tokens += tokens->n;
+    put_tokens(d, tokens->v, tokens->n);
     d->n_truncated += truncated > 0;
     d->n_empty_pair += pair && is_blank(pair);
     return XR_OK;
@@ -457,7 +475,7 @@ static xr_status check_file(const reading *g)
         g->path);
 }
 
-static xr_status add_path(xr_dataset *d, const char *path)
+xr_status xr_dataset_add_file(xr_dataset *d, const char *path)
 {
     char **files = xr_realloc(d->files, d->n_files + 1, sizeof *files);
 
@@ -480,7 +498,7 @@ xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *to
     xr_status status;
 
     columns.labelled = columns.labelled || o->need_label;
-    XR_TRY(add_path(d, path));
+    XR_TRY(xr_dataset_add_file(d, path));
     XR_TRY(xr_source_open(&r, path, o->format, &columns));
     g.path = xr_stream_path(r.stream);
     status = read_records(&g, &r);
@@ -517,6 +535,10 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->text);
     xr_free(d->text_pair);
     xr_free(d->files);
+    xr_free(d->words.example);
+    xr_free(d->words.sentence);
+    xr_free(d->words.row);
+    xr_free(d->words.tag);
     memset(d, 0, sizeof *d);
 }
 

@@ -48,6 +48,17 @@ typedef struct xr_data_options {
     double max_bad_fraction;        /* with skip_bad: more than this share of a file is an error */
 } xr_data_options;
 
+/* Words of tagged sentences (data/tagged.h), all in the order of the files, whatever examples the sentences were cut into. */
+typedef struct xr_words {
+    size_t n, n_sentences;
+    uint64_t *example;              // [examples + 1] first word of each example
+    uint64_t *sentence;             // [n_sentences + 1] first word of each sentence
+    uint32_t *row;                  // [n] first piece of each word: token within its example
+    int32_t *tag;                   // [n] -1 = none
+    uint64_t n_empty;               /* words without a piece, which are <unk> */
+    size_t cap, cap_example, cap_sentence;
+} xr_words;
+
 typedef struct xr_dataset {
     size_t n;                       /* examples */
     uint64_t *offset;               // [n+1] into ids
@@ -57,6 +68,7 @@ typedef struct xr_dataset {
     size_t n_target;
     uint32_t *file;                 // [n] index into files
     char **text, **text_pair;       // [n] when kept
+    xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
     char **files; size_t n_files;
     /* counts for the start of a run */
     uint64_t n_tokens, n_truncated, n_unk, n_no_gold, n_bad, n_empty_pair;
@@ -71,6 +83,10 @@ xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *to
 /* Appends one example from memory. */
 xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char *text, const char *pair,
                               const xr_data_options *o);
+/* For readers of other formats: a path for d->files, and one example of n tokens without label or text from the file added
+ * last (UINT32_MAX where there is none). */
+xr_status xr_dataset_add_file(xr_dataset *d, const char *path);
+xr_status xr_dataset_add_tokens(xr_dataset *d, const xr_token *token, size_t n);
 void xr_dataset_free(xr_dataset *d);
 size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
 /* *n receives how many examples of `a` also stand in `b` (same ids), for the leak warning. */

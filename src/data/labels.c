@@ -225,6 +225,8 @@ static int by_name(const void *a, const void *b)
 /* target row of C values moved to the new ids, through `row` */
 static void renumber(xr_dataset *d, const int *new_id, float *row, int C)
 {
+    for (size_t w = 0; w < d->words.n; w++)
+        d->words.tag[w] = d->words.tag[w] < 0 ? d->words.tag[w] : new_id[d->words.tag[w]];
     for (size_t i = 0; i < d->n; i++) {
         if (!d->n_target) {
             d->label[i] = d->label[i] < 0 ? d->label[i] : new_id[d->label[i]];

@@ -252,11 +252,25 @@ int xr_loader_begin(xr_loader *l, uint32_t epoch, size_t step)
     return l->n_micro;
 }
 
+/* The first piece of each word of example i, whose first token is row `first`. */
+static xr_status add_words(xr_loader *l, uint32_t i, uint32_t first)
+{
+    const xr_words *w = &l->d->words;
+
+    for (uint64_t k = w->example[i]; k < w->example[i + 1]; k++)
+        XR_TRY(xr_batch_add_mask(&l->batch, first + w->row[k], w->tag[k]));
+    return XR_OK;
+}
+
 static xr_status add_example(xr_loader *l, uint32_t i)
 {
     const xr_dataset *d = l->d;
 
+    uint32_t first = (uint32_t)l->batch.n;
+
     XR_TRY(xr_batch_add(&l->batch, d->ids + d->offset[i], xr_dataset_len(d, i), i));
+    if (d->words.n_sentences)
+        return add_words(l, i, first);
     if (!l->labelled)
         return XR_OK;
     return d->n_target ? xr_batch_add_target(&l->batch, d->target + i * d->n_target, d->n_target)

@@ -1,7 +1,8 @@
 /* Batches of masked blocks: sample g -> language and block (sampling.h) -> tokens (blocks.h) -> masks (masking.h) -> packed batch.
  *
  * Update k takes samples [k B, (k + 1) B) of the run, in micro-batches of micro_size in that order; so any step is found without those
- * before it. A sequence's sample word (dropout) is its place in the update. */
+ * before it. Masks are those of (seed, epoch, place in the epoch): a block that is drawn twice in an epoch is masked in two ways. A sequence's
+ * sample word (dropout) is its place in the update. Nothing is read ahead. */
 #ifndef XR_DATA_MLM_LOADER_H
 #define XR_DATA_MLM_LOADER_H
 
@@ -12,14 +13,17 @@
 
 typedef struct xr_mlm_loader xr_mlm_loader;
 
-/* blocks and the word_start table of masking are borrowed. NULL with the error set. */
+/* blocks, sampling and the word_start table of masking are borrowed; sampling may be NULL where only xr_mlm_loader_validation is used.
+ * Every sequence has at least one masked position (masking.h, at_least_one, which the loader sets): a block of a few tokens for which chance chooses
+ * none gets one, so that no batch is without a target and no loss is divided by zero. Blocks of 1 / share tokens and more are masked exactly by
+ * the policy's rule under fairseq. NULL with the error set. */
 xr_mlm_loader *xr_mlm_loader_new(xr_blocks *blocks, const xr_sampling *sampling, const xr_masking *masking, size_t batch_size, size_t micro_size);
 void xr_mlm_loader_free(xr_mlm_loader *l);
 int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step);           /* prepares update `step` (0-based); number of micro-batches, < 0 on error */
 const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k);       /* borrowed until the next call; NULL with the error set */
 double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step);  /* epochs done before update `step` */
 
-/* Validation: blocks [first, first + n) of one language with the masks of epoch 0xffffffff, sample = block. */
+/* Validation: blocks [first, first + n) of one language with the masks of epoch 0xffffffff, sample = block: the same whenever it is asked. */
 const xr_batch *xr_mlm_loader_validation(xr_mlm_loader *l, size_t lang, uint64_t first, size_t n);
 
 #endif

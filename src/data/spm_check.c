@@ -7,23 +7,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "data/spm_wire.h"
 #include "util/alloc.h"
 #include "util/utf8.h"
 
-enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 enum { PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_TYPE_LAST = 6 };
 enum { MODEL_UNIGRAM = 1 };
 
 /* A probe sequence this long does not happen with honest pieces at half load: the file was made to be slow. */
 enum { PROBE_CAP = 4096 };
 
-typedef struct span { const uint8_t *p, *end; } span;
-
-typedef struct field {
-    uint64_t number, wire, value;   /* value: of a varint or of the fixed types */
-    span bytes;                     /* of WIRE_BYTES */
-} field;
-
+typedef xr_wire span;
+typedef xr_wire_field field;
 typedef struct slot { const uint8_t *p; size_t len; } slot;
 
 typedef struct check {
@@ -44,52 +39,10 @@ static xr_status damaged(const check *c, const uint8_t *at, const char *what)
                    c->path, (size_t)(at - c->base), what);
 }
 
-static xr_status varint(const check *c, span *s, uint64_t *out)
-{
-    const uint8_t *start = s->p;
-    *out = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (s->p == s->end)
-            return damaged(c, start, "number runs past the end");
-        *out |= (uint64_t)(*s->p & 0x7F) << shift;
-        if (!(*s->p++ & 0x80))
-            return XR_OK;
-    }
-    return damaged(c, start, "number of more than 64 bits");
-}
-
-static xr_status fixed(const check *c, span *s, size_t n, uint64_t *out)
-{
-    if ((size_t)(s->end - s->p) < n)
-        return damaged(c, s->p, "value runs past the end");
-    *out = 0;
-    for (size_t i = 0; i < n; i++)
-        *out |= (uint64_t)s->p[i] << (8 * i);
-    s->p += n;
-    return XR_OK;
-}
-
 static xr_status next_field(const check *c, span *s, field *f)
 {
-    const uint8_t *start = s->p;
-    uint64_t tag, len;
-    XR_TRY(varint(c, s, &tag));
-    *f = (field){.number = tag >> 3, .wire = tag & 7};
-    if (f->number == 0 || f->number > 0x1FFFFFFF)
-        return damaged(c, start, "no such protobuf field");
-    switch (f->wire) {
-    case WIRE_VARINT: return varint(c, s, &f->value);
-    case WIRE_64: return fixed(c, s, 8, &f->value);
-    case WIRE_32: return fixed(c, s, 4, &f->value);
-    case WIRE_BYTES: break;
-    default: return damaged(c, start, "unknown protobuf wire type");
-    }
-    XR_TRY(varint(c, s, &len));
-    if (len > (uint64_t)(s->end - s->p))
-        return damaged(c, start, "field runs past the end");
-    f->bytes = (span){s->p, s->p + len};
-    s->p += len;
-    return XR_OK;
+    const char *wrong = xr_wire_next(s, f);
+    return wrong ? damaged(c, s->p, wrong) : XR_OK;
 }
 
 static xr_status expect_wire(const check *c, span s, const field *f, uint64_t wire)
@@ -160,9 +113,9 @@ static xr_status check_piece(check *c, span s)
         field f;
         span here = s;
         XR_TRY(next_field(c, &s, &f));
-        if (f.number == 1) { XR_TRY(expect_wire(c, here, &f, WIRE_BYTES)); text = f.bytes; }
-        if (f.number == 2) { XR_TRY(expect_wire(c, here, &f, WIRE_32)); bits = f.value; }
-        if (f.number == 3) { XR_TRY(expect_wire(c, here, &f, WIRE_VARINT)); type = f.value; }
+        if (f.number == 1) { XR_TRY(expect_wire(c, here, &f, XR_WIRE_BYTES)); text = f.bytes; }
+        if (f.number == 2) { XR_TRY(expect_wire(c, here, &f, XR_WIRE_32)); bits = f.value; }
+        if (f.number == 3) { XR_TRY(expect_wire(c, here, &f, XR_WIRE_VARINT)); type = f.value; }
     }
     XR_TRY(check_piece_text(c, text));
     memcpy(&score, &(uint32_t){(uint32_t)bits}, sizeof score);
@@ -188,8 +141,8 @@ static xr_status check_trainer(check *c, span s)
         field f;
         span here = s;
         XR_TRY(next_field(c, &s, &f));
-        if (f.number == 3) { XR_TRY(expect_wire(c, here, &f, WIRE_VARINT)); c->model_type = f.value; }
-        if (f.number == 35) { XR_TRY(expect_wire(c, here, &f, WIRE_VARINT)); c->byte_fallback = f.value; }
+        if (f.number == 3) { XR_TRY(expect_wire(c, here, &f, XR_WIRE_VARINT)); c->model_type = f.value; }
+        if (f.number == 35) { XR_TRY(expect_wire(c, here, &f, XR_WIRE_VARINT)); c->byte_fallback = f.value; }
     }
     return XR_OK;
 }
@@ -243,7 +196,7 @@ static xr_status check_normalizer(const check *c, span s)
         XR_TRY(next_field(c, &s, &f));
         if (f.number != 2)
             continue;
-        XR_TRY(expect_wire(c, here, &f, WIRE_BYTES));
+        XR_TRY(expect_wire(c, here, &f, XR_WIRE_BYTES));
         XR_TRY(check_charsmap(c, f.bytes));
     }
     return XR_OK;
@@ -292,7 +245,7 @@ static xr_status count_pieces(const check *c, span s, size_t *n)
         span here = s;
         XR_TRY(next_field(c, &s, &f));
         if (f.number <= 5)
-            XR_TRY(expect_wire(c, here, &f, WIRE_BYTES));
+            XR_TRY(expect_wire(c, here, &f, XR_WIRE_BYTES));
         *n += f.number == 1;
     }
     if (*n < 4)

@@ -9,14 +9,29 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "util/error.h"
+#include "util/json.h"
+
+#define XR_STORE_MANIFEST "manifest.json"
 
 /* Writing one shard. */
 typedef struct xr_store_writer xr_store_writer;
 xr_store_writer *xr_store_create(const char *path, int deflate);    /* deflate 0..9; NULL with the error set */
-xr_status xr_store_sentence(xr_store_writer *w, const int32_t *id, size_t n);   /* of the current document, without </s> */
+/* Of the current document, without </s>: n > 0 ids above those of <s>, <pad>, </s>. */
+xr_status xr_store_sentence(xr_store_writer *w, const int32_t *id, size_t n);
+void xr_store_text(xr_store_writer *w, size_t bytes);               /* counts text that the current document's sentences came from */
+/* language: letters, digits, - and _, at most 31. A document without sentences leaves no trace. */
 xr_status xr_store_end_document(xr_store_writer *w, const char *language);
-xr_status xr_store_commit(xr_store_writer *w);                      /* complete or absent; frees w in any case */
+uint64_t xr_store_written(const xr_store_writer *w);                /* tokens so far */
+/* Complete or absent; frees w in any case. *facts (may be NULL) receives the shard's entry of a manifest, the caller's: file, bytes, xxh3_128,
+ * documents, sentences, tokens, text_bytes, and these four for each of languages. */
+xr_status xr_store_commit(xr_store_writer *w, json_t **facts);
 void xr_store_abort(xr_store_writer *w);                            /* NULL is fine */
+
+/* Makes DIR a store: writes its manifest over `shards` (entries as above, borrowed), with their sums, and with what is in the object `more`
+ * (borrowed, may be NULL) besides. */
+xr_status xr_store_write_manifest(const char *dir, const char *tokenizer_sha256, int vocab_size, json_t *shards, json_t *more);
+/* Reads and checks it: format, version, sums, digest. NULL with the error set. */
+json_t *xr_store_read_manifest(const char *dir);
 
 /* Reading a store: the documents of all shards in manifest order, numbered through. */
 typedef struct xr_store xr_store;
@@ -24,6 +39,8 @@ typedef struct xr_store xr_store;
  * digests when the store was made by another tokenizer; NULL = not asked. NULL with the error set. */
 xr_store *xr_store_open(const char *dir, const char *tokenizer_sha256);
 void xr_store_close(xr_store *s);
+/* Before the first read: decoded tokens kept (256 MiB by default and at most) and shards open at once (64). */
+void xr_store_limits(xr_store *s, size_t cache_bytes, size_t open_shards);
 int xr_store_is(const char *dir);                                   /* a folder with a manifest of ours */
 const char *xr_store_digest(const xr_store *s);                     /* 32 hex digits: of the manifest's contents, not of paths or times */
 const char *xr_store_path(const xr_store *s);
@@ -32,6 +49,7 @@ size_t xr_store_n_languages(const xr_store *s);
 const char *xr_store_language(const xr_store *s, size_t i);         /* sorted by name */
 uint64_t xr_store_documents(const xr_store *s);
 uint64_t xr_store_tokens(const xr_store *s);
+const json_t *xr_store_manifest(const xr_store *s);                 /* borrowed */
 /* Offsets of documents [first, first + n) within the store's tokens, n + 1 of them, and their languages (index of
  * xr_store_language). Streams through the shards: fine for building an index, not for one document at a time. */
 xr_status xr_store_document_table(xr_store *s, uint64_t first, size_t n, uint64_t *offset, uint16_t *language);

@@ -98,18 +98,39 @@ static void multiply_tile(const product *p, const tile *t)
 
 /* OpenBLAS asks OpenMP how many threads a caller may have, and a region of one thread does not count as parallel: without the 1 set
  * here a product of a single tile would be split by the library, and its bits would depend on the machine. */
-static void multiply(const product *p, grid g)
+void xr_gemm_parallel(size_t n, int threads, void (*body)(void *context, size_t i, int worker), void *context)
 {
-    int before = omp_get_max_threads(), threads = xr_threads();
+    int before = omp_get_max_threads();
     if (before != 1)
         omp_set_num_threads(1);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (g.down * g.across > 1)
-    for (size_t at = 0; at < g.down * g.across; at++) {
-        tile t = tile_at(&g, at);
-        multiply_tile(p, &t);
-    }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > 1)
+    for (size_t i = 0; i < n; i++)
+        body(context, i, omp_get_thread_num());
     if (before != 1)
         omp_set_num_threads(before);
+}
+
+typedef struct tiled { const product *p; grid g; } tiled;
+
+static void tile_of_product(void *context, size_t i, int worker)
+{
+    const tiled *c = context;
+    tile t = tile_at(&c->g, i);
+    (void)worker;
+    multiply_tile(c->p, &t);
+}
+
+static void multiply(const product *p, grid g)
+{
+    tiled c = {p, g};
+    xr_gemm_parallel(g.down * g.across, xr_threads(), tile_of_product, &c);
+}
+
+void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
+                   size_t inner, float beta)
+{
+    cblas_sgemm(CblasRowMajor, a_across ? CblasTrans : CblasNoTrans, b_across ? CblasTrans : CblasNoTrans, dim(rows), dim(cols), dim(inner),
+                1.0f, a, stride(a_across ? rows : inner), b, stride(b_across ? inner : cols), beta, c, stride(cols));
 }
 
 void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,

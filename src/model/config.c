@@ -96,6 +96,11 @@ static xr_status check_labels(const xr_config *c, const char *where)
     return status;
 }
 
+int xr_config_head_has_labels(const char *head)
+{
+    return head && (!strcmp(head, "sequence_cls") || !strcmp(head, "token_cls"));
+}
+
 xr_status xr_config_check(const xr_config *c, const char *where)
 {
     for (const xr_config_int *field = xr_config_ints; field->name; field++)
@@ -106,8 +111,8 @@ xr_status xr_config_check(const xr_config *c, const char *where)
         return xr_fail(XR_EDATA, "%s: classifier_dropout: found %g, expected null or a number from 0 to 0.99; correct it", where,
                        (double)c->classifier_dropout);
     XR_TRY(check_sizes(c, where));
-    if (c->head && !strcmp(c->head, "sequence_cls") && c->num_labels < 1)
-        return xr_fail(XR_EDATA, "%s: id2label: a model for sequence classification needs at least one label; add id2label", where);
+    if (xr_config_head_has_labels(c->head) && c->num_labels < 1)
+        return xr_fail(XR_EDATA, "%s: id2label: a model for classification needs at least one label; add id2label", where);
     return check_labels(c, where);
 }
 

@@ -144,10 +144,9 @@ static xr_status read_head(const reader *r)
     return XR_OK;
 }
 
-static int has_labels(const xr_config *c)
-{
-    return c->head && !strcmp(c->head, "sequence_cls");
-}
+static int has_labels(const xr_config *c) { return xr_config_head_has_labels(c->head); }
+
+static int is_tagger(const xr_config *c) { return c->head && !strcmp(c->head, "token_cls"); }
 
 /* Keys "0" .. "n-1", each once (the parser has refused duplicates), strings as values. */
 static xr_status parse_labels(const reader *r, const json_t *map, const char **name)
@@ -198,11 +197,14 @@ static xr_status read_problem(const reader *r, xr_problem *problem)
     return refuse(r, "problem_type", j, "null, \"single_label_classification\", \"regression\" or \"multi_label_classification\"");
 }
 
-/* Without a problem_type, transformers takes one label as regression. */
+/* Without a problem_type, transformers takes one label as regression. Token classification has none, and whatever stands there is not read. */
 static xr_status keep_labels(const reader *r, const char *const *name, size_t n)
 {
     xr_problem problem = n == 1 ? XR_PROBLEM_REGRESSION : XR_PROBLEM_SINGLE_LABEL;
-    XR_TRY(read_problem(r, &problem));
+    if (is_tagger(r->c))
+        problem = XR_PROBLEM_TAGS;
+    else
+        XR_TRY(read_problem(r, &problem));
     return has_labels(r->c) ? xr_config_set_labels(r->c, name, (int)n, problem) : XR_OK;
 }
 
@@ -346,7 +348,8 @@ static void put_labels(json_t *out, const xr_config *c)
     json_object_set_new(out, "id2label", names);
     json_object_set_new(out, "label2id", sorted(ids));
     json_decref(ids);
-    json_object_set_new(out, "problem_type", json_string(problem_name[c->problem]));
+    if (!is_tagger(c))
+        json_object_set_new(out, "problem_type", json_string(problem_name[c->problem]));
 }
 
 static json_t *describe(const xr_config *c)

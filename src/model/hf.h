@@ -7,7 +7,7 @@
 typedef struct xr_load_options {
     int map;                    /* inference: values stay in the mapped file where possible */
     const char *head;           /* head wanted, NULL = what the directory has; rows missing for it are freshly initialised */
-    const char *const *label;   /* with head = sequence_cls: wanted labels [num_labels], or NULL to keep the directory's */
+    const char *const *label;   /* of a head with labels: wanted ones [num_labels], or NULL to keep the directory's */
     int num_labels;
     xr_problem problem;
     uint64_t seed;              /* of fresh rows */

@@ -108,7 +108,7 @@ static xr_status set_head(load *l, const char *head)
         return xr_error_status();
     xr_free(l->config.head);
     l->config.head = copy;
-    if (head && !strcmp(head, "sequence_cls"))
+    if (xr_config_head_has_labels(head))
         return XR_OK;
     return xr_config_set_labels(&l->config, NULL, 0, XR_PROBLEM_SINGLE_LABEL);
 }
@@ -134,7 +134,8 @@ static xr_status plan_labels(load *l, int same_head, int trained)
     if (!l->o.label && same_head)
         return XR_OK;
     if (!l->o.label)
-        return xr_fail(XR_EDATA, "%s: has no head for sequence classification, and no labels are given for a new one; fine-tune the model first", l->dir);
+        return xr_fail(XR_EDATA, "%s: has no head for %s classification, and no labels are given for a new one; fine-tune the model first", l->dir,
+                       !strcmp(l->o.head, "token_cls") ? "token" : "sequence");
     if (same_head && same_labels(l))
         return XR_OK;
     l->fresh_head = same_head && trained;
@@ -156,7 +157,7 @@ static xr_status plan_head(load *l)
     if (!xr_head_find(want))
         return xr_fail(XR_ESOFTWARE, "no head named '%s'", want);
     int same = have && !strcmp(have, want);
-    if (!strcmp(want, "sequence_cls"))
+    if (xr_config_head_has_labels(want))
         XR_TRY(plan_labels(l, same, trained));
     return set_head(l, want);
 }

@@ -83,6 +83,7 @@ static const struct tokenizer_file {
     { "tokenizer.json", NULL },
     { "tokenizer_config.json", write_tokenizer_config },
     { "special_tokens_map.json", write_special_tokens },
+    { "trim.json", NULL },              /* what the vocabulary was trimmed from (train/vocab.h) */
 };
 
 static xr_status copy_file(const char *from, const char *to)

@@ -47,6 +47,8 @@ enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
 
 const char *xr_st_dtype_name(xr_dtype d) { return dtypes[d].name; }
 
+size_t xr_st_dtype_size(xr_dtype d) { return dtypes[d].size; }
+
 int xr_st_is_float(xr_dtype d) { return d == XR_F32 || d == XR_F16 || d == XR_BF16; }
 
 uint64_t xr_st_numel(const xr_st_tensor *t)
@@ -492,6 +494,14 @@ xr_status xr_st_read_part(xr_st_file *f, const xr_st_tensor *t, uint64_t first, 
         done += now;
     }
     return XR_OK;
+}
+
+xr_status xr_st_read_bytes(xr_st_file *f, const xr_st_tensor *t, uint64_t from, size_t n, void *out)
+{
+    uint64_t size = t->end - t->begin;
+    XR_ASSERT(n <= size && from <= size - n, "%s: bytes %llu + %zu of %llu", t->name, (unsigned long long)from, n, (unsigned long long)size);
+    XR_TRY(check_unchanged(f));
+    return read_at(f, f->data + t->begin + from, out, n);
 }
 
 xr_status xr_st_read_f32(xr_st_file *f, const xr_st_tensor *t, float *out)

@@ -33,6 +33,9 @@ uint64_t xr_st_numel(const xr_st_tensor *t);
 xr_status xr_st_read_f32(xr_st_file *f, const xr_st_tensor *t, float *out);
 /* The same for elements first .. first + n - 1. */
 xr_status xr_st_read_part(xr_st_file *f, const xr_st_tensor *t, uint64_t first, size_t n, float *out);
+/* Raw bytes `from` .. from + n - 1 of a tensor of any dtype. */
+xr_status xr_st_read_bytes(xr_st_file *f, const xr_st_tensor *t, uint64_t from, size_t n, void *out);
+size_t xr_st_dtype_size(xr_dtype d);
 /* Pointer into a private read-only mapping of the file, when t is F32 and 4-byte aligned; NULL without an error otherwise.
  * The mapping lives until xr_st_close. */
 const float *xr_st_map_f32(xr_st_file *f, const xr_st_tensor *t);
@@ -42,5 +45,13 @@ void *xr_st_take_map(xr_st_file *f, size_t *bytes);
 /* Writing: tensors in the given order, `__metadata__` {"format":"pt"}; f32. Data are streamed; fsync at the end. */
 typedef struct xr_st_out { const char *name; int rank; uint64_t shape[2]; const float *data; } xr_st_out;
 xr_status xr_st_write(const char *path, const xr_st_out *tensor, size_t n);
+
+/* The same bit by bit and for any dtype: begin with the descriptions (begin and end of a tensor are computed, not read), then the bytes of all
+ * tensors one after another. */
+typedef struct xr_st_writer xr_st_writer;
+xr_st_writer *xr_st_writer_begin(const char *path, const xr_st_tensor *tensor, size_t n);  /* NULL with the error set */
+xr_status xr_st_writer_put(xr_st_writer *w, const void *data, size_t len);
+xr_status xr_st_writer_commit(xr_st_writer *w);     /* complete or absent; frees w in any case */
+void xr_st_writer_abort(xr_st_writer *w);           /* NULL is fine */
 
 #endif

@@ -20,6 +20,7 @@ struct xr_optim {
     xr_optim_options opt;
     const xr_rule *rule;
     const xr_schedule *schedule;
+    xr_schedule_plan plan;
     int n_layers;
     uint64_t steps;
     size_t n;                   /* rows of the table when the optimizer was made */
@@ -45,6 +46,10 @@ static xr_status check_options(const xr_optim_options *o)
     if (!(o->layer_decay > 0.0 && o->layer_decay <= 1.0))
         return xr_fail(XR_ECONFIG, "layer_decay: %g; expected 0 < layer_decay <= 1 (1 = the same rate in all layers)",
                        o->layer_decay);
+    if (!(o->lr_power >= 0.0 && isfinite(o->lr_power)))
+        return xr_fail(XR_ECONFIG, "lr_power: %g; expected a number >= 0; 1 is a straight line", o->lr_power);
+    if (!(o->lr_end >= 0.0 && o->lr_end <= o->learning_rate))
+        return xr_fail(XR_ECONFIG, "lr_end: %g; expected a rate from 0 to the learning rate, %g", o->lr_end, o->learning_rate);
     return XR_OK;
 }
 
@@ -90,11 +95,14 @@ static xr_status alloc_deferred(xr_optim *o)
     return XR_OK;
 }
 
+static double share(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
+
 static xr_status init(xr_optim *o, xr_params *ps, const xr_optim_options *opt, int n_layers)
 {
     XR_TRY(check_options(opt));
     o->ps = ps;
     o->opt = *opt;
+    o->plan = (xr_schedule_plan){opt->total_steps, opt->warmup_steps, opt->lr_power, share(opt->lr_end, opt->learning_rate)};
     o->n_layers = n_layers;
     o->n = ps->n;
     if (!(o->rule = xr_rule_find(opt->rule)) || !(o->schedule = xr_schedule_find(opt->schedule)))
@@ -129,7 +137,7 @@ void xr_optim_free(xr_optim *o)
 
 double xr_optim_lr(const xr_optim *o)
 {
-    return o->opt.learning_rate * o->schedule->factor(o->steps, o->opt.total_steps, o->opt.warmup_steps);
+    return o->opt.learning_rate * o->schedule->factor(o->steps, &o->plan);
 }
 
 float *xr_optim_moment(xr_optim *o, size_t param, int k)

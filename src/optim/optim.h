@@ -12,10 +12,16 @@
 #include "kernels/spans.h"
 #include "util/error.h"
 
+/* What a schedule may depend on, the same for all updates of a run. */
+typedef struct xr_schedule_plan {
+    uint64_t total, warmup;
+    double power, end;                                          /* polynomial; `end` as a share of the peak rate */
+} xr_schedule_plan;
+
 typedef struct xr_schedule {
-    const char *name;                                           /* linear, cosine, constant */
-    /* Share of the peak rate in update `step` (0-based: transformers' LambdaLR count). */
-    double (*factor)(uint64_t step, uint64_t total, uint64_t warmup);
+    const char *name;                                           /* linear, cosine, polynomial, constant */
+    /* Share of the peak rate in update `step` (0-based: transformers' LambdaLR count, fairseq's updates done). */
+    double (*factor)(uint64_t step, const xr_schedule_plan *p);
 } xr_schedule;
 extern const xr_schedule *const xr_schedules[];
 const xr_schedule *xr_schedule_find(const char *name);
@@ -26,7 +32,7 @@ typedef struct xr_hyper { double lr, weight_decay, beta1, beta2, eps; } xr_hyper
 /* An elementwise rule: the scalars of an update and the kernel that uses them. Everything that depends on the step
  * goes through the scalars, so that missed updates can be replayed from a table of them. */
 typedef struct xr_rule {
-    const char *name;                                           /* adamw, sgd */
+    const char *name;                                           /* adamw, adam, sgd */
     int n_moments;                                              /* 0..2 */
     /* Scalars of update number `t` (1-based); the gradient is multiplied by `clip`. */
     void (*scalars)(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double clip);
@@ -42,6 +48,7 @@ typedef struct xr_optim_options {
     double layer_decay;                                         /* rate of layer l times this^(L + 1 - l); 1 = off */
     uint64_t total_steps, warmup_steps;
     int decay_all;                                              /* fairseq: biases and LayerNorm are decayed too */
+    double lr_power, lr_end;                                    /* polynomial schedule: its power, the rate it ends at */
 } xr_optim_options;
 
 typedef struct xr_optim xr_optim;

@@ -202,7 +202,9 @@ void xr_free_guesses(xr_guess *guess, int n)
 
 static xr_status need_classifier(const xr_context *c)
 {
-    return xr_label_count(c) > 0 ? XR_OK : xr_fail(XR_EUSAGE, "%s: has no classification head; fine-tune it, or open it with xr_open_classifier", c->dir);
+    if (xr_label_count(c) > 0 && c->model.config.problem != XR_PROBLEM_TAGS)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "%s: has no classification head for texts; fine-tune it, or open it with xr_open_classifier", c->dir);
 }
 
 /* Fills the context's batch with n texts; label may be NULL. */
@@ -270,7 +272,7 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
     if (c->read_only)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
-                           recipe->total_steps, recipe->warmup_steps, 0 };
+                           recipe->total_steps, recipe->warmup_steps, 0, 1.0, 0.0 };
     size_t most = (size_t)xr_config_max_tokens(&c->model.config);
     xr_batch_bound bound = { TRAIN_PART * most, TRAIN_PART, most, 0 };
     c->trainer = xr_alloc(1, sizeof *c->trainer);

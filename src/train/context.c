@@ -3,16 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/setup.h"
 #include "util/alloc.h"
-
-static xr_status check_vocabulary(const xr_context *c)
-{
-    int tokenizer = xr_tokenizer_vocab_size(c->tokenizer), model = c->model.config.vocab_size;
-    if (tokenizer == model)
-        return XR_OK;
-    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model's vocabulary has %d; they do not belong together: "
-                   "copy the model's own sentencepiece.bpe.model here", xr_tokenizer_path(c->tokenizer), tokenizer, tokenizer - 2, model);
-}
 
 static xr_status open_parts(xr_context *c, const char *dir, const xr_load_options *options)
 {
@@ -24,7 +16,7 @@ static xr_status open_parts(xr_context *c, const char *dir, const xr_load_option
     c->read_only = options->map;
     XR_TRY(xr_model_load(&c->model, dir, options));
     c->tokenizer = xr_tokenizer_open(dir);
-    return c->tokenizer ? check_vocabulary(c) : xr_error_status();
+    return c->tokenizer ? xr_setup_check_vocabulary(c->tokenizer, &c->model.config) : xr_error_status();
 }
 
 xr_context *xr_context_open(const char *dir, const xr_load_options *options)

@@ -2,9 +2,15 @@
 
 #include <string.h>
 
+#include "data/tagged.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+
+static int is_tagging(const xr_evaluation *e)
+{
+    return e->context->model.config.problem == XR_PROBLEM_TAGS;
+}
 
 /* Rows without a gold label are kept, so that prediction files have a line for each row. */
 static xr_status read_one(xr_evaluation *e, xr_scored *s)
@@ -16,6 +22,8 @@ static xr_status read_one(xr_evaluation *e, xr_scored *s)
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(e->context->model.config.problem);
+    if (is_tagging(e))
+        return xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d);
     return xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d);
 }
 
@@ -23,6 +31,8 @@ static xr_status read_one(xr_evaluation *e, xr_scored *s)
 static int has_gold(const xr_evaluation *e, const xr_dataset *d)
 {
     size_t n = 0;
+    if (d->words.n_sentences)
+        return d->words.tag[0] >= 0;    /* a file has tags everywhere or nowhere */
     for (size_t i = 0; i < d->n; i++)
         n += d->label[i] >= 0;
     return e->context->model.config.problem == XR_PROBLEM_SINGLE_LABEL ? n > 0 : n == d->n;
@@ -59,7 +69,7 @@ static xr_status tell(const xr_evaluation *e)
     if (status == XR_OK && unk.len)
         xr_warn("tokens that are <unk>: %s; the tokenizer does not know these scripts", unk.s);
     if (status == XR_OK && cut.len)
-        xr_warn("examples cut to %zu tokens: %s; raise --max-seq-length if the model allows it", e->max_len, cut.s);
+        xr_warn("examples %s to %zu tokens: %s; raise --max-seq-length if the model allows it", is_tagging(e) ? "split" : "cut", e->max_len, cut.s);
     xr_str_free(&unk);
     xr_str_free(&cut);
     return status;
@@ -109,6 +119,8 @@ static xr_status score_one(xr_evaluation *e, xr_scored *s, const xr_evaluate_hoo
         return xr_fail_context("%s", s->path);
     if (!s->labelled)
         return XR_OK;
+    if (is_tagging(e))
+        return xr_figures_tags(&s->figures, (const char *const *)e->labels.name, e->labels.n, &s->data, s->logits, e->context->dir);
     return xr_figures_compute(&s->figures, &m->config, &s->data, s->logits);
 }
 

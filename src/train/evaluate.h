@@ -45,7 +45,7 @@ void xr_evaluation_free(xr_evaluation *e);
 xr_status xr_evaluate_find(xr_evaluation *e);
 
 /* evaluate_labels.c: what a model directory's classes are called, and whether it can classify at all. */
-xr_status xr_evaluate_check_head(const xr_context *c);
+xr_status xr_evaluate_check_head(const xr_context *c);             /* a head that classifies texts or words */
 xr_status xr_evaluate_labels(xr_evaluation *e);
 /* Tokens a sequence may have: what --max-seq-length says, checked; 0 = what the model takes. 0 with the error set. */
 size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o);
@@ -62,8 +62,8 @@ xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out);
 /* {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
  * shares from 0 to 1 at full precision. NULL with the error set. */
 json_t *xr_evaluation_json(const xr_evaluation *e);
-/* results.json, results.tsv and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input: XTREME's
- * submission format) into a directory that exists. */
+/* results.json, results.tsv and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
+ * tagged sentences: XTREME's submission format) into a directory that exists. */
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir);
 
 #endif

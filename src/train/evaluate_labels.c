@@ -10,10 +10,10 @@ enum { N_NLI = sizeof nli / sizeof *nli };
 xr_status xr_evaluate_check_head(const xr_context *c)
 {
     const char *head = c->model.config.head;
-    if (head && strcmp(head, "sequence_cls") == 0)
+    if (xr_config_head_has_labels(head))
         return XR_OK;
-    return xr_fail(XR_EDATA, "%s/config.json: the model has %s%s; expected a sequence classifier "
-                   "(XLMRobertaForSequenceClassification); train one with: xlmr finetune --model %s", c->dir,
+    return xr_fail(XR_EDATA, "%s/config.json: the model has %s%s; expected a classifier of texts or words "
+                   "(XLMRobertaForSequenceClassification, …ForTokenClassification); train one with: xlmr finetune --model %s", c->dir,
                    head ? "another head, " : "no head", head ? head : "", c->dir);
 }
 
@@ -36,9 +36,20 @@ static int is_nli(const xr_labels *l)
     return found == N_NLI && l->n == N_NLI;
 }
 
+/* A tagger for panx, a classifier for the other tasks. */
+static xr_status check_task(const xr_evaluation *e)
+{
+    int tagger = e->context->model.config.problem == XR_PROBLEM_TAGS, panx = strcmp(e->o->task, "panx") == 0;
+    if (tagger == panx)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "--task %s: %s has a head that classifies %s; %s", e->o->task, e->context->dir, tagger ? "words" : "texts",
+                   tagger ? "score it with --task panx" : "train a tagger with: xlmr finetune --task tag");
+}
+
 xr_status xr_evaluate_labels(xr_evaluation *e)
 {
     const xr_config *c = &e->context->model.config;
+    XR_TRY(check_task(e));
     if (e->o->label_map)
         XR_TRY(xr_labels_map(&e->labels, e->o->label_map));
     for (int k = 0; k < c->num_labels; k++) {

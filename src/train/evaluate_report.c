@@ -13,7 +13,11 @@ const xr_report_column *xr_report_columns(xr_problem problem)
     static const xr_report_column single[] = { { "accuracy", "accuracy" }, { "f1_macro", "macro F1" }, { 0 } };
     static const xr_report_column value[] = { { "pearson", "Pearson" }, { "spearman", "Spearman" }, { 0 } };
     static const xr_report_column multi[] = { { "f1_micro", "micro F1" }, { "exact", "exact" }, { 0 } };
-    return problem == XR_PROBLEM_REGRESSION ? value : problem == XR_PROBLEM_MULTI_LABEL ? multi : single;
+    static const xr_report_column tags[] = { { "f1", "F1" }, { "precision", "precision" }, { "recall", "recall" }, { 0 } };
+    static const xr_report_column *const of[] = {
+        [XR_PROBLEM_SINGLE_LABEL] = single, [XR_PROBLEM_REGRESSION] = value, [XR_PROBLEM_MULTI_LABEL] = multi, [XR_PROBLEM_TAGS] = tags
+    };
+    return of[problem];
 }
 
 static xr_problem problem_of(const xr_evaluation *e)
@@ -96,9 +100,14 @@ static xr_status put_cell(xr_str *out, const char *text, int width)
     return xr_str_printf(out, "%*s", width < 0 ? 0 : blanks, "");
 }
 
+static size_t n_examples(const xr_scored *s)
+{
+    return s->data.words.n_sentences ? s->data.words.n_sentences : s->data.n;
+}
+
 static size_t n_labelled(const xr_scored *s)
 {
-    return s->labelled ? s->figures.n : s->data.n;
+    return s->labelled ? s->figures.n : n_examples(s);
 }
 
 enum { NAME = 14, COLUMN = 10 };
@@ -120,8 +129,8 @@ static xr_status put_row(const xr_evaluation *e, const xr_scored *s, xr_str *out
 static xr_status put_heading(const xr_evaluation *e, xr_str *out)
 {
     const char *size = published_size(e);
-    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", strcmp(e->o->task, "xnli") == 0 ? "XNLI" : e->o->data_dir, e->o->split,
-                         e->o->model));
+    const char *task = e->o->task, *what = strcmp(task, "xnli") == 0 ? "XNLI" : strcmp(task, "panx") == 0 ? "PAN-X" : e->o->data_dir;
+    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->model));
     XR_TRY(xr_str_printf(out, "%-*s%7s", NAME, "language", "n"));
     for (const xr_report_column *c = xr_report_columns(problem_of(e)); c->metric; c++)
         XR_TRY(xr_str_printf(out, "%*s", COLUMN, c->title));
@@ -219,9 +228,12 @@ static void add_figures(const xr_evaluation *e, const xr_scored *s, json_t *j)
     static const char *const single[] = { "accuracy", "f1_macro", "mcc", "loss", NULL };
     static const char *const value[] = { "pearson", "spearman", "mse", "loss", NULL };
     static const char *const multi[] = { "f1_micro", "exact", "loss", NULL };
+    static const char *const tags[] = { "f1", "precision", "recall", "accuracy", "loss", NULL };
+    static const char *const *const of[] = {
+        [XR_PROBLEM_SINGLE_LABEL] = single, [XR_PROBLEM_REGRESSION] = value, [XR_PROBLEM_MULTI_LABEL] = multi, [XR_PROBLEM_TAGS] = tags
+    };
     xr_problem p = problem_of(e);
-    const char *const *name = p == XR_PROBLEM_REGRESSION ? value : p == XR_PROBLEM_MULTI_LABEL ? multi : single;
-    for (; *name; name++)
+    for (const char *const *name = of[p]; *name; name++)
         json_object_set_new(j, *name, s->labelled ? json_real(figure(s, *name)) : json_null());
     if (p != XR_PROBLEM_SINGLE_LABEL)
         return;
@@ -232,11 +244,17 @@ static void add_figures(const xr_evaluation *e, const xr_scored *s, json_t *j)
 
 static json_t *language_json(const xr_evaluation *e, const xr_scored *s)
 {
-    json_t *j = json_pack("{ss sI sI}", "file", s->path, "examples", (json_int_t)s->data.n, "n",
+    json_t *j = json_pack("{ss sI sI}", "file", s->path, "examples", (json_int_t)n_examples(s), "n",
                           (json_int_t)(s->labelled ? s->figures.n : 0));
     if (!j)
         return NULL;
     add_figures(e, s, j);
+    if (s->data.words.n_sentences) {
+        const xr_entity_counts *c = &s->figures.entities;
+        json_object_set_new(j, "words", json_integer((json_int_t)s->data.words.n));
+        json_object_set_new(j, "entities", json_pack("{sI sI sI}", "gold", (json_int_t)c->gold, "predicted", (json_int_t)c->predicted, "right",
+                                                     (json_int_t)c->right));
+    }
     json_object_set_new(j, "tokens", json_integer((json_int_t)s->data.n_tokens));
     json_object_set_new(j, "unk", json_integer((json_int_t)s->data.n_unk));
     json_object_set_new(j, "truncated", json_integer((json_int_t)s->data.n_truncated));
@@ -300,6 +318,7 @@ static xr_status put_prediction(const xr_evaluation *e, const float *z, xr_str *
     switch (problem_of(e)) {
     case XR_PROBLEM_REGRESSION: XR_TRY(xr_str_float(out, z[0])); break;
     case XR_PROBLEM_MULTI_LABEL: XR_TRY(put_classes(e, z, out)); break;
+    case XR_PROBLEM_TAGS:
     case XR_PROBLEM_SINGLE_LABEL: XR_TRY(xr_str_puts(out, e->labels.name[xr_argmax(z, e->labels.n)])); break;
     }
     return xr_str_putc(out, '\n');
@@ -313,12 +332,25 @@ static xr_status write_str(const char *dir, const char *name, const xr_str *text
     return status;
 }
 
+/* A prediction a line; of tagged sentences one a word, with an empty line between sentences. */
+static xr_status put_predictions(const xr_evaluation *e, const xr_scored *s, xr_str *out)
+{
+    const xr_words *w = &s->data.words;
+    size_t C = (size_t)e->context->model.config.num_labels, sentence = 1;
+    for (size_t i = 0; i < (w->n_sentences ? w->n : s->data.n); i++) {
+        if (w->n_sentences && i == w->sentence[sentence]) {
+            XR_TRY(xr_str_putc(out, '\n'));
+            sentence++;
+        }
+        XR_TRY(put_prediction(e, s->logits + i * C, out));
+    }
+    return XR_OK;
+}
+
 static xr_status write_predictions(const xr_evaluation *e, const xr_scored *s, const char *dir)
 {
     xr_str text = { 0 };
-    xr_status status = XR_OK;
-    for (size_t i = 0; i < s->data.n && status == XR_OK; i++)
-        status = put_prediction(e, s->logits + i * (size_t)e->context->model.config.num_labels, &text);
+    xr_status status = put_predictions(e, s, &text);
     char *name = xr_asprintf("%s-%s.tsv", e->o->split, s->language);
     if (status == XR_OK)
         status = name ? write_str(dir, name, &text) : xr_error_status();

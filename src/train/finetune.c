@@ -5,29 +5,21 @@
 
 #include "model/hf.h"
 #include "train/rundir.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/xxh.h"
 
 enum { DEFAULT_MICRO = 32 };
 
 /* --- plan: everything that can be refused before the run directory exists ----------------------------------------- */
-
-static void apply_dropout(xr_config *c, const xr_options *o)
-{
-    if (o->hidden_dropout >= 0.0)
-        c->hidden_dropout_prob = (float)o->hidden_dropout;
-    if (o->attention_dropout >= 0.0)
-        c->attention_probs_dropout_prob = (float)o->attention_dropout;
-    if (o->classifier_dropout >= 0.0)
-        c->classifier_dropout = (float)o->classifier_dropout;
-}
 
 static xr_status load_model(xr_finetune *f)
 {
     static const char *const value[] = { "LABEL_0" };
     int regression = f->problem == XR_PROBLEM_REGRESSION;
     xr_load_options l = { 0 };
-    l.head = "sequence_cls";
+    l.head = f->task->head;
     l.seed = (uint64_t)f->o->seed;
     l.problem = f->problem;
     if (!f->keep_head) {
@@ -35,23 +27,10 @@ static xr_status load_model(xr_finetune *f)
         l.num_labels = regression ? 1 : f->labels.n;
     }
     XR_TRY(xr_model_load(&f->model, f->o->model, &l));
-    apply_dropout(&f->model.config, f->o);
+    xr_setup_dropout(&f->model.config, f->o);
+    if (f->o->classifier_dropout >= 0.0)
+        f->model.config.classifier_dropout = (float)f->o->classifier_dropout;
     f->model.recompute = f->o->recompute;
-    return XR_OK;
-}
-
-static xr_status freeze(xr_finetune *f)
-{
-    const xr_options *o = f->o;
-    int layers = f->model.config.num_hidden_layers;
-    if (o->freeze_layers > layers)
-        return xr_fail(XR_EUSAGE, "--freeze-layers %lld: the model has %d layers", o->freeze_layers, layers);
-    for (size_t i = 0; i < f->model.params.n; i++) {
-        xr_param *p = f->model.params.row[i];
-        int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
-        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
-            p->flags |= XR_PARAM_FROZEN;
-    }
     return XR_OK;
 }
 
@@ -76,25 +55,35 @@ static xr_status plan_steps(xr_finetune *f)
     const xr_options *o = f->o;
     f->steps_per_epoch = xr_loader_steps(f->loader);
     f->total_steps = o->max_steps > 0 ? (uint64_t)o->max_steps : (uint64_t)ceil(o->num_epochs * (double)f->steps_per_epoch);
-    f->warmup_steps = o->warmup_steps > 0 ? (uint64_t)o->warmup_steps : (uint64_t)ceil(o->warmup_ratio * (double)f->total_steps);
-    f->eval_every = o->eval_steps > 0 ? (uint64_t)o->eval_steps : f->steps_per_epoch;
     if (f->total_steps == 0)
         return xr_fail(XR_EUSAGE, "--num-epochs %g: nothing to do; give more epochs or --max-steps", o->num_epochs);
-    if (f->warmup_steps > f->total_steps)
-        return xr_fail(XR_EUSAGE, "--warmup-steps %llu is more than the %llu updates of the run", (unsigned long long)f->warmup_steps,
-                       (unsigned long long)f->total_steps);
-    return XR_OK;
+    return xr_setup_warmup(o, f->total_steps, &f->warmup_steps);
+}
+
+static xr_status fail_metric(const xr_finetune *f)
+{
+    xr_str list = { 0 };
+    xr_status status = XR_OK;
+    for (const char *const *known = f->task->metrics(f); *known && status == XR_OK; known++)
+        status = xr_str_printf(&list, " %s", *known);
+    if (status == XR_OK)
+        status = xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has:%s", f->o->metric, list.s);
+    xr_str_free(&list);
+    return status;
 }
 
 /* The metric that chooses the best model, and whether this problem has it. */
 static xr_status plan_metric(xr_finetune *f)
 {
-    static const char *const of[] = { "accuracy f1_macro loss", "loss mse pearson spearman", "loss f1_micro" };
-    f->metric = f->o->metric;
-    if (strcmp(f->metric, "auto") == 0)
-        f->metric = f->problem == XR_PROBLEM_SINGLE_LABEL ? "accuracy" : "loss";
-    if (!strstr(of[f->problem], f->metric))
-        return xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has: %s", f->metric, of[f->problem]);
+    const char *const *known = f->task->metrics(f);
+    f->metric = known[0];
+    for (; strcmp(f->o->metric, "auto") != 0; known++) {
+        if (!*known)
+            return fail_metric(f);
+        f->metric = *known;
+        if (strcmp(f->metric, f->o->metric) == 0)
+            break;
+    }
     if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
     if (f->o->eval_steps > 0 && f->valid.n == 0)
@@ -105,15 +94,10 @@ static xr_status plan_metric(xr_finetune *f)
 static xr_status make_trainer(xr_finetune *f)
 {
     const xr_options *o = f->o;
-    xr_optim_options p = { o->optimizer, o->lr_scheduler, o->learning_rate, o->weight_decay, o->adam_beta1, o->adam_beta2, o->adam_epsilon,
-                           o->max_grad_norm, o->layer_decay, f->total_steps, f->warmup_steps, o->decay_all };
+    xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
-    XR_TRY(xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound));
-    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_F64, &f->best_value, 1, "run/best_value"));
-    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_U64, &f->best_step, 1, "run/best_step"));
-    XR_TRY(xr_state_add(&f->trainer.state, XR_STATE_U64, &f->evals, 1, "run/evaluations"));
-    return xr_state_add(&f->trainer.state, XR_STATE_U64, &f->evals_since_best, 1, "run/evaluations_since_best");
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
+    return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
 static void say_plan(const xr_finetune *f)
@@ -129,7 +113,6 @@ static void say_plan(const xr_finetune *f)
 
 static xr_status check_directories(const xr_options *o)
 {
-    XR_TRY(xr_rundir_check(o->output_dir, o->overwrite_output_dir));
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
     for (size_t i = 0; i < o->train_file.n; i++)
         XR_TRY(xr_rundir_check_input(o->output_dir, o->train_file.v[i]));
@@ -144,7 +127,7 @@ static xr_status prepare(xr_finetune *f)
     XR_TRY(xr_finetune_read(f));
     XR_TRY(plan_metric(f));
     XR_TRY(load_model(f));
-    XR_TRY(freeze(f));
+    XR_TRY(xr_setup_freeze(&f->model, f->o));
     XR_TRY(make_loader(f));
     XR_TRY(plan_steps(f));
     say_plan(f);
@@ -153,92 +136,17 @@ static xr_status prepare(xr_finetune *f)
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
-static int stop_asked(const xr_finetune *f)
-{
-    return f->hooks && f->hooks->stop && f->hooks->stop(f->hooks->context);
-}
-
 static int on_scored(size_t done, size_t total, void *context)
 {
     const xr_finetune *f = context;
     if (f->hooks && f->hooks->evaluating)
         f->hooks->evaluating(f->hooks->context, done, total);
-    return stop_asked(f);
-}
-
-/* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
-static void warn_collapse(const xr_finetune *f, const xr_figures *g)
-{
-    double chance = log((double)f->model.config.num_labels);
-    int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
-    if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
-        xr_warn("step %llu: every prediction is '%s' and the loss %.3f is near ln %d = %.3f: the model has collapsed or has not begun to learn; try a lower "
-                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step,
-                f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
-}
-
-static json_t *figures_json(const xr_finetune *f, const xr_figures *g)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "loss", xr_json_number(g->loss));
-    switch (f->problem) {
-    case XR_PROBLEM_SINGLE_LABEL:
-        json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
-        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
-        json_object_set_new(j, "mcc", xr_json_number(g->mcc));
-        json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
-        break;
-    case XR_PROBLEM_REGRESSION:
-        json_object_set_new(j, "pearson", xr_json_number(g->pearson));
-        json_object_set_new(j, "spearman", xr_json_number(g->spearman));
-        break;
-    case XR_PROBLEM_MULTI_LABEL:
-        json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
-        json_object_set_new(j, "exact", xr_json_number(g->exact));
-        break;
-    }
-    json_object_set_new(j, "examples", json_integer((json_int_t)g->n));
-    return j;
-}
-
-static xr_status log_figures(xr_finetune *f, const xr_figures *g)
-{
-    json_t *j = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)f->trainer.step);
-    json_t *figures = figures_json(f, g);
-    json_object_update(j, figures);
-    json_decref(figures);
-    return xr_runlog_metrics(&f->log, j);
-}
-
-static xr_status save_model(xr_finetune *f, const char *name, const xr_figures *g)
-{
-    char *card = xr_finetune_card(f, f->trainer.step, g);
-    xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
-    xr_free(card);
-    return status;
-}
-
-static xr_status keep_if_best(xr_finetune *f)
-{
-    double value;
-    int higher;
-    XR_TRY(xr_figures_named(&f->figures, f->metric, &value, &higher));
-    int better = f->evals == 0 || (higher ? value > f->best_value : value < f->best_value);
-    f->evals++;
-    if (!better) {
-        f->evals_since_best++;
-        return XR_OK;
-    }
-    f->best_value = value;
-    f->best_step = f->trainer.step;
-    f->evals_since_best = 0;
-    return save_model(f, "best", &f->figures);
+    return xr_loop_stopping(&f->loop);
 }
 
 /* Scores the validation set with up-to-date weights, into f->figures. */
 static xr_status score_validation(xr_finetune *f)
 {
-    xr_optim_flush(f->trainer.optim);
     xr_scoring how = { &f->model, f->o->model, 0, on_scored, f };
     float *logits = xr_score_logits(&how, &f->valid);
     if (!logits)
@@ -250,18 +158,35 @@ static xr_status score_validation(xr_finetune *f)
     return status;
 }
 
-static xr_status evaluate(xr_finetune *f)
+static xr_status evaluate(void *context, json_t *line, double *value, int *higher)
 {
-    double value, began = xr_clock();
+    xr_finetune *f = context;
     XR_TRY(score_validation(f));
-    XR_TRY(log_figures(f, &f->figures));
-    XR_TRY(keep_if_best(f));
-    XR_TRY(xr_figures_named(&f->figures, f->metric, &value, NULL));
-    xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)f->trainer.step, f->figures.loss, f->metric, value,
-            f->best_step == f->trainer.step ? " (best)" : "");
-    warn_collapse(f, &f->figures);
-    f->log.last += xr_clock() - began;      /* evaluation is not training time; the steps before it in this window are */
-    return XR_OK;
+    json_object_set_new(line, "loss", xr_json_number(f->figures.loss));
+    f->task->figures(f, line);
+    json_object_set_new(line, "examples", json_integer((json_int_t)f->figures.n));
+    return xr_figures_named(&f->figures, f->metric, value, higher);
+}
+
+static int scored_now(const xr_finetune *f)
+{
+    return f->loop.evals > 0 && f->figures_step == f->trainer.step;
+}
+
+/* A run that went on between its last evaluation and the final model has lost the figures. */
+static xr_status score_again(xr_finetune *f)
+{
+    return f->loop.evals > 0 && f->loop.eval_step == f->trainer.step && !scored_now(f) ? score_validation(f) : XR_OK;
+}
+
+static xr_status save_model(void *context, const char *name)
+{
+    xr_finetune *f = context;
+    XR_TRY(score_again(f));
+    char *card = xr_finetune_card(f, f->trainer.step, scored_now(f) ? &f->figures : NULL);
+    xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
+    xr_free(card);
+    return status;
 }
 
 /* --- training --------------------------------------------------------------------------------------------------- */
@@ -278,101 +203,65 @@ static const xr_batch *micro_batch(void *context, int k)
     return &f->batch;
 }
 
-static xr_status log_window(xr_finetune *f, const xr_step_result *r)
+static int begin_step(void *context, uint64_t step)
 {
-    const xr_trainer *t = &f->trainer;
-    json_t *j = json_pack("{sI sf sI sI}", "step", (json_int_t)t->step, "epoch", (double)t->step / (double)f->steps_per_epoch, "samples",
-                          (json_int_t)t->samples, "tokens", (json_int_t)t->tokens);
-    json_object_set_new(j, "loss", xr_json_number(f->window_loss / (double)f->window_steps));
-    json_object_set_new(j, "lr", xr_json_number(r->lr));
-    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
-    XR_TRY(xr_runlog_metrics(&f->log, j));
-    XR_TRY(xr_runlog_timing(&f->log, t->step, f->window_steps, f->window_tokens));
-    f->window_loss = 0.0;
-    f->window_steps = f->window_tokens = 0;
-    return XR_OK;
+    xr_finetune *f = context;
+    uint64_t at = f->o->overfit_batch ? 0 : step;
+    return xr_loader_begin(f->loader, (uint32_t)(at / f->steps_per_epoch), (size_t)(at % f->steps_per_epoch));
 }
 
-static xr_status one_step(xr_finetune *f)
+static double epoch(void *context, uint64_t step)
 {
-    xr_step_result r;
-    uint64_t step = f->o->overfit_batch ? 0 : f->trainer.step;
-    double began = xr_clock();
-    int n_micro = xr_loader_begin(f->loader, (uint32_t)(step / f->steps_per_epoch), (size_t)(step % f->steps_per_epoch));
-    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
-    XR_TRY(xr_trainer_step(&f->trainer, n_micro, micro_batch, f, &r));
-    f->window_loss += r.loss;
-    f->window_steps++;
-    f->window_tokens += r.tokens;
-    if (f->hooks && f->hooks->step)
-        f->hooks->step(f->hooks->context, f->trainer.step, r.loss, (double)r.tokens / (xr_clock() - began));
-    uint64_t done = f->trainer.step;
-    if (done % (uint64_t)f->o->logging_steps == 0 || done == f->total_steps)
-        XR_TRY(log_window(f, &r));
-    return XR_OK;
+    const xr_finetune *f = context;
+    return (double)step / (double)f->steps_per_epoch;
 }
 
-static xr_status interrupted(xr_finetune *f)
+static json_t *start_line(const xr_finetune *f)
 {
-    xr_error_clear();           /* an evaluation that was stopped says so */
-    xr_optim_flush(f->trainer.optim);
-    XR_TRY(save_model(f, "interrupted", NULL));
-    return xr_fail(XR_ETEMPFAIL, "stopped by a signal after update %llu of %llu; the weights are in %s/interrupted, which --model can start from",
-                   (unsigned long long)f->trainer.step, (unsigned long long)f->total_steps, f->o->output_dir);
+    return json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
+                     "validation_examples", (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "total_steps",
+                     (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
 }
 
-static int out_of_patience(const xr_finetune *f)
+/* Of the examples as they are trained on. */
+static xr_status digest_data(const xr_dataset *d, char hex[33])
 {
-    uint64_t patience = (uint64_t)f->o->early_stopping_patience;
-    return patience > 0 && f->evals_since_best >= patience;
-}
-
-static xr_status train_loop(xr_finetune *f)
-{
-    while (f->trainer.step < f->total_steps) {
-        XR_TRY(one_step(f));
-        int last = f->trainer.step == f->total_steps;
-        int due = f->valid.n > 0 && (f->trainer.step % f->eval_every == 0 || last);
-        xr_status status = due ? evaluate(f) : XR_OK;
-        if (status == XR_ETEMPFAIL || (status == XR_OK && stop_asked(f) && !last))
-            return interrupted(f);
-        XR_TRY(status);
-        if (out_of_patience(f)) {
-            xr_info("step %llu: no better %s in %llu evaluations: stopping early", (unsigned long long)f->trainer.step, f->metric,
-                    (unsigned long long)f->evals_since_best);
-            break;
-        }
+    xr_xxh *h = xr_xxh_new();
+    if (!h)
+        return xr_error_status();
+    if (d->n > 0) {
+        xr_xxh_update(h, d->offset, (d->n + 1) * sizeof *d->offset);
+        xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
+        xr_xxh_update(h, d->label, d->n * sizeof *d->label);
+        xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
+        xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
+        xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
     }
+    xr_xxh_final(h, hex);
     return XR_OK;
 }
 
-static xr_status log_start(xr_finetune *f)
+static xr_status make_facts(xr_finetune *f)
 {
-    return xr_runlog_metrics(&f->log, json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens",
-                                                (json_int_t)f->train.n_tokens, "validation_examples", (json_int_t)f->valid.n, "steps_per_epoch",
-                                                (json_int_t)f->steps_per_epoch, "total_steps", (json_int_t)f->total_steps, "parameters",
-                                                (json_int_t)xr_params_count(&f->model.params)));
-}
-
-/* final/, and the digest of weights, moments and counters, by which runs can be compared. */
-static xr_status finish(xr_finetune *f)
-{
-    xr_optim_flush(f->trainer.optim);
-    XR_TRY(save_model(f, "final", f->evals > 0 && f->figures_step == f->trainer.step ? &f->figures : NULL));
-    XR_TRY(xr_state_digest(&f->trainer.state, f->digest));
-    return xr_runlog_metrics(&f->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)f->trainer.step, "state_xxh3", f->digest));
+    char train[33], valid[33];
+    XR_TRY(digest_data(&f->train, train));
+    XR_TRY(digest_data(&f->valid, valid));
+    f->loop.facts = json_pack("{ss ss ss}", "tokenizer_sha256", xr_tokenizer_sha256(f->tokenizer), "train_xxh3", train, "validation_xxh3", valid);
+    return f->loop.facts ? XR_OK : xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
 }
 
 static xr_status train(xr_finetune *f)
 {
+    const xr_loop_task task = { f, f->metric, NULL, begin_step, micro_batch, epoch, f->valid.n > 0 ? evaluate : NULL, save_model };
     XR_TRY(make_trainer(f));
-    XR_TRY(xr_rundir_create(f->o->output_dir, f->o));
-    XR_TRY(xr_runlog_open(&f->log, f->o->output_dir));
-    XR_TRY(log_start(f));
-    if (f->hooks && f->hooks->begin)
-        f->hooks->begin(f->hooks->context, f->total_steps);
-    XR_TRY(train_loop(f));
-    return finish(f);
+    f->loop.hooks = f->hooks;
+    f->loop.task = &task;
+    f->loop.trainer = &f->trainer;
+    f->loop.total_steps = f->total_steps;
+    f->loop.eval_every = f->o->eval_steps > 0 ? (uint64_t)f->o->eval_steps : f->steps_per_epoch;
+    XR_TRY(make_facts(f));
+    XR_TRY(xr_loop_begin(&f->loop, start_line(f)));
+    return xr_loop_run(&f->loop);
 }
 
 /* Rows of the vocabulary that the training data use: only their moments are ever touched. */
@@ -388,35 +277,21 @@ static size_t distinct_ids(const xr_finetune *f)
     return n;
 }
 
-/* Weights, gradients and moments, and the most that the tape may take, in MiB. */
-static double estimate_memory(const xr_finetune *f)
-{
-    const xr_params *ps = &f->model.params;
-    double floats = (double)xr_params_count(ps), moments = xr_rule_find(f->o->optimizer)->n_moments;
-    for (size_t i = 0; i < ps->n; i++) {
-        const xr_tensor *t = &ps->row[i]->t;
-        size_t rows = t->rowgrad && f->model.word == ps->row[i] ? distinct_ids(f) : t->rows;
-        if (t->needs)
-            floats += (double)(rows * t->cols) * (1.0 + moments);
-    }
-    return (floats * sizeof(float) + (double)f->trainer.reserve) / 1048576.0;
-}
-
 static json_t *plan_json(const xr_finetune *f)
 {
     return json_pack("{ss sI sI sI sI sI sf sb}", "output_dir", f->o->output_dir, "train_examples", (json_int_t)f->train.n, "validation_examples",
                      (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps, "parameters",
-                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", estimate_memory(f), "dry_run", 1);
+                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)), "dry_run", 1);
 }
 
 static json_t *summarise(const xr_finetune *f)
 {
     json_t *j = json_pack("{ss sI sI sI ss}", "output_dir", f->o->output_dir, "steps", (json_int_t)f->trainer.step, "samples",
-                          (json_int_t)f->trainer.samples, "tokens", (json_int_t)f->trainer.tokens, "state_xxh3", f->digest);
-    if (f->evals > 0) {
+                          (json_int_t)f->trainer.samples, "tokens", (json_int_t)f->trainer.tokens, "state_xxh3", f->loop.digest);
+    if (f->loop.evals > 0) {
         json_object_set_new(j, "metric", json_string(f->metric));
-        json_object_set_new(j, "best", xr_json_number(f->best_value));
-        json_object_set_new(j, "best_step", json_integer((json_int_t)f->best_step));
+        json_object_set_new(j, "best", xr_json_number(f->loop.best_value));
+        json_object_set_new(j, "best_step", json_integer((json_int_t)f->loop.best_step));
     }
     json_object_set_new(j, "peak_rss_mb", xr_json_number(xr_rss_mb(1)));
     return j;
@@ -424,7 +299,7 @@ static json_t *summarise(const xr_finetune *f)
 
 static void finetune_free(xr_finetune *f)
 {
-    xr_runlog_close(&f->log);
+    xr_loop_free(&f->loop);
     xr_trainer_free(&f->trainer);
     xr_figures_free(&f->figures);
     xr_loader_free(f->loader);
@@ -437,19 +312,22 @@ static void finetune_free(xr_finetune *f)
     xr_free(f->class_weight);
 }
 
-xr_status xr_finetune_run(const xr_options *o, const xr_finetune_hooks *hooks, json_t **summary)
+xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary)
 {
     xr_finetune f;
     memset(&f, 0, sizeof f);
-    f.o = o;
+    f.o = f.loop.o = o;
     f.hooks = hooks;
-    xr_status status = prepare(&f);
-    if (status == XR_OK)
+    xr_status status = xr_loop_check(&f.loop);
+    int finished = f.loop.kind == XR_RUNDIR_FINISHED && !o->dry_run;
+    if (status == XR_OK && !finished)
+        status = prepare(&f);
+    if (status == XR_OK && !finished)
         status = o->dry_run ? make_trainer(&f) : train(&f);
-    if (status == XR_OK)
-        status = xr_runlog_close(&f.log);
-    if (status == XR_OK && summary)
-        *summary = o->dry_run ? plan_json(&f) : summarise(&f);
+    if (status == XR_OK && summary) {
+        *summary = finished ? xr_loop_finished(&f.loop) : o->dry_run ? plan_json(&f) : summarise(&f);
+        status = *summary ? XR_OK : xr_error_status();
+    }
     finetune_free(&f);
     return status;
 }

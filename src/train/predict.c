@@ -1,4 +1,4 @@
-#include "train/predict.h"
+#include "train/predict_parts.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,20 +9,6 @@
 #include "util/log.h"
 
 enum { SHOWN = 5 };         /* bad records shown per file */
-
-/* One file on its way through the model. */
-typedef struct reading {
-    xr_predict *p;
-    xr_context *c;
-    xr_data_options data;
-    xr_source_reader reader;
-    xr_dataset chunk;
-    xr_str errors;              /* messages of the bad records of the chunk, each with its NUL */
-    uint8_t *bad;               // [XR_PREDICT_CHUNK] record i of the chunk is bad
-    size_t n;                   /* records in the chunk */
-    uint64_t n_records, n_bad;  /* in the file */
-    xr_str lines;
-} reading;
 
 /* ---- one answer ---- */
 
@@ -131,25 +117,24 @@ static xr_status put_error(const char *message, xr_str *out)
 }
 
 /* Lines of the chunk: answers and errors in the order of the records. */
-static xr_status put_lines(reading *g, const float *logits)
+static xr_status put_lines(xr_predicting *g, const float *logits)
 {
-    const xr_config *c = &g->c->model.config;
     const char *error = g->errors.s;
+    size_t answered = 0;
     xr_str_clear(&g->lines);
     for (size_t i = 0; i < g->n; i++) {
         if (g->bad[i]) {
             XR_TRY(put_error(error, &g->lines));
             error += strlen(error) + 1;
         } else {
-            XR_TRY(xr_predict_line(c, logits, (int)g->p->o->top_k, &g->lines));
-            logits += c->num_labels;
+            XR_TRY(g->kind->answer(g, answered++, logits));
         }
         XR_TRY(xr_str_putc(&g->lines, '\n'));
     }
     return g->p->write(g->p->context, g->lines.s, g->lines.len);
 }
 
-static xr_status answer_chunk(reading *g)
+static xr_status answer_chunk(xr_predicting *g)
 {
     float *logits = NULL;
     xr_status status = XR_OK;
@@ -163,6 +148,7 @@ static xr_status answer_chunk(reading *g)
     xr_free(logits);
     xr_dataset_free(&g->chunk);
     xr_str_clear(&g->errors);
+    xr_str_clear(&g->words);
     g->p->n += g->n;
     g->n = 0;
     if (status == XR_OK && g->p->progress)
@@ -172,22 +158,12 @@ static xr_status answer_chunk(reading *g)
 
 /* ---- one file ---- */
 
-static xr_status add_record(reading *g, const xr_record *r)
-{
-    const char *path = xr_stream_path(g->reader.stream);
-    if (!r->text || r->text[strspn(r->text, " \t\r\n")] == '\0')
-        return xr_fail(XR_EDATA, "%s:%zu: the text is empty; expected at least one word; remove the row, or answer it "
-                       "with an error by --on-bad-record skip", path, r->line);
-    xr_status status = xr_dataset_add_text(&g->chunk, g->c->tokenizer, r->text, r->text_pair, &g->data);
-    return status == XR_EDATA ? xr_fail_context("%s:%zu", path, r->line) : status;
-}
-
 /* A bad record: the end, or an error in its place. */
-static xr_status bad_record(reading *g)
+static xr_status bad_record(xr_predicting *g)
 {
     xr_status status = xr_error_status();
     char *message = NULL;
-    if (!g->data.skip_bad || status != XR_EDATA || g->reader.broken)
+    if (!g->data.skip_bad || status != XR_EDATA || g->broken)
         return status;
     message = xr_strdup(xr_error_message());
     if (g->n_bad++ < SHOWN)
@@ -199,17 +175,14 @@ static xr_status bad_record(reading *g)
     return status;
 }
 
-static xr_status read_records(reading *g)
+static xr_status read_records(xr_predicting *g)
 {
-    xr_record record;
     for (;;) {
-        int got = xr_source_next(&g->reader, &record);
+        int got = g->kind->next(g);
         if (got == 0)
             return answer_chunk(g);
         g->n_records++;
         g->bad[g->n] = 0;
-        if (got > 0)
-            got = add_record(g, &record);
         if (got < 0)
             XR_TRY(bad_record(g));
         if (++g->n == XR_PREDICT_CHUNK)
@@ -217,9 +190,9 @@ static xr_status read_records(reading *g)
     }
 }
 
-static xr_status check_bad(reading *g)
+static xr_status check_bad(xr_predicting *g)
 {
-    const char *path = xr_stream_path(g->reader.stream);
+    const char *path = xr_stream_path(g->stream);
     g->p->n_bad += g->n_bad;
     if (g->n_records == 0)
         return xr_fail(XR_EDATA, "%s: no records: the input is empty or holds only a header; expected one record a row",
@@ -231,16 +204,68 @@ static xr_status check_bad(reading *g)
                    g->data.max_bad_fraction);
 }
 
-static xr_status predict_file(reading *g, const char *path)
+static xr_status predict_file(xr_predicting *g, const char *path)
 {
     g->n_records = g->n_bad = 0;
-    XR_TRY(xr_source_open(&g->reader, path, g->data.format, &g->data.columns));
+    g->broken = 0;
+    XR_TRY(g->kind->open(g, path));
     xr_status status = read_records(g);
     if (status == XR_OK)
         status = check_bad(g);
-    xr_source_close(&g->reader);
+    g->kind->close(g);
     return status;
 }
+
+/* ---- texts ---- */
+
+static xr_status no_check(xr_predicting *g)
+{
+    (void)g;
+    return XR_OK;
+}
+
+static xr_status open_texts(xr_predicting *g, const char *path)
+{
+    XR_TRY(xr_source_open(&g->reader, path, g->data.format, &g->data.columns));
+    g->stream = g->reader.stream;
+    return XR_OK;
+}
+
+static xr_status add_text(xr_predicting *g, const xr_record *r)
+{
+    const char *path = xr_stream_path(g->stream);
+    if (!r->text || r->text[strspn(r->text, " \t\r\n")] == '\0')
+        return xr_fail(XR_EDATA, "%s:%zu: the text is empty; expected at least one word; remove the row, or answer it "
+                       "with an error by --on-bad-record skip", path, r->line);
+    xr_status status = xr_dataset_add_text(&g->chunk, g->c->tokenizer, r->text, r->text_pair, &g->data);
+    return status == XR_EDATA ? xr_fail_context("%s:%zu", path, r->line) : status;
+}
+
+static int next_text(xr_predicting *g)
+{
+    xr_record record;
+    int got = xr_source_next(&g->reader, &record);
+    g->broken = g->reader.broken;
+    if (got <= 0)
+        return got;
+    xr_status status = add_text(g, &record);
+    return status < 0 ? status : 1;
+}
+
+static xr_status answer_text(xr_predicting *g, size_t i, const float *logits)
+{
+    const xr_config *c = &g->c->model.config;
+    return xr_predict_line(c, logits + i * (size_t)c->num_labels, (int)g->p->o->top_k, &g->lines);
+}
+
+static void close_texts(xr_predicting *g)
+{
+    xr_source_close(&g->reader);
+}
+
+static const xr_predict_kind texts = { no_check, open_texts, next_text, answer_text, close_texts };
+
+/* ---- all files ---- */
 
 /* Two columns without a header are a pair: labels are not looked at. */
 static void data_options(const xr_options *o, size_t max_len, xr_data_options *d)
@@ -253,7 +278,7 @@ static void data_options(const xr_options *o, size_t max_len, xr_data_options *d
     d->max_bad_fraction = o->max_bad_fraction;
 }
 
-static xr_status predict_files(reading *g)
+static xr_status predict_files(xr_predicting *g)
 {
     const xr_options *o = g->p->o;
     XR_TRY(xr_evaluate_check_head(g->c));
@@ -261,6 +286,8 @@ static xr_status predict_files(reading *g)
     if (max_len == 0)
         return xr_error_status();
     data_options(o, max_len, &g->data);
+    g->kind = g->c->model.config.problem == XR_PROBLEM_TAGS ? &xr_predict_tags : &texts;
+    XR_TRY(g->kind->check(g));
     if (g->p->progress)
         g->p->progress(g->p->context, 0);
     if (o->n_args == 0)
@@ -272,7 +299,7 @@ static xr_status predict_files(reading *g)
 
 xr_status xr_predict_run(xr_predict *p)
 {
-    reading g = { .p = p };
+    xr_predicting g = { .p = p };
     p->n = p->n_bad = 0;
     g.bad = xr_alloc(XR_PREDICT_CHUNK, sizeof *g.bad);
     g.c = g.bad ? xr_context_open(p->o->model, NULL) : NULL;
@@ -281,6 +308,10 @@ xr_status xr_predict_run(xr_predict *p)
     xr_dataset_free(&g.chunk);
     xr_str_free(&g.errors);
     xr_str_free(&g.lines);
+    xr_str_free(&g.words);
+    xr_tagset_free(&g.tags);
+    xr_free(g.word_at);
+    xr_free(g.word);
     xr_free(g.bad);
     return status;
 }

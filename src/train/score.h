@@ -3,6 +3,7 @@
 #define XR_TRAIN_SCORE_H
 
 #include "data/dataset.h"
+#include "data/entities.h"
 #include "model/model.h"
 #include "train/metrics.h"
 
@@ -17,7 +18,8 @@ typedef struct xr_scoring {
     void *context;
 } xr_scoring;
 
-/* Logits of every example in the dataset's order: [d->n, C], caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
+/* Logits of every example in the dataset's order: [d->n, C], or of every word of tagged sentences: [d->words.n, C]. Caller frees; NULL with the
+ * error set, XR_EDATA when one is NaN or infinite. */
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
 /* What the labels of a problem are, for reading them. */
@@ -25,14 +27,18 @@ xr_label_kind xr_score_label_kind(xr_problem p);
 
 /* Figures of logits against the dataset's labels; examples without a label are left out. */
 typedef struct xr_figures {
-    size_t n;                   /* examples with a label */
+    size_t n;                   /* examples with a label; sentences with tags */
     double loss;                /* mean, as training would compute it without class weights and smoothing */
     xr_confusion confusion;     /* single-label only */
     double accuracy, f1_macro, mcc;
     double pearson, spearman, mse;      /* regression only */
     double f1_micro, exact;             /* multi-label only: micro F1 at logit > 0, share of exactly right label sets */
+    xr_entity_counts entities;          /* tags only, as the next */
+    double precision, recall, f1;       /* of entities, over all sentences and types; accuracy is that of the words */
 } xr_figures;
 xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits);
+/* The same for tagged sentences, all of which have their tags, under other names than the configuration's; `where` is for messages. */
+xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, const xr_dataset *d, const float *logits, const char *where);
 void xr_figures_free(xr_figures *f);
 
 /* A figure by the name users write in --metric. XR_EUSAGE with the known names; *higher_is_better may be NULL. */

@@ -23,7 +23,8 @@ xr_status xr_state_add(xr_state *s, xr_state_type type, void *data, size_t n, co
 const xr_state_row *xr_state_find(const xr_state *s, const char *name);
 void xr_state_free(xr_state *s);
 
-/* XXH3-128 over names, types, sizes and contents, in order: 32 hex digits. Bytes as they lie in memory (little-endian machines). */
+/* XXH3-128 over names, types, sizes and contents, in order: 32 hex digits. Bytes as they lie in memory (little-endian machines). Rows under log/ are
+ * left out: where the logs stand decides nothing about the run. */
 xr_status xr_state_digest(const xr_state *s, char hex[33]);
 
 #endif

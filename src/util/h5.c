@@ -1,27 +1,18 @@
 /* HDF5 files, written so that damage is found and a failure leaves nothing behind (docs/decisions.md, training
  * state). */
-#include "util/h5.h"
+#include "util/h5_lib.h"
 
-#include <hdf5.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/str.h"
 
-enum { DATASET_CAP = 16 };
 #define CHUNK_BYTES ((size_t)64 << 10)   /* also the least a dataset with rows takes on disk */
-
-typedef struct dataset { hid_t id; xr_h5_type type; size_t cols; hsize_t rows; } dataset;
-
-struct xr_h5_out {
-    xr_outfile file;
-    hid_t id;                   /* < 0 once closed */
-    dataset set[DATASET_CAP];
-    int n_sets;
-};
 
 /* After a failed close the library's tables cannot be trusted: no further call is made into it. */
 static atomic_int poisoned;
@@ -35,7 +26,7 @@ static void before_first_use(void)
     (void)H5PLset_loading_state(0);
 }
 
-static xr_status start(const char *path)
+xr_status xr_h5_start(const char *path)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (atomic_load(&poisoned))
@@ -53,8 +44,7 @@ static herr_t keep_first(unsigned n, const H5E_error2_t *e, void *text)
     return 0;
 }
 
-/* HDF5's own words for the failure just seen: the innermost entry of its stack. */
-static xr_status h5_fail(xr_status status, const char *path, const char *what)
+xr_status xr_h5_fail(xr_status status, const char *path, const char *what)
 {
     xr_str text = { 0 };
     (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &text);
@@ -63,14 +53,16 @@ static xr_status h5_fail(xr_status status, const char *path, const char *what)
     return status;
 }
 
-static hid_t memory_type(xr_h5_type type)
+hid_t xr_h5_memory_type(xr_h5_type type)
 {
-    return type == XR_H5_F32 ? H5T_NATIVE_FLOAT : type == XR_H5_U32 ? H5T_NATIVE_UINT32 : H5T_NATIVE_UINT64;
+    const hid_t id[] = { H5T_NATIVE_FLOAT, H5T_NATIVE_UINT32, H5T_NATIVE_UINT64, H5T_NATIVE_UINT16, H5T_NATIVE_DOUBLE };
+    return id[type];
 }
 
-static hid_t file_type(xr_h5_type type)
+hid_t xr_h5_file_type(xr_h5_type type)
 {
-    return type == XR_H5_F32 ? H5T_IEEE_F32LE : type == XR_H5_U32 ? H5T_STD_U32LE : H5T_STD_U64LE;
+    const hid_t id[] = { H5T_IEEE_F32LE, H5T_STD_U32LE, H5T_STD_U64LE, H5T_STD_U16LE, H5T_IEEE_F64LE };
+    return id[type];
 }
 
 static hid_t create_file(const char *path)
@@ -80,7 +72,7 @@ static hid_t create_file(const char *path)
         H5Pset_obj_track_times(create, 0) >= 0)
         id = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
     if (id < 0)
-        h5_fail(XR_ECANTCREAT, path, "creating the HDF5 file");
+        xr_h5_fail(XR_ECANTCREAT, path, "creating the HDF5 file");
     H5Pclose(create);
     H5Pclose(access);
     return id;
@@ -88,7 +80,7 @@ static hid_t create_file(const char *path)
 
 xr_h5_out *xr_h5_create(const char *path)
 {
-    if (start(path) < 0)
+    if (xr_h5_start(path) < 0)
         return NULL;
     xr_h5_out *h = xr_alloc(1, sizeof *h);
     if (!h)
@@ -103,19 +95,26 @@ xr_h5_out *xr_h5_create(const char *path)
     return h;
 }
 
-/* A dataset without rows. Chunks hold about CHUNK_BYTES, at least one row. */
-static hid_t create_dataset(xr_h5_out *h, const char *name, hid_t type, size_t cols)
+/* Bytes that belong together (the high ones are mostly zero) are brought together before they are compressed; the checksum is that of what is
+ * stored. */
+static int set_filters(hid_t create, int deflate)
+{
+    return (deflate == 0 || (H5Pset_shuffle(create) >= 0 && H5Pset_deflate(create, (unsigned)deflate) >= 0)) && H5Pset_fletcher32(create) >= 0;
+}
+
+/* A dataset without rows. */
+static hid_t create_dataset(xr_h5_out *h, const char *name, hid_t type, size_t cols, xr_h5_layout layout)
 {
     hsize_t now[2] = { 0, cols }, max[2] = { H5S_UNLIMITED, cols };
-    size_t row = H5Tget_size(type) * (cols ? cols : 1);
-    hsize_t chunk[2] = { row < CHUNK_BYTES ? CHUNK_BYTES / row : 1, cols };
+    size_t row = H5Tget_size(type) * (cols ? cols : 1), fit = row < CHUNK_BYTES ? CHUNK_BYTES / row : 1;
+    hsize_t chunk[2] = { layout.chunk_rows ? layout.chunk_rows : fit, cols };
     int rank = cols ? 2 : 1;
     hid_t id = H5I_INVALID_HID, space = H5Screate_simple(rank, now, max), create = H5Pcreate(H5P_DATASET_CREATE);
-    if (space >= 0 && create >= 0 && H5Pset_chunk(create, rank, chunk) >= 0 && H5Pset_fletcher32(create) >= 0 &&
+    if (space >= 0 && create >= 0 && H5Pset_chunk(create, rank, chunk) >= 0 && set_filters(create, layout.deflate) &&
         H5Pset_obj_track_times(create, 0) >= 0)
         id = H5Dcreate2(h->id, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
     if (id < 0)
-        h5_fail(XR_EIO, h->file.path, "creating a dataset");
+        xr_h5_fail(XR_EIO, h->file.path, "creating a dataset");
     H5Pclose(create);
     H5Sclose(space);
     return id;
@@ -123,11 +122,16 @@ static hid_t create_dataset(xr_h5_out *h, const char *name, hid_t type, size_t c
 
 int xr_h5_dataset(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols)
 {
-    XR_ASSERT(h->n_sets < DATASET_CAP, "more than %d datasets", DATASET_CAP);
-    hid_t id = create_dataset(h, name, file_type(type), cols);
+    return xr_h5_dataset_as(h, name, type, cols, (xr_h5_layout){ 0 });
+}
+
+int xr_h5_dataset_as(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols, xr_h5_layout layout)
+{
+    XR_ASSERT(h->n_sets < XR_H5_DATASET_CAP, "more than %d datasets", XR_H5_DATASET_CAP);
+    hid_t id = create_dataset(h, name, xr_h5_file_type(type), cols, layout);
     if (id < 0)
         return xr_error_status();
-    h->set[h->n_sets] = (dataset){ id, type, cols, 0 };
+    h->set[h->n_sets] = (xr_h5_set){ id, type, cols, 0 };
     return h->n_sets++;
 }
 
@@ -137,12 +141,12 @@ static xr_status write_rows(xr_h5_out *h, hid_t id, hid_t type, size_t cols, hsi
     hsize_t size[2] = { at + n, cols }, first[2] = { at, 0 }, count[2] = { n, cols };
     int rank = cols ? 2 : 1;
     if (H5Dset_extent(id, size) < 0)
-        return h5_fail(XR_EIO, h->file.path, "extending a dataset");
+        return xr_h5_fail(XR_EIO, h->file.path, "extending a dataset");
     hid_t space = H5Dget_space(id), memory = H5Screate_simple(rank, count, NULL);
     xr_status status = XR_OK;
     if (space < 0 || memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, first, NULL, count, NULL) < 0 ||
         H5Dwrite(id, type, memory, space, H5P_DEFAULT, rows) < 0)
-        status = h5_fail(XR_EIO, h->file.path, "writing");
+        status = xr_h5_fail(XR_EIO, h->file.path, "writing");
     H5Sclose(memory);
     H5Sclose(space);
     return status;
@@ -151,10 +155,10 @@ static xr_status write_rows(xr_h5_out *h, hid_t id, hid_t type, size_t cols, hsi
 xr_status xr_h5_append(xr_h5_out *h, int number, const void *rows, size_t n)
 {
     XR_ASSERT(number >= 0 && number < h->n_sets, "dataset %d of %d", number, h->n_sets);
-    dataset *d = &h->set[number];
+    xr_h5_set *d = &h->set[number];
     if (n == 0)
         return XR_OK;
-    XR_TRY(write_rows(h, d->id, memory_type(d->type), d->cols, d->rows, rows, n));
+    XR_TRY(write_rows(h, d->id, xr_h5_memory_type(d->type), d->cols, d->rows, rows, n));
     d->rows += n;
     return XR_OK;
 }
@@ -188,12 +192,12 @@ static xr_status write_strings(xr_h5_out *h, hid_t id, hid_t type, const char *c
     return status;
 }
 
-static xr_status close_dataset(const xr_h5_out *h, hid_t id)
+xr_status xr_h5_close_dataset(const xr_h5_out *h, hid_t id)
 {
     if (H5Dclose(id) >= 0)
         return XR_OK;
     atomic_store(&poisoned, 1);
-    return h5_fail(XR_EIO, h->file.path, "closing a dataset");
+    return xr_h5_fail(XR_EIO, h->file.path, "closing a dataset");
 }
 
 xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strings, size_t n)
@@ -204,11 +208,11 @@ xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strin
             longest = strlen(strings[i]);
     hid_t type = string_type(longest);
     if (type < 0)
-        return h5_fail(XR_EIO, h->file.path, "making a string type");
-    hid_t id = create_dataset(h, name, type, 0);
+        return xr_h5_fail(XR_EIO, h->file.path, "making a string type");
+    hid_t id = create_dataset(h, name, type, 0, (xr_h5_layout){ 0 });
     xr_status status = id < 0 ? xr_error_status() : write_strings(h, id, type, strings, n);
     H5Tclose(type);
-    if (id >= 0 && close_dataset(h, id) < 0)
+    if (id >= 0 && xr_h5_close_dataset(h, id) < 0)
         status = xr_error_status();
     return status;
 }
@@ -220,7 +224,7 @@ xr_status xr_h5_attribute(xr_h5_out *h, const char *object, const char *name, co
         id = H5Acreate_by_name(h->id, object, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     xr_status status = XR_OK;
     if (id < 0 || H5Awrite(id, type, value) < 0 || H5Aclose(id) < 0)
-        status = h5_fail(XR_EIO, h->file.path, "writing an attribute");
+        status = xr_h5_fail(XR_EIO, h->file.path, "writing an attribute");
     H5Sclose(space);
     H5Tclose(type);
     return status;
@@ -231,24 +235,33 @@ static xr_status close_all(xr_h5_out *h)
 {
     xr_status status = XR_OK;
     for (int i = 0; i < h->n_sets && !atomic_load(&poisoned); i++)
-        if (close_dataset(h, h->set[i].id) < 0)
+        if (xr_h5_close_dataset(h, h->set[i].id) < 0)
             status = xr_error_status();
     h->n_sets = 0;
     if (!atomic_load(&poisoned) && H5Fclose(h->id) < 0) {
         atomic_store(&poisoned, 1);
-        status = h5_fail(XR_EIO, h->file.path, "closing the file");
+        status = xr_h5_fail(XR_EIO, h->file.path, "closing the file");
     }
     h->id = H5I_INVALID_HID;
     return status;
+}
+
+/* What was asked for and not used goes back; a failure only wastes room. */
+static void release(const xr_h5_out *h)
+{
+    struct stat st;
+    if (h->reserved && stat(h->file.tmp, &st) == 0 && truncate(h->file.tmp, st.st_size) < 0)
+        return;
 }
 
 xr_status xr_h5_commit(xr_h5_out *h)
 {
     xr_status status = XR_OK;
     if (H5Fflush(h->id, H5F_SCOPE_GLOBAL) < 0)
-        status = h5_fail(XR_EIO, h->file.path, "flushing the file");
+        status = xr_h5_fail(XR_EIO, h->file.path, "flushing the file");
     if (close_all(h) < 0)
         status = xr_error_status();
+    release(h);
     if (status == XR_OK)
         status = xr_outfile_commit(&h->file);
     xr_outfile_abort(&h->file);
@@ -268,104 +281,4 @@ void xr_h5_abort(xr_h5_out *h)
         xr_error_clear();
     xr_outfile_abort(&h->file);
     xr_free(h);
-}
-
-static hid_t open_file(const char *path)
-{
-    if (start(path) < 0)
-        return H5I_INVALID_HID;
-    if (!xr_path_exists(path)) {
-        xr_fail(XR_ENOINPUT, "%s: does not exist or cannot be opened", path);
-        return H5I_INVALID_HID;
-    }
-    hid_t id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (id < 0)
-        h5_fail(XR_EDATA, path, "opening the HDF5 file");
-    return id;
-}
-
-/* Reads the whole dataset as memory_type into rows x cols elements of `size` bytes. */
-static void *read_dataset(const char *path, hid_t id, hid_t type, size_t size, size_t *rows, size_t *cols)
-{
-    hsize_t dims[2] = { 0, 1 };
-    hid_t space = H5Dget_space(id);
-    int rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-    if (rank < 1 || rank > 2 || H5Sget_simple_extent_dims(space, dims, NULL) < 0) {
-        xr_fail(XR_EDATA, "%s: a dataset of rank %d; 1 or 2 was expected", path, rank);
-        H5Sclose(space);
-        return NULL;
-    }
-    H5Sclose(space);
-    *rows = dims[0];
-    *cols = dims[1];
-    void *data = NULL;
-    size_t width;
-    if (__builtin_mul_overflow(dims[1], size, &width))
-        xr_fail(XR_EDATA, "%s: a dataset of %llu columns is too large", path, (unsigned long long)dims[1]);
-    else
-        data = xr_alloc(dims[0], width);
-    if (data && dims[0] && H5Dread(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
-        h5_fail(XR_EDATA, path, "reading a dataset");
-        xr_free(data);
-        data = NULL;
-    }
-    return data;
-}
-
-/* type < 0: the dataset's own string type. cols then is the width in bytes. */
-static void *read_named(const char *path, const char *name, hid_t type, size_t *rows, size_t *cols)
-{
-    void *data = NULL;
-    hid_t file = open_file(path);
-    if (file < 0)
-        return NULL;
-    hid_t id = H5Dopen2(file, name, H5P_DEFAULT), stored = id < 0 ? H5I_INVALID_HID : H5Dget_type(id);
-    H5T_class_t class = stored < 0 ? H5T_NO_CLASS : H5Tget_class(stored);
-    if (class == H5T_NO_CLASS)
-        h5_fail(XR_EDATA, path, "opening a dataset");
-    else if (class != (type < 0 ? H5T_STRING : H5Tget_class(type)) || H5Tis_variable_str(stored) > 0)
-        xr_fail(XR_EDATA, "%s: dataset \"%s\" has another type than expected", path, name);
-    else
-        data = read_dataset(path, id, type < 0 ? stored : type, H5Tget_size(type < 0 ? stored : type), rows, cols);
-    if (data && type < 0)
-        *cols *= H5Tget_size(stored);
-    H5Tclose(stored);
-    H5Dclose(id);
-    H5Fclose(file);
-    return data;
-}
-
-void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *rows, size_t *cols)
-{
-    if (start(path) < 0)
-        return NULL;
-    return read_named(path, name, memory_type(type), rows, cols);
-}
-
-char *xr_h5_read_strings(const char *path, const char *name, size_t *rows, size_t *cols)
-{
-    return read_named(path, name, H5I_INVALID_HID, rows, cols);
-}
-
-char *xr_h5_read_attribute(const char *path, const char *object, const char *name)
-{
-    char *text = NULL;
-    hid_t file = open_file(path);
-    if (file < 0)
-        return NULL;
-    hid_t id = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t type = id < 0 ? H5I_INVALID_HID : H5Aget_type(id);
-    if (type < 0 || H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0)
-        h5_fail(XR_EDATA, path, "opening a text attribute");
-    else
-        text = xr_alloc(H5Tget_size(type) + 1, 1);
-    if (text && H5Aread(id, type, text) < 0) {
-        h5_fail(XR_EDATA, path, "reading an attribute");
-        xr_free(text);
-        text = NULL;
-    }
-    H5Tclose(type);
-    H5Aclose(id);
-    H5Fclose(file);
-    return text;
 }

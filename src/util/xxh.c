@@ -1,7 +1,10 @@
 /* The border to libxxhash. */
 #include "util/xxh.h"
 
-#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
 #define XXH_STATIC_LINKING_ONLY /* the size of the state */
 #include <xxhash.h>
 
@@ -42,4 +45,40 @@ void xr_xxh_final(xr_xxh *h, char hex[33])
 {
     to_hex(XXH3_128bits_digest(h->state), hex);
     xr_free(h);
+}
+
+uint64_t xr_xxh64(const void *data, size_t len)
+{
+    return XXH3_64bits(data, len);
+}
+
+static xr_status update_from(xr_xxh *h, int fd, const char *path)
+{
+    enum { CHUNK = 1 << 18 };
+    char *chunk = xr_alloc(CHUNK, 1);
+    ssize_t n = chunk ? 1 : -1;
+    while (chunk && (n = read(fd, chunk, CHUNK)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            xr_fail(XR_EIO, "%s: reading failed: %s", path, strerror(errno));
+            break;
+        }
+        xr_xxh_update(h, chunk, (size_t)n);
+    }
+    xr_free(chunk);
+    return n < 0 ? xr_error_status() : XR_OK;
+}
+
+xr_status xr_xxh_file(const char *path, char hex[33])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+    xr_xxh *h = xr_xxh_new();
+    xr_status status = h ? update_from(h, fd, path) : xr_error_status();
+    close(fd);
+    if (h)
+        xr_xxh_final(h, hex);
+    return status;
 }

@@ -99,3 +99,39 @@ void naive_attention(double *o, double *lse, double *dq, double *dk, double *dv,
         }
     xr_free(p);
 }
+
+static void naive_logits(double *z, const xr_lm_head *a, size_t r)
+{
+    for (size_t c = 0; c < a->v; c++)
+        z[c] = naive_dot(a->h + r * a->d, 1, a->w + c * a->d, 1, a->d) + (double)a->b[c];
+}
+
+static double naive_lse(const double *z, size_t n)
+{
+    double top = z[0], sum = 0.0;
+    for (size_t c = 1; c < n; c++)
+        top = fmax(top, z[c]);
+    for (size_t c = 0; c < n; c++)
+        sum += exp(z[c] - top);
+    return top + log(sum);
+}
+
+double naive_lm_head(double *dh, double *dw, double *db, double scale, const xr_lm_head *a)
+{
+    double loss = 0.0, *z = xr_alloc(a->v, sizeof *z);
+    for (size_t r = 0; z && r < a->m; r++) {
+        naive_logits(z, a, r);
+        double lse = naive_lse(z, a->v);
+        loss += lse - z[a->target[r]];
+        for (size_t c = 0; c < a->v; c++) {
+            double g = scale * (exp(z[c] - lse) - (c == (size_t)a->target[r] ? 1.0 : 0.0));
+            db[c] += g;
+            for (size_t k = 0; k < a->d; k++) {
+                dh[r * a->d + k] += g * (double)a->w[c * a->d + k];
+                dw[c * a->d + k] += g * (double)a->h[r * a->d + k];
+            }
+        }
+    }
+    xr_free(z);
+    return loss;
+}

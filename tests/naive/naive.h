@@ -4,6 +4,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/dropout.h"
+#include "kernels/lm_head.h"
 
 double naive_dot(const float *a, size_t step_a, const float *b, size_t step_b, size_t n);
 double naive_gelu(double u);
@@ -21,5 +22,8 @@ void naive_norm_backward(double *ds, const float *dy, const double *xhat, double
 /* All sequences and heads; o, lse as in kernels/attention.h. The gradients are those of sum(dout * o). */
 void naive_attention(double *o, double *lse, double *dq, double *dk, double *dv, const float *dout, const float *q, const float *k,
                      const float *v, const xr_attn_shape *a);
+
+/* Sum of the losses; scale times its gradients are added to dh, dw, db. */
+double naive_lm_head(double *dh, double *dw, double *db, double scale, const xr_lm_head *a);
 
 #endif

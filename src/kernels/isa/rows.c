@@ -178,16 +178,22 @@ static void colsum(float *restrict sum, float *restrict dot, const float *restri
 
 enum { SOFTMAX_BLOCK = 1 << 12 };   /* elements summed in float before they join a double */
 
-static float softmax(float *p, const float *x, size_t n)
+static float largest(const float *x, size_t n)
 {
-    float top = -INFINITY;
     size_t j = 0, whole = n - n % VW;
     vf max = vf_set(-INFINITY);
     for (; j < whole; j += VW)
         max = vf_max(vf_load(x + j), max);
-    top = vf_hmax(max);
+    float top = vf_hmax(max);
     for (; j < n; j++)
         top = x[j] > top ? x[j] : top;
+    return top;
+}
+
+static float softmax(float *p, const float *x, size_t n)
+{
+    float top = largest(x, n);
+    size_t j = 0, whole = n - n % VW;
     double sum = 0.0;
     for (size_t start = 0; start < n; start += SOFTMAX_BLOCK) {
         size_t end = n - start < SOFTMAX_BLOCK ? n : start + SOFTMAX_BLOCK;
@@ -212,6 +218,33 @@ static float softmax(float *p, const float *x, size_t n)
     return top + (float)log(sum);
 }
 
+static void expsum(float *max, float *sum, const float *x, size_t n)
+{
+    float top = largest(x, n);
+    vf s[2] = {{0}};
+    size_t j = 0;
+    for (int k = 0; j + VW <= n; j += VW, k ^= 1)
+        s[k] += vf_exp(vf_load(x + j) - top);
+    float total = vf_hsum(s[0] + s[1]);
+    if (j < n) {
+        float e[VW];
+        vf_store(e, vf_exp(vf_load_n(x + j, n - j) - top));
+        for (size_t i = 0; j + i < n; i++)
+            total += e[i];
+    }
+    *max = top;
+    *sum = total;
+}
+
+static void expscale(float *p, const float *x, float max, float scale, size_t n)
+{
+    size_t j = 0;
+    for (; j + VW <= n; j += VW)
+        vf_store(p + j, vf_exp(vf_load(x + j) - max) * scale);
+    if (j < n)
+        vf_store_n(p + j, vf_exp(vf_load_n(x + j, n - j) - max) * scale, n - j);
+}
+
 const xr_isa_rows XR_ISA_NAME(xr_isa_rows) = {
-    philox_keep, dropout, norm_forward, norm_backward, bias_add, colsum, softmax,
+    philox_keep, dropout, norm_forward, norm_backward, bias_add, colsum, softmax, expsum, expscale,
 };

@@ -35,6 +35,8 @@ typedef struct xr_isa_rows {
     void (*colsum)(float *restrict sum, float *restrict dot, const float *restrict y, const float *restrict z, size_t rows,
                    size_t cols, size_t ld);
     float (*softmax)(float *p, const float *x, size_t n);
+    void (*expsum)(float *max, float *sum, const float *x, size_t n);      /* largest x, sum of exp(x - max), for some thousand at most */
+    void (*expscale)(float *p, const float *x, float max, float scale, size_t n);       /* p = scale exp(x - max); p may be x */
 } xr_isa_rows;
 
 /* One head of one sequence: m queries, t keys, head_dim k, rows ld apart. */

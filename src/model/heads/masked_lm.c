@@ -45,7 +45,7 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
 {
     if (logits)
         *logits = NULL;     /* they exist only inside the loss */
-    return xr_masked_lm(t, transform(t, m, batch), (xr_weight){ m->word }, m->head_param[BIAS], batch->mask_target);
+    return xr_masked_lm(t, transform(t, m, batch), (xr_weight){ m->word }, m->head_param[BIAS], batch->mask_target, m->recompute);
 }
 
 const xr_head xr_head_masked_lm = { "masked_lm", "XLMRobertaForMaskedLM", declare, forward, weight, loss };

@@ -1,10 +1,9 @@
 /* Warmup from 0, then the peak rate (transformers: get_constant_schedule_with_warmup). */
 #include "optim/optim.h"
 
-static double factor(uint64_t step, uint64_t total, uint64_t warmup)
+static double factor(uint64_t step, const xr_schedule_plan *p)
 {
-    (void)total;
-    return step < warmup ? (double)step / (double)warmup : 1.0;
+    return step < p->warmup ? (double)step / (double)p->warmup : 1.0;
 }
 
 const xr_schedule xr_schedule_constant = {"constant", factor};

@@ -1,13 +1,13 @@
 /* Warmup from 0, then a line to 0 at the last step (transformers: get_linear_schedule_with_warmup). */
 #include "optim/optim.h"
 
-static double factor(uint64_t step, uint64_t total, uint64_t warmup)
+static double factor(uint64_t step, const xr_schedule_plan *p)
 {
-    if (step < warmup)
-        return (double)step / (double)warmup;
-    if (step >= total)
+    if (step < p->warmup)
+        return (double)step / (double)p->warmup;
+    if (step >= p->total)
         return 0.0;
-    return (double)(total - step) / (double)(total - warmup);
+    return (double)(p->total - step) / (double)(p->total - p->warmup);
 }
 
 const xr_schedule xr_schedule_linear = {"linear", factor};

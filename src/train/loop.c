@@ -1,0 +1,260 @@
+#include "train/loop.h"
+
+#include <string.h>
+
+#include "train/checkpoint.h"
+#include "util/log.h"
+
+enum { MAX_FAILED_SAVES = 3 };
+
+/* --- evaluation ------------------------------------------------------------------------------------------------- */
+
+static int signalled(const xr_loop *l)
+{
+    return l->hooks && l->hooks->stop && l->hooks->stop(l->hooks->context);
+}
+
+/* Before the first save: as long as writing the state at 100 MB/s. */
+static double save_estimate(const xr_loop *l)
+{
+    double bytes = 0.0;
+    if (l->save_seconds > 0.0)
+        return l->save_seconds;
+    for (size_t i = 0; i < l->trainer->state.n; i++)
+        bytes += (double)l->trainer->state.row[i].n * 4.0;
+    return bytes / 100e6;
+}
+
+static int out_of_time(const xr_loop *l)
+{
+    return l->max_seconds > 0.0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
+}
+
+int xr_loop_stopping(const xr_loop *l)
+{
+    return signalled(l) || out_of_time(l);
+}
+
+static int evaluation_due(const xr_loop *l)
+{
+    uint64_t step = l->trainer->step;
+    if (!l->task->evaluate || step == 0 || l->eval_step == step)
+        return 0;
+    return step == l->total_steps || (l->eval_every > 0 && step % l->eval_every == 0);
+}
+
+static xr_status keep_if_best(xr_loop *l, double value, int higher)
+{
+    int better = l->evals == 0 || (higher ? value > l->best_value : value < l->best_value);
+    l->evals++;
+    l->eval_step = l->trainer->step;
+    if (!better) {
+        l->evals_since_best++;
+        return XR_OK;
+    }
+    l->best_value = value;
+    l->best_step = l->trainer->step;
+    l->evals_since_best = 0;
+    return l->task->save_model(l->task->context, "best");
+}
+
+static xr_status judge(xr_loop *l, json_t *line)
+{
+    double value, loss;
+    int higher;
+    XR_TRY(l->task->evaluate(l->task->context, line, &value, &higher));
+    loss = json_number_value(json_object_get(line, "loss"));
+    XR_TRY(xr_runlog_metrics(&l->log, json_incref(line)));
+    XR_TRY(keep_if_best(l, value, higher));
+    xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)l->trainer->step, loss, l->task->metric, value,
+            l->best_step == l->trainer->step ? " (best)" : "");
+    return XR_OK;
+}
+
+static xr_status evaluate(xr_loop *l)
+{
+    double began = xr_clock();
+    json_t *line = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)l->trainer->step);
+    if (!line)
+        return xr_fail(XR_ESYSTEM, "step %llu: no memory for a line of metrics.jsonl", (unsigned long long)l->trainer->step);
+    xr_optim_flush(l->trainer->optim);
+    xr_status status = judge(l, line);
+    json_decref(line);
+    l->log.last += xr_clock() - began;      /* evaluation is not training time; the steps before it in this window are */
+    return status;
+}
+
+/* --- updates ---------------------------------------------------------------------------------------------------- */
+
+static double window_loss(const xr_loop *l)
+{
+    return l->window_loss / (l->task->weight ? l->window_weight : (double)l->window_steps);
+}
+
+static xr_status log_window(xr_loop *l, const xr_step_result *r)
+{
+    const xr_trainer *t = l->trainer;
+    json_t *j = json_pack("{sI sf sI sI}", "step", (json_int_t)t->step, "epoch", l->task->epoch(l->task->context, t->step), "samples",
+                          (json_int_t)t->samples, "tokens", (json_int_t)t->tokens);
+    if (l->task->weight)
+        json_object_set_new(j, l->task->weight, json_integer((json_int_t)l->weight));
+    json_object_set_new(j, "loss", xr_json_number(window_loss(l)));
+    json_object_set_new(j, "lr", xr_json_number(r->lr));
+    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    XR_TRY(xr_runlog_metrics(&l->log, j));
+    XR_TRY(xr_runlog_timing(&l->log, t->step, l->window_steps, l->window_tokens));
+    l->window_loss = l->window_weight = 0.0;
+    l->window_steps = l->window_tokens = 0;
+    return XR_OK;
+}
+
+static void count(xr_loop *l, const xr_step_result *r)
+{
+    l->weight += r->weight;
+    l->window_loss += l->task->weight ? r->loss * r->weight : r->loss;
+    l->window_weight += r->weight;
+    l->window_steps++;
+    l->window_tokens += r->tokens;
+    l->skipped_in_row = 0;
+}
+
+/* An update whose loss or gradient is not finite is left out and written down, up to --max-skipped of them in a row. */
+static xr_status skip(xr_loop *l, const xr_step_result *r)
+{
+    json_t *j = json_pack("{ss sI}", "event", "skip", "step", (json_int_t)l->trainer->step + 1);
+    json_object_set_new(j, "loss", xr_json_number(r->loss));
+    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    if (l->skipped_in_row == (uint64_t)l->o->max_skipped) {
+        json_decref(j);
+        return xr_fail_context("%llu updates in a row were left out (--max-skipped)", (unsigned long long)l->skipped_in_row);
+    }
+    xr_warn("%s (--on-nonfinite skip: the update is left out)", xr_error_message());
+    xr_error_clear();
+    xr_trainer_skip(l->trainer, r);
+    l->skipped++;
+    l->skipped_in_row++;
+    return xr_runlog_metrics(&l->log, j);
+}
+
+static xr_status update(xr_loop *l, xr_step_result *r)
+{
+    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
+    xr_status status = xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
+    if (status == XR_OK)
+        count(l, r);
+    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
+        status = skip(l, r);
+    return status;
+}
+
+static xr_status one_step(xr_loop *l)
+{
+    xr_step_result r;
+    double began = xr_clock();
+    XR_TRY(update(l, &r));
+    double seconds = xr_clock() - began;
+    l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
+    l->updates++;
+    if (l->hooks && l->hooks->step)
+        l->hooks->step(l->hooks->context, l->trainer->step, r.loss, (double)r.tokens / seconds);
+    uint64_t done = l->trainer->step;
+    return done % (uint64_t)l->o->logging_steps == 0 || done == l->total_steps ? log_window(l, &r) : XR_OK;
+}
+
+/* --- checkpoints ------------------------------------------------------------------------------------------------ */
+
+static xr_status write_checkpoint(xr_loop *l)
+{
+    xr_optim_flush(l->trainer->optim);
+    XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
+    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, (size_t)l->o->save_total_limit);
+}
+
+static xr_status save(xr_loop *l)
+{
+    double began = xr_clock();
+    xr_status status = write_checkpoint(l);
+    double seconds = xr_clock() - began;
+    l->save_seconds = seconds > l->save_seconds ? seconds : l->save_seconds;
+    l->log.last += seconds;     /* saving is not training time */
+    l->saved_step = l->trainer->step;
+    l->failed_saves = status < 0 ? l->failed_saves + 1 : 0;
+    return status;
+}
+
+/* A save that fails is tried again when the next is due; the third failure in a row ends the run. */
+static xr_status save_when_due(xr_loop *l)
+{
+    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
+    if (every == 0 || step == 0 || step % every != 0 || l->saved_step == step || save(l) == XR_OK)
+        return XR_OK;
+    if (l->failed_saves >= MAX_FAILED_SAVES)
+        return xr_fail_context("step %llu: %d checkpoints in a row could not be written", (unsigned long long)step, l->failed_saves);
+    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, xr_error_message());
+    xr_error_clear();
+    return XR_OK;
+}
+
+/* --- the run ---------------------------------------------------------------------------------------------------- */
+
+static xr_status stopped(xr_loop *l)
+{
+    const char *why = signalled(l) ? "a signal" : "--max-time";
+    unsigned long long step = l->trainer->step;
+    xr_error_clear();           /* an evaluation that was stopped says so */
+    if ((l->saved_step != step || l->failed_saves > 0) && save(l) < 0)
+        return xr_fail_context("stopped by %s after update %llu of %llu, and the checkpoint could not be written", why, step,
+                               (unsigned long long)l->total_steps);
+    return xr_fail(XR_ETEMPFAIL, "stopped by %s after update %llu of %llu; the same command goes on from %s/checkpoints/step-%08llu", why, step,
+                   (unsigned long long)l->total_steps, l->o->output_dir, step);
+}
+
+static int out_of_patience(const xr_loop *l)
+{
+    uint64_t patience = (uint64_t)l->o->early_stopping_patience;
+    if (patience == 0 || l->evals_since_best < patience)
+        return 0;
+    xr_info("step %llu: no better %s in %llu evaluations: stopping early", (unsigned long long)l->trainer->step, l->task->metric,
+            (unsigned long long)l->evals_since_best);
+    return 1;
+}
+
+/* What is due after an update is decided from the state alone, so that a run that goes on from a checkpoint takes up in the middle of it. 1: the run
+ * is over. */
+static int after_update(xr_loop *l)
+{
+    if (evaluation_due(l))
+        XR_TRY(evaluate(l));
+    XR_TRY(save_when_due(l));
+    return l->trainer->step == l->total_steps || out_of_patience(l);
+}
+
+static xr_status run(xr_loop *l)
+{
+    for (;;) {
+        int over = after_update(l);
+        /* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
+        if (over == XR_ETEMPFAIL || (over == 0 && (signalled(l) || (l->updates > 0 && out_of_time(l)))))
+            return stopped(l);
+        if (over != 0)
+            return over < 0 ? over : XR_OK;
+        XR_TRY(one_step(l));
+    }
+}
+
+/* final/, and the digest of weights, moments and counters, by which runs can be compared. */
+static xr_status finish(xr_loop *l)
+{
+    xr_optim_flush(l->trainer->optim);
+    XR_TRY(l->task->save_model(l->task->context, "final"));
+    XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
+    XR_TRY(xr_runlog_metrics(&l->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest)));
+    return xr_runlog_close(&l->log);
+}
+
+xr_status xr_loop_run(xr_loop *l)
+{
+    XR_TRY(run(l));
+    return finish(l);
+}

@@ -1,0 +1,43 @@
+/* Inside predict: what is different between classifiers of texts (predict.c) and of words (predict_tags.c). */
+#ifndef XR_TRAIN_PREDICT_PARTS_H
+#define XR_TRAIN_PREDICT_PARTS_H
+
+#include "data/entities.h"
+#include "train/predict.h"
+
+/* One file on its way through the model. */
+typedef struct xr_predicting {
+    const struct xr_predict_kind *kind;
+    xr_predict *p;
+    xr_context *c;
+    xr_data_options data;
+    xr_stream *stream;          /* of the file, for messages */
+    int broken;                 /* the file itself failed, not a record of it */
+    xr_dataset chunk;           /* the good records read and not yet answered */
+    xr_str errors;              /* messages of the bad ones, each with its NUL */
+    uint8_t *bad;               // [XR_PREDICT_CHUNK] record i of the chunk is bad
+    size_t n;                   /* records in the chunk */
+    uint64_t n_records, n_bad;  /* in the file */
+    xr_str lines;
+    /* texts */
+    xr_source_reader reader;
+    /* words */
+    xr_tagset tags;
+    xr_str words;               /* words of the chunk, each with its NUL */
+    size_t *word_at;            // [chunk.words.n] where each begins
+    size_t cap_word_at;
+    const char **word;          // [words of a record]
+    size_t cap_word;
+} xr_predicting;
+
+typedef struct xr_predict_kind {
+    xr_status (*check)(xr_predicting *g);                       /* model and options, once */
+    xr_status (*open)(xr_predicting *g, const char *path);      /* sets g->stream */
+    int (*next)(xr_predicting *g);                              /* one more record into the chunk: 1, 0 at the end, < 0 it is bad */
+    xr_status (*answer)(xr_predicting *g, size_t i, const float *logits);  /* the chunk's i-th good record, into g->lines */
+    void (*close)(xr_predicting *g);
+} xr_predict_kind;
+
+extern const xr_predict_kind xr_predict_tags;
+
+#endif

@@ -1,0 +1,199 @@
+/* Tagging sentences as they come: JSON lines of words, or of text whose words stand between white space. */
+#include <math.h>
+#include <string.h>
+
+#include "data/tagged.h"
+#include "train/metrics.h"
+#include "train/predict_parts.h"
+#include "util/alloc.h"
+#include "util/json.h"
+#include "util/utf8.h"
+
+static xr_status check(xr_predicting *g)
+{
+    const xr_options *o = g->p->o;
+    const xr_config *c = &g->c->model.config;
+    const char *odd = o->top_k > 0 ? "--top-k" : o->text_column ? "--text-column" : o->text_pair_column ? "--text-pair-column"
+                      : g->data.format && strcmp(g->data.format, "jsonl") != 0 ? "--format" : NULL;
+    if (odd)
+        return xr_fail(XR_EUSAGE, "%s: a tagger (%s) reads JSON lines, {\"tokens\": [...]} or {\"text\": ...}, and gives every word one tag; leave it out",
+                       odd, g->c->dir);
+    return xr_tagset_init(&g->tags, (const char *const *)c->label, c->num_labels, g->c->dir);
+}
+
+static xr_status open(xr_predicting *g, const char *path)
+{
+    g->stream = xr_stream_open(path);
+    return g->stream ? XR_OK : xr_error_status();
+}
+
+static void close(xr_predicting *g)
+{
+    xr_stream_close(g->stream);
+    g->stream = NULL;
+}
+
+/* ---- records ---- */
+
+/* Keeps one more word behind those of the chunk; *n counts them all. */
+static xr_status put_word(xr_predicting *g, const char *s, size_t len, size_t *n)
+{
+    XR_TRY(xr_grow(&g->word_at, &g->cap_word_at, *n + 1, sizeof *g->word_at));
+    g->word_at[(*n)++] = g->words.len;
+    XR_TRY(xr_str_append(&g->words, s, len));
+    return xr_str_append(&g->words, "", 1);
+}
+
+static xr_status put_tokens(xr_predicting *g, const json_t *list, size_t *n)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *word = json_array_get(list, i);
+        if (!json_is_string(word))
+            return xr_fail(XR_EDATA, "\"tokens\" holds something that is no string; expected [\"word\", …]; put it in quotes");
+        XR_TRY(put_word(g, json_string_value(word), json_string_length(word), n));
+    }
+    return XR_OK;
+}
+
+static xr_status put_text(xr_predicting *g, const char *text, size_t len, size_t *n)
+{
+    size_t begin = 0, size;
+    for (size_t at = 0; at <= len; at += size) {
+        int space = at == len || xr_utf8_is_space(xr_utf8_decode(text + at, len - at, &size));
+        size = at == len ? 1 : size;
+        if (!space)
+            continue;
+        if (at > begin)
+            XR_TRY(put_word(g, text + begin, at - begin, n));
+        begin = at + size;
+    }
+    return XR_OK;
+}
+
+static xr_status take_record(xr_predicting *g, const json_t *j)
+{
+    const json_t *tokens = json_object_get(j, "tokens"), *text = json_object_get(j, "text");
+    size_t first = g->chunk.words.n, n = first;
+    if (json_is_array(tokens) == json_is_string(text))
+        return xr_fail(XR_EDATA, "%s; expected {\"tokens\": [\"word\", …]} or {\"text\": \"…\"}; give one of them",
+                       tokens && text ? "both \"tokens\" and \"text\"" : "neither a list \"tokens\" nor a string \"text\"");
+    XR_TRY(tokens ? put_tokens(g, tokens, &n) : put_text(g, json_string_value(text), json_string_length(text), &n));
+    if (n == first)
+        return xr_fail(XR_EDATA, "there are no words; expected at least one; remove the line, or answer it with an error by --on-bad-record skip");
+    XR_TRY(xr_grow(&g->word, &g->cap_word, n - first, sizeof *g->word));
+    for (size_t i = first; i < n; i++)
+        g->word[i - first] = g->words.s + g->word_at[i];
+    return xr_dataset_add_words(&g->chunk, g->c->tokenizer, g->word, NULL, n - first, g->data.max_len);
+}
+
+static int next(xr_predicting *g)
+{
+    char *line;
+    size_t len;
+    int got;
+    do
+        got = xr_stream_line(g->stream, &line, &len);
+    while (got > 0 && len == 0);
+    g->broken = got < 0;
+    if (got <= 0)
+        return got;
+    char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
+    json_t *j = where && xr_line_check(g->stream, line, len) == XR_OK ? xr_json_parse(line, len, where) : NULL;
+    xr_status status = j ? take_record(g, j) : xr_error_status();
+    if (j && status < 0)
+        status = xr_fail_context("%s", where);
+    json_decref(j);
+    xr_free(where);
+    return status < 0 ? status : 1;
+}
+
+/* ---- answers ---- */
+
+/* The sentence being answered. */
+typedef struct answered {
+    xr_predicting *g;
+    size_t first, n;            /* its words within the chunk */
+    const float *logits;        // [n, C]
+} answered;
+
+static const char *word_of(const answered *a, size_t i) { return a->g->words.s + a->g->word_at[a->first + i]; }
+
+static int label_of(const answered *a, size_t i)
+{
+    int C = a->g->tags.n;
+    return xr_argmax(a->logits + i * (size_t)C, C);
+}
+
+/* Probability of the best label. */
+static double probability(const answered *a, size_t i)
+{
+    int C = a->g->tags.n;
+    const float *z = a->logits + i * (size_t)C;
+    double best = (double)z[xr_argmax(z, C)], sum = 0.0;
+    for (int k = 0; k < C; k++)
+        sum += exp((double)z[k] - best);
+    return 1.0 / sum;
+}
+
+static xr_status put_words(const answered *a, int tags, xr_str *out)
+{
+    char **label = a->g->c->model.config.label;
+    XR_TRY(xr_str_puts(out, tags ? ", \"tags\": [" : "{\"tokens\": ["));
+    for (size_t i = 0; i < a->n; i++) {
+        const char *s = tags ? label[label_of(a, i)] : word_of(a, i);
+        XR_TRY(xr_str_puts(out, i ? ", " : ""));
+        XR_TRY(xr_str_json_string(out, s, strlen(s)));
+    }
+    return xr_str_puts(out, "]");
+}
+
+static xr_status join_words(const answered *a, const xr_entity *e, xr_str *out)
+{
+    xr_str text = { 0 };
+    xr_status status = XR_OK;
+    for (size_t i = e->begin; i < e->end && status == XR_OK; i++)
+        status = xr_str_printf(&text, "%s%s", i > e->begin ? " " : "", word_of(a, i));
+    if (status == XR_OK)
+        status = xr_str_json_string(out, text.s ? text.s : "", text.len);
+    xr_str_free(&text);
+    return status;
+}
+
+static xr_status put_entity(const answered *a, const xr_entity *e, int later, xr_str *out)
+{
+    const char *type = a->g->tags.type[e->type];
+    double sum = 0.0;
+    for (size_t i = e->begin; i < e->end; i++)
+        sum += probability(a, i);
+    XR_TRY(xr_str_puts(out, later ? ", {\"type\": " : "{\"type\": "));
+    XR_TRY(xr_str_json_string(out, type, strlen(type)));
+    XR_TRY(xr_str_printf(out, ", \"begin\": %zu, \"end\": %zu, \"text\": ", e->begin, e->end));
+    XR_TRY(join_words(a, e, out));
+    XR_TRY(xr_str_puts(out, ", \"score\": "));
+    XR_TRY(xr_str_float(out, (float)(sum / (double)(e->end - e->begin))));
+    return xr_str_puts(out, "}");
+}
+
+static xr_status put_entities(const answered *a, xr_str *out)
+{
+    xr_entity_walk walk = XR_ENTITY_WALK;
+    xr_entity e;
+    int later = 0;
+    XR_TRY(xr_str_puts(out, ", \"entities\": ["));
+    for (size_t i = 0; i <= a->n; i++)
+        if (i < a->n ? xr_entity_step(&walk, a->g->tags.tag[label_of(a, i)], i, &e) : xr_entity_finish(&walk, i, &e))
+            XR_TRY(put_entity(a, &e, later++, out));
+    return xr_str_puts(out, "]}");
+}
+
+static xr_status answer(xr_predicting *g, size_t i, const float *logits)
+{
+    const xr_words *w = &g->chunk.words;
+    size_t first = (size_t)w->sentence[i];
+    answered a = { g, first, (size_t)w->sentence[i + 1] - first, logits + first * (size_t)g->tags.n };
+    XR_TRY(put_words(&a, 0, &g->lines));
+    XR_TRY(put_words(&a, 1, &g->lines));
+    return put_entities(&a, &g->lines);
+}
+
+const xr_predict_kind xr_predict_tags = { check, open, next, answer, close };

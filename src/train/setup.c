@@ -1,0 +1,64 @@
+#include "train/setup.h"
+
+#include <math.h>
+
+xr_status xr_setup_check_vocabulary(const xr_tokenizer *t, const xr_config *c)
+{
+    int ids = xr_tokenizer_vocab_size(t);
+    if (ids == c->vocab_size)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: the tokenizer has %d ids (%d sentencepiece pieces and 2), the model has vocab_size %d, the rows of its word embedding; "
+                   "they do not belong together: take the tokenizer that the model was made with", xr_tokenizer_path(t), ids, ids - 2, c->vocab_size);
+}
+
+void xr_setup_dropout(xr_config *c, const xr_options *o)
+{
+    if (o->hidden_dropout >= 0.0)
+        c->hidden_dropout_prob = (float)o->hidden_dropout;
+    if (o->attention_dropout >= 0.0)
+        c->attention_probs_dropout_prob = (float)o->attention_dropout;
+}
+
+xr_status xr_setup_freeze(xr_model *m, const xr_options *o)
+{
+    int layers = m->config.num_hidden_layers;
+    if (o->freeze_layers > layers)
+        return xr_fail(XR_EUSAGE, "--freeze-layers %lld: the model has %d layers", o->freeze_layers, layers);
+    for (size_t i = 0; i < m->params.n; i++) {
+        xr_param *p = m->params.row[i];
+        int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
+        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
+            p->flags |= XR_PARAM_FROZEN;
+    }
+    return XR_OK;
+}
+
+xr_status xr_setup_warmup(const xr_options *o, uint64_t total_steps, uint64_t *warmup)
+{
+    *warmup = o->warmup_steps > 0 ? (uint64_t)o->warmup_steps : (uint64_t)ceil(o->warmup_ratio * (double)total_steps);
+    if (*warmup > total_steps)
+        return xr_fail(XR_EUSAGE, "--warmup-steps %llu is more than the %llu updates of the run", (unsigned long long)*warmup,
+                       (unsigned long long)total_steps);
+    return XR_OK;
+}
+
+xr_optim_options xr_setup_optim(const xr_options *o, uint64_t total_steps, uint64_t warmup)
+{
+    return (xr_optim_options){ .rule = o->optimizer, .schedule = o->lr_scheduler, .learning_rate = o->learning_rate, .weight_decay = o->weight_decay,
+                               .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .eps = o->adam_epsilon, .max_grad_norm = o->max_grad_norm,
+                               .layer_decay = o->layer_decay, .total_steps = total_steps, .warmup_steps = warmup, .decay_all = o->decay_all,
+                               .lr_power = o->lr_power, .lr_end = o->lr_end };
+}
+
+double xr_setup_memory_mb(const xr_trainer *t, const xr_options *o, size_t word_rows)
+{
+    const xr_params *ps = &t->model->params;
+    double floats = (double)xr_params_count(ps), moments = xr_rule_find(o->optimizer)->n_moments;
+    for (size_t i = 0; i < ps->n; i++) {
+        const xr_tensor *p = &ps->row[i]->t;
+        size_t rows = p->rowgrad && t->model->word == ps->row[i] ? word_rows : p->rows;
+        if (p->needs)
+            floats += (double)(rows * p->cols) * (1.0 + moments);
+    }
+    return (floats * sizeof(float) + (double)t->reserve) / 1048576.0;
+}

@@ -1,0 +1,337 @@
+/* Sentences of tagged words: lines to words, words to pieces, long sentences to several examples, nothing lost. */
+#include "tiny_dir.h"
+
+#include <stdio.h>
+
+#include "data/loader.h"
+#include "data/tagged.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+static xr_tokenizer *tok;
+static char notes[4096];
+
+static void keep_note(xr_level level, const char *message)
+{
+    size_t n = strlen(notes);
+    (void)level;
+    snprintf(notes + n, sizeof notes - n, "%s\n", message);
+}
+
+static xr_data_options training(void)
+{
+    return (xr_data_options){ .grow_labels = 1, .need_label = 1, .max_len = 128 };
+}
+
+/* Adds the text as a file. */
+static xr_status add(xr_dataset *d, xr_labels *l, const char *text, const xr_data_options *o)
+{
+    notes[0] = '\0';
+    write_scratch("words.tsv", text);
+    return xr_dataset_add_tagged(d, in_scratch("words.tsv"), tok, l, o);
+}
+
+static void refuse(const char *text, const xr_data_options *o, const char *part)
+{
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    assert_int_equal(add(&d, &l, text, o), XR_EDATA);
+    expect_error(XR_EDATA, part);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+/* The pieces of each word are those of the word alone, and row says where they begin. */
+static void check_pieces(const xr_dataset *d, const char *const *word, size_t max_len)
+{
+    const xr_words *w = &d->words;
+    size_t k = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        const int32_t *id = d->ids + d->offset[i];
+        size_t at = 1;
+        assert_int_equal(id[0], XR_ID_BOS);
+        assert_int_equal(k, w->example[i]);
+        assert_true(max_len == 0 || xr_dataset_len(d, i) <= max_len);
+        for (; k < w->example[i + 1]; k++) {
+            xr_tokens t = { 0 };
+            assert_int_equal(xr_tokenizer_encode(tok, word[k], strlen(word[k]), 0, &t), XR_OK);
+            size_t n = max_len && t.n > max_len - 2 ? max_len - 2 : t.n;
+            assert_int_equal(w->row[k], at);
+            for (size_t p = 0; p < n; p++)
+                assert_int_equal(id[at++], t.v[p].id);
+            if (n == 0)
+                assert_int_equal(id[at++], XR_ID_UNK);
+            xr_tokens_free(&t);
+        }
+        assert_int_equal(id[at++], XR_ID_EOS);
+        assert_int_equal(at, xr_dataset_len(d, i));
+    }
+    assert_int_equal(k, w->n);
+}
+
+static void words_and_tags(void **state)
+{
+    (void)state;
+    static const char *const word[] = { "babo", "", "nulu ti", "x:y", "\xE2\x80\x8F", "\"", "sasa" };
+    static const int32_t tag[] = { 0, 1, 1, 0, 2, 1, 1 };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    assert_int_equal(add(&d, &l, "\xEF\xBB\xBF\n\nbabo\tB-PER\n\tO\nnulu ti\tO  \nx:y\tB-PER\r\n\r\n  \n\n\xE2\x80\x8F\tI-LOC\n\"\tO\n\nsasa\tO", &o), XR_OK);
+    assert_int_equal(d.words.n_sentences, 3);
+    assert_int_equal(d.n, 3);
+    assert_int_equal(d.words.n, 7);
+    assert_int_equal(d.words.sentence[0], 0);
+    assert_int_equal(d.words.sentence[1], 4);
+    assert_int_equal(d.words.sentence[2], 6);
+    assert_int_equal(d.words.sentence[3], 7);
+    assert_string_equal(l.name[2], "I-LOC");
+    assert_memory_equal(d.words.tag, tag, sizeof tag);
+    check_pieces(&d, word, 0);
+    assert_int_equal(d.words.n_empty, 2);   /* the empty word and the direction mark */
+    assert_non_null(strstr(notes, "1 entities begin with I-"));
+    assert_int_equal(xr_labels_sort(&l, &d), XR_OK);
+    assert_string_equal(l.name[1], "I-LOC");
+    assert_int_equal(d.words.tag[4], 1);
+    assert_int_equal(d.words.tag[1], 2);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+static void language_prefix(void **state)
+{
+    (void)state;
+    static const char *const word[] = { "babo", ":", "http://x", "en:nulu", "de:babo" }, *const plain[] = { "en:babo", "nulu" };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    assert_int_equal(add(&d, &l, "en:babo\tO\nen::\tO\n\nen:http://x\tO\nen:en:nulu\tO\nde:babo\tO\n", &o), XR_OK);
+    check_pieces(&d, word, 0);
+    assert_non_null(strstr(notes, "the 'en:' before each word is left out"));
+    xr_dataset_free(&d);
+    assert_int_equal(add(&d, &l, "en:babo\tO\nnulu\tO\n", &o), XR_OK);      /* not all of the first sentence */
+    check_pieces(&d, plain, 0);
+    xr_dataset_free(&d);
+    assert_int_equal(add(&d, &l, "be-x-old:babo\tO\nbe-x-old:nulu\tO\n", &o), XR_OK);
+    assert_non_null(strstr(notes, "'be-x-old:'"));
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+/* A sentence longer than the model becomes several examples; a word longer than the model keeps its first pieces. */
+static void long_sentences(void **state)
+{
+    (void)state;
+    static const char *const word[] = { "babo", "nulu", "bababababababababababaxxxxxxxxxx", "ti", "", "sasa", "x" };
+    for (size_t max_len = 3; max_len < 40; max_len++) {
+        xr_dataset d = { 0 };
+        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len), XR_OK);
+        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len), XR_OK);
+        assert_int_equal(d.words.n, 14);
+        assert_int_equal(d.words.n_sentences, 2);
+        assert_int_equal(d.words.sentence[1], 7);
+        assert_int_equal(d.words.tag[13], -1);
+        const char *const twice[] = { word[0], word[1], word[2], word[3], word[4], word[5], word[6],
+                                      word[0], word[1], word[2], word[3], word[4], word[5], word[6] };
+        check_pieces(&d, twice, max_len);
+        assert_int_equal(d.n_truncated, d.n > 2 ? 2 : 0);
+        assert_true(max_len > 8 || d.n > 2);
+        xr_dataset_free(&d);
+    }
+    xr_dataset d = { 0 };
+    assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, 2), XR_EUSAGE);
+    expect_error(XR_EUSAGE, "max length 2");
+    xr_dataset_free(&d);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    xr_data_options o = training(), test = { .max_len = 128 };
+    refuse("babo\tO\nnulu\n", &o, "words.tsv:2: no tag behind 'nulu'; expected the word, a TAB");
+    refuse("babo O\n", &o, "words.tsv:1: no tag behind 'babo O'; expected the word, a TAB and its tag; put a TAB");
+    refuse("babo\tO\n\nnulu\tNNP\tI-NP\tO\n", &o, "words.tsv:3: 4 columns");
+    refuse("babo\tNOUN\n", &o, "words.tsv:1: the tag 'NOUN' is neither O nor");
+    refuse("babo\t-\n", &o, "words.tsv:1: the tag '-' is neither O nor");
+    refuse("babo\tB-PER\n", &test, "words.tsv:1: unknown tag 'B-PER'");
+    refuse("babo\tO\nb\xFF" "b\tO\n", &o, "words.tsv:2: ");
+    refuse("", &o, "words.tsv: no sentences");
+    refuse("\n\n\n", &test, "words.tsv: no sentences");
+    refuse("babo\n\nnulu\t\n\nsasa\tO\n", &test, "words.tsv:5: a tag, but line 1 has none");
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    assert_true(xr_dataset_add_tagged(&d, in_scratch("nowhere.tsv"), tok, &l, &o) < 0);
+    expect_error(XR_ENOINPUT, "nowhere.tsv");
+    xr_dataset_free(&d);
+}
+
+static void skipping_and_limits(void **state)
+{
+    (void)state;
+    static const char text[] = "babo\tB-PER\n\nnulu\tO\nba\tba\tba\nsasa\tO\n\nti\tNOUN\n\nsasa\tO\n";
+    static const char *const word[] = { "babo", "sasa" };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    o.skip_bad = 1, o.max_bad_fraction = 0.5;
+    assert_int_equal(add(&d, &l, text, &o), XR_OK);
+    assert_int_equal(d.n_bad, 2);
+    check_pieces(&d, word, 0);
+    assert_non_null(strstr(notes, "sentence skipped: "));
+    assert_non_null(strstr(notes, "2 of 4 sentences skipped"));
+    xr_dataset_free(&d);
+    o.max_bad_fraction = 0.4;
+    refuse(text, &o, "2 of 4 sentences are bad");
+    o.max_samples = 1;
+    assert_int_equal(add(&d, &l, text, &o), XR_OK);
+    assert_int_equal(d.words.n_sentences, 1);
+    assert_int_equal(add(&d, &l, text, &o), XR_OK);     /* per file */
+    assert_int_equal(d.words.n_sentences, 2);
+    assert_int_equal(d.file[1], 1);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+static void mapped_names(void **state)
+{
+    (void)state;
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    assert_int_equal(xr_labels_map(&l, "PERSON=B-PER,NONE=O"), XR_OK);
+    assert_int_equal(add(&d, &l, "babo\tPERSON\nnulu\tNONE\nti\tB-PER\n", &o), XR_OK);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(d.words.tag[2], d.words.tag[0]);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+/* Batches have the rows of the words' first pieces, whatever the order and the cut. */
+static void batches(void **state)
+{
+    (void)state;
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    xr_str text = { 0 };
+    for (unsigned i = 0; i < 40; i++) {
+        char sentence[256], *rest = sentence;
+        snprintf(sentence, sizeof sentence, "%s", tiny_sentence(i));
+        for (char *word; (word = strsep(&rest, " "));)
+            assert_int_equal(xr_str_printf(&text, "%s\t%s\n", word, word[0] < 'm' ? "O" : "B-PER"), XR_OK);
+        assert_int_equal(xr_str_putc(&text, '\n'), XR_OK);
+    }
+    o.max_len = 12;
+    assert_int_equal(add(&d, &l, text.s, &o), XR_OK);
+    assert_true(d.n > 40 && d.words.n_sentences == 40);
+    xr_loader_options lo = { .batch_size = 16, .micro_size = 5, .shuffle = 1, .seed = 3 };
+    xr_loader *loader = xr_loader_new(&d, &lo);
+    size_t words = 0;
+    for (size_t step = 0; step < xr_loader_steps(loader); step++) {
+        int n_micro = xr_loader_begin(loader, 0, step);
+        for (int k = 0; k < n_micro; k++) {
+            const xr_batch *b = xr_loader_batch(loader, k);
+            size_t n, at = 0;
+            const uint32_t *example = xr_loader_examples(loader, k, &n);
+            for (size_t s = 0; s < n; s++)
+                for (uint64_t w = d.words.example[example[s]]; w < d.words.example[example[s] + 1]; w++, at++) {
+                    assert_int_equal(b->mask_row[at], b->rows.offset[s] + d.words.row[w]);
+                    assert_int_equal(b->mask_target[at], d.words.tag[w]);
+                }
+            assert_int_equal(at, b->n_mask);
+            assert_null(b->label);
+            words += at;
+        }
+    }
+    assert_int_equal(words, d.words.n);
+    xr_loader_free(loader);
+    xr_str_free(&text);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
+static void out_of_memory(void **state)
+{
+    (void)state;
+    xr_data_options o = training();
+    long live = xr_alloc_live(), k = 0;
+    o.max_len = 6;
+    write_scratch("words.tsv", "en:babo\tB-PER\nen:nulu\tO\n\nen:x\tI-PER\nen:yyyyyyyyyyy\tO\nen:\tO\n");
+    for (int rc = -1; rc < 0; k++) {
+        xr_dataset d = { 0 };
+        xr_labels l = { 0 };
+        xr_alloc_fail_after(k);
+        rc = xr_dataset_add_tagged(&d, in_scratch("words.tsv"), tok, &l, &o);
+        if (rc >= 0)
+            rc = xr_labels_sort(&l, &d);
+        xr_alloc_fail_after(-1);
+        assert_int_equal(rc, rc < 0 ? XR_ESYSTEM : XR_OK);
+        xr_error_clear();
+        xr_dataset_free(&d);
+        xr_labels_free(&l);
+        assert_int_equal(xr_alloc_live(), live);
+    }
+    assert_true(k > 15);
+}
+
+/* Counts as the data's README and grep give them. */
+static void real_files(void **state)
+{
+    (void)state;
+    static const struct { const char *name; size_t sentences, words, o, b_per; } file[] = {
+        { "dev-sw", 1000, 5609, 2412, 403 }, { "train-yo", 100, 564, 231, 50 }, { "dev-zh", 10000, 213682, 158532, 3845 },
+    };
+    const char *data = getenv("XLMR_DATA");
+    if (!data || !xr_path_is_dir(data)) {
+        print_message("skipped: no real data (set XLMR_DATA)\n");
+        skip();
+    }
+    for (size_t k = 0; k < sizeof file / sizeof *file; k++) {
+        char path[1024];
+        xr_dataset d = { 0 };
+        xr_labels l = { 0 };
+        xr_data_options o = training();
+        size_t count[16] = { 0 };
+        o.max_len = 64;
+        snprintf(path, sizeof path, "%s/ner/panx/%s.tsv.gz", data, file[k].name);
+        if (xr_dataset_add_tagged(&d, path, tok, &l, &o) < 0)
+            fail_msg("%s", xr_error_message());
+        assert_int_equal(d.words.n_sentences, file[k].sentences);
+        assert_int_equal(d.words.n, file[k].words);
+        assert_int_equal(d.words.example[d.n], d.words.n);
+        assert_int_equal(d.words.sentence[d.words.n_sentences], d.words.n);
+        assert_int_equal(l.n, 7);
+        for (size_t w = 0; w < d.words.n; w++)
+            count[d.words.tag[w]]++;
+        assert_int_equal(count[xr_labels_find(&l, "O")], file[k].o);
+        assert_int_equal(count[xr_labels_find(&l, "B-PER")], file[k].b_per);
+        xr_dataset_free(&d);
+        xr_labels_free(&l);
+    }
+}
+
+static int set_up(void **state)
+{
+    if (make_scratch(state) < 0)
+        return -1;
+    train_tiny_tokenizer();
+    tok = xr_tokenizer_open(in_scratch("tok"));
+    xr_log_set_sink(keep_note);
+    return tok ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    xr_tokenizer_free(tok);
+    return remove_scratch(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_and_tags),      cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
+        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),    cmocka_unit_test(skipping_and_limits),
+        cmocka_unit_test(batches),             cmocka_unit_test(out_of_memory),   cmocka_unit_test(real_files),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
