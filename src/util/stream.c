@@ -13,14 +13,17 @@
 #include "util/decode.h"
 #include "util/log.h"
 
-enum { CHUNK = 1 << 16, IN_MIN = 64 };      /* IN_MIN: more than any format needs to be told by */
+enum { CHUNK = 1 << 16, PORTION = 1 << 14 };
 
 #define RATIO_FREE ((uint64_t)64 << 20)     /* below this much output no ratio is suspicious */
 #define RATIO_CAP 1000
 
 typedef enum stage { SNIFF, MEMBER, BETWEEN, END } stage;
 
-/* Between calls all text in `out` comes from member number `member`. */
+/* Between calls all text in `out` comes from member number `member`.
+ *
+ * What a decoder gives of damaged data depends on the pieces in which it gets them. So that no reader sees that, a compressed member
+ * is decoded in portions that end at multiples of PORTION from its beginning, into a buffer that is empty before each call. */
 struct xr_stream {
     char *path;
     int fd;                     /* -1 after close; 0 for standard input */
@@ -40,6 +43,8 @@ struct xr_stream {
     size_t member;              /* members begun */
     uint64_t member_at;         /* raw offset where the last one began */
     size_t chunk, in_cap, in_pos, in_len;
+    char *decoded;              // [CHUNK] [decoded_pos, decoded_len) is not yet in `out`
+    size_t decoded_pos, decoded_len;
     unsigned char *in;          // [in_cap] raw bytes not yet decoded: [in_pos, in_len)
     char *out;                  // [out_cap] text not yet handed out: [out_pos, out_len)
     size_t out_cap, out_pos, out_len;
@@ -92,6 +97,11 @@ static const xr_decoder *find_decoder(const void *bytes, size_t n, int *undecide
     return NULL;
 }
 
+static int is_plain(const xr_stream *s)
+{
+    return s->decoder == &xr_decode_plain;
+}
+
 static unsigned long long offset_of(const xr_stream *s)
 {
     return s->raw_read - (s->in_len - s->in_pos);
@@ -140,7 +150,7 @@ xr_stream *xr_stream_open(const char *path)
         return NULL;
     s->fd = -1;
     s->chunk = chunk_size;
-    s->in_cap = s->chunk > IN_MIN ? s->chunk : IN_MIN;
+    s->in_cap = s->chunk > PORTION ? s->chunk : PORTION;
     s->path = xr_strdup(strcmp(path, "-") ? path : "<stdin>");
     s->in = xr_alloc(s->in_cap, 1);
     if (!s->path || !s->in || xr_grow(&s->out, &s->out_cap, s->chunk + 1, 1) < 0 || open_file(s, path) < 0) {
@@ -161,6 +171,7 @@ void xr_stream_close(xr_stream *s)
     xr_free(s->kept);
     xr_free(s->path);
     xr_free(s->in);
+    xr_free(s->decoded);
     xr_free(s->out);
     xr_free(s);
 }
@@ -217,7 +228,10 @@ static xr_status sniff(xr_stream *s)
     if (m)
         return fail_at(s, XR_EDATA, m->what);
     s->state = d->open();
-    if (!s->state)
+    s->decoded = s->state ? xr_alloc(CHUNK, 1) : NULL;
+    if (!s->decoded && s->state)
+        d->close(s->state);
+    if (!s->decoded)
         return fail_at(s, XR_ESYSTEM, "out of memory for decompression");
     s->decoder = d;
     return begin_member(s);
@@ -244,27 +258,63 @@ static xr_status keep_error(xr_stream *s)
     return XR_OK;
 }
 
-/* One call of the decoder. What it gives before it finds damage does not depend on how much it was given. */
-static xr_status decode_some(xr_stream *s, char *to, size_t room, size_t *got)
+/* Raw bytes up to the end of a portion, or of the file. */
+static xr_status need_portion(xr_stream *s, size_t *n)
 {
-    XR_TRY(need_raw(s));
-    xr_decode d = { s->in + s->in_pos, s->in_len - s->in_pos, to, room < s->chunk ? room : s->chunk, s->raw_eof, NULL, NULL };
+    *n = PORTION - (size_t)((offset_of(s) - s->member_at) % PORTION);
+    while (s->in_len - s->in_pos < *n && !s->raw_eof)
+        XR_TRY(fill(s));
+    if (*n > s->in_len - s->in_pos)
+        *n = s->in_len - s->in_pos;
+    return XR_OK;
+}
+
+/* One call of the decoder, into the empty buffer. */
+static xr_status decode_some(xr_stream *s)
+{
+    size_t n;
+    XR_TRY(need_portion(s, &n));
+    xr_decode d = { s->in + s->in_pos, n, s->decoded, CHUNK, NULL, NULL };
     xr_decoded verdict = s->decoder->run(s->state, &d);
-    *got = (size_t)(d.out - to);
-    s->in_pos = s->in_len - d.n_in;
+    s->in_pos += n - d.n_in;
+    s->decoded_pos = 0;
+    s->decoded_len = CHUNK - d.n_out;
     if (d.note && !s->noted++)
         xr_info("%s: %s", s->path, d.note);
     if (verdict == XR_DECODE_END)
         s->stage = BETWEEN;
     else if (verdict != XR_DECODE_MORE) {
         xr_status status = fail_decoded(s, verdict, d.why);
-        return *got && s->damaged ? keep_error(s) : status;
-    }
-    else if (*got == 0 && d.n_in == 0 && s->raw_eof) {
+        return s->decoded_len && s->damaged ? keep_error(s) : status;
+    } else if (s->decoded_len == 0 && n == 0) {
         /* At the end of the file a decoder may still hold output; the member is cut when none comes. */
         s->cut = 1;
         return fail_member(s, "the file is cut off inside ", "", "copy or download it again");
     }
+    return XR_OK;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t hand_out(xr_stream *s, char *to, size_t room)
+{
+    size_t n = least(least(s->decoded_len - s->decoded_pos, room), s->chunk);
+    memcpy(to, s->decoded + s->decoded_pos, n);
+    s->decoded_pos += n;
+    return n;
+}
+
+static xr_status copy_plain(xr_stream *s, char *to, size_t room, size_t *got)
+{
+    XR_TRY(need_raw(s));
+    *got = least(s->in_len - s->in_pos, room);
+    memcpy(to, s->in + s->in_pos, *got);
+    s->in_pos += *got;
+    if (*got == 0)
+        s->stage = BETWEEN;
     return XR_OK;
 }
 
@@ -287,7 +337,7 @@ static xr_status next_member(xr_stream *s)
     while ((begins = s->decoder->begins(s->in + s->in_pos, s->in_len - s->in_pos, 0)) < 0 && !s->raw_eof)
         XR_TRY(fill(s));
     size_t left = s->in_len - s->in_pos, unit = s->decoder->padding;
-    if (left == 0 || !s->decoder->name) {
+    if (left == 0 || is_plain(s)) {
         s->stage = END;
         return XR_OK;
     }
@@ -324,19 +374,22 @@ static xr_status raise_kept(xr_stream *s)
 /* Decompressed bytes into `to`: *got > 0, or 0 at the end of the file, or of the member when reading by member. */
 static xr_status produce(xr_stream *s, char *to, size_t room, size_t *got)
 {
-    *got = 0;
-    if (s->kept_status < 0)
+    *got = hand_out(s, to, room);
+    if (*got == 0 && s->kept_status < 0)
         return raise_kept(s);
     while (*got == 0 && s->stage != END && !(s->by_member && s->stage == BETWEEN)) {
         if (s->stage == SNIFF)
             XR_TRY(sniff(s));
-        else if (s->stage == MEMBER)
-            XR_TRY(decode_some(s, to, room, got));
-        else
+        else if (s->stage == BETWEEN)
             XR_TRY(next_member(s));
+        else if (is_plain(s))
+            XR_TRY(copy_plain(s, to, room, got));
+        else
+            XR_TRY(decode_some(s));
+        *got += hand_out(s, to + *got, room - *got);
     }
     s->produced += *got;
-    return s->decoder && s->decoder->name ? check_ratio(s) : XR_OK;
+    return s->decoder && !is_plain(s) ? check_ratio(s) : XR_OK;
 }
 
 /* More text behind what is in the buffer; *got = 0 at the end. One byte stays free for a line's NUL. */
@@ -357,8 +410,8 @@ static xr_status refill(xr_stream *s, size_t *got)
 /* A compressed file inside a compressed file. */
 static xr_status check_inner(xr_stream *s, int *undecided)
 {
-    const xr_decoder *inner = s->decoder && s->decoder->name ? find_decoder(s->out, s->out_len, undecided) : NULL;
-    if (!inner || !inner->name)
+    const xr_decoder *inner = s->decoder && !is_plain(s) ? find_decoder(s->out, s->out_len, undecided) : NULL;
+    if (!inner || inner == &xr_decode_plain)
         return XR_OK;
     s->failed = xr_fail(XR_EDATA, "%s: the file is %s inside %s; decompress it once (%s)", s->path, inner->name, s->decoder->name,
                         s->decoder->undo);
@@ -479,7 +532,7 @@ void xr_stream_by_member(xr_stream *s, int on)
 
 size_t xr_stream_member(const xr_stream *s)
 {
-    return s->decoder && s->decoder->name ? s->member : 0;
+    return s->decoder && !is_plain(s) ? s->member : 0;
 }
 
 int xr_stream_cut(const xr_stream *s)
@@ -542,7 +595,7 @@ int xr_stream_next_member(xr_stream *s)
     if (s->failed < 0) {
         s->failed = XR_OK;
         s->damaged = 0;
-        s->out_pos = s->out_len = 0;
+        s->out_pos = s->out_len = s->decoded_pos = s->decoded_len = 0;
         XR_TRY(find_member(s));
         s->cut = s->cut && s->stage == END;
     } else {
