@@ -302,6 +302,8 @@ static size_t least(size_t a, size_t b)
 static size_t hand_out(xr_stream *s, char *to, size_t room)
 {
     size_t n = least(least(s->decoded_len - s->decoded_pos, room), s->chunk);
+    if (n == 0)
+        return 0;
     memcpy(to, s->decoded + s->decoded_pos, n);
     s->decoded_pos += n;
     return n;
