@@ -5,6 +5,7 @@
 
 #include "data/spm.h"
 #include "data/spm_write.h"
+#include "data/store.h"
 #include "kernels/gemm.h"
 #include "model/safetensors.h"
 #include "train/features.h"
@@ -424,6 +425,45 @@ static void nothing_stale(void **state)
     expect_same_file("old", "old-again", "tokenizer_config.json");
 }
 
+/* A store of the same text keeps the same pieces as the text, and is checked without it. */
+static void a_store_is_a_corpus(void **state)
+{
+    (void)state;
+    char sha256[65];
+    json_t *shards = json_array(), *facts;
+    xr_vocab_report a, b;
+    xr_tokenizer *t = xr_tokenizer_open(in_scratch("full"));
+    assert_int_equal(xr_mkdirs(in_scratch("store")), XR_OK);
+    xr_store_writer *w = xr_store_create(in_dir("store", "shard-00000.h5"), 0);
+    assert_non_null(w);
+    for (unsigned i = 0; i < 7; i++) {
+        const char *text = i < 6 ? tiny_sentence(i) : "ba\xE2\x82\xAC" "de lo";
+        xr_tokens k = { 0 };
+        int32_t id[256];
+        expect_ok(xr_tokenizer_encode(t, text, strlen(text), 0, &k));
+        for (size_t j = 0; j < k.n; j++)
+            id[j] = k.v[j].id;
+        expect_ok(xr_store_sentence(w, id, k.n));
+        xr_tokens_free(&k);
+    }
+    expect_ok(xr_store_end_document(w, "xx"));
+    expect_ok(xr_store_commit(w, &facts));
+    json_array_append_new(shards, facts);
+    snprintf(sha256, sizeof sha256, "%s", xr_tokenizer_sha256(t));
+    expect_ok(xr_store_write_manifest(in_scratch("store"), sha256, VOCAB, shards, NULL));
+    json_decref(shards);
+    xr_tokenizer_free(t);
+    expect_ok(TRIM(&a, "model", "full", "corpus", "store", "output_dir", "by-store"));
+    expect_ok(TRIM(&b, "model", "full", "corpus", "some.txt", "output_dir", "by-text"));
+    expect_same_file("by-store", "by-text", "trim.json");
+    expect_same_file("by-store", "by-text", "model.safetensors");
+    assert_int_equal(a.tokens, b.tokens);
+    assert_int_equal(a.unverified, 1);
+    assert_int_equal(b.unverified, 0);
+    TRIM(NULL, "model", "by-text", "corpus", "store", "output_dir", "no");
+    expect_error(XR_EDATA, sha256);
+}
+
 static void a_dry_run_writes_nothing(void **state)
 {
     (void)state;
@@ -733,6 +773,7 @@ int main(void)
         cmocka_unit_test_teardown(trained_rows_come_back, clear_error),
         cmocka_unit_test_teardown(shards_and_16_bits, clear_error),
         cmocka_unit_test_teardown(nothing_stale, clear_error),
+        cmocka_unit_test_teardown(a_store_is_a_corpus, clear_error),
         cmocka_unit_test_teardown(a_dry_run_writes_nothing, clear_error),
         cmocka_unit_test_teardown(new_rows_are_means, clear_error),
         cmocka_unit_test_teardown(extending_again_gives_the_same, clear_error),
