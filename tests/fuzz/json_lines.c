@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
-    static const char ccnet[] = "\1\7{\"url\": \"u\", \"raw_content\": \"a\\nb\", \"language\": \"de\", \"language_score\": 0.9, \"perplexity\": 50.5, \"bucket\": \"head\"}\n"
+    static const char ccnet[] = "\1\7{\"url\": \"u\", \"raw_content\": \"a\\nb\", \"language\": \"de\", \"language_score\": 0.9, "
+        "\"perplexity\": 50.5, \"bucket\": \"head\"}\n"
         "{\"metadata\": {\"line_ids\": [1], \"cc_segment\": \"s\", \"language\": \"en\"}, \"text\": \"one\"}\n";
     static const char jsonl[] = "\2\3{\"text\": \"\\u00e9\\ud83d\\ude00\"}\n\n{\"content\": \"x\", \"lang\": \"fr\"}\n{\"text\": 3}\n[{}]\n{\"text\": \"cut";
     static const char plain[] = "\x2f\1one\ntwo\r\n\nthree\n\xE2\x82\n\xC3\xA9\xF0\x9F\x98\x80\n";
