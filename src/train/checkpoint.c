@@ -258,7 +258,7 @@ static json_t *verify(const char *dir)
     return NULL;
 }
 
-xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
+static xr_status load(const char *dir, xr_state *s, int some, json_t **facts)
 {
     json_t *j = verify(dir);
     if (!j)
@@ -266,7 +266,7 @@ xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
     json_int_t rows = json_integer_value(json_object_get(j, "rows"));
     char *path = xr_path_join(dir, STATE);
     xr_status status = path ? XR_OK : xr_error_status();
-    if (status == XR_OK && rows != (json_int_t)s->n)
+    if (status == XR_OK && !some && rows != (json_int_t)s->n)
         status = xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model or optimizer", path, (long long)rows, s->n);
     if (status == XR_OK)
         status = read_state(path, s);
@@ -276,6 +276,10 @@ xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
     json_decref(j);
     return status;
 }
+
+xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts) { return load(path, s, 0, facts); }
+
+xr_status xr_checkpoint_load_some(const char *path, xr_state *s, json_t **facts) { return load(path, s, 1, facts); }
 
 /* --- the folder of checkpoints ---------------------------------------------------------------------------------- */
 

@@ -91,7 +91,7 @@ static xr_status check_parts(parts *p)
     for (size_t i = 0; i < n; i++) {
         size_t want = total / n + (i < total % n);
         if (!json_equal(p->plan, json_object_get(p->part[i], "plan")))
-            return xr_fail(XR_EDATA, "%s: parts 1/%zu and %zu/%zu are of other inputs or options; run one of them again in a fresh folder",
+            return xr_fail(XR_EDATA, "%s: parts 1/%zu and %zu/%zu are not of the same inputs and options; run one of them again in a fresh folder",
                            p->dir, n, i + 1, n);
         if (json_array_size(json_object_get(p->part[i], "inputs")) != want)
             return xr_fail(XR_EDATA, "%s: part %zu/%zu has %zu inputs, not %zu; remove its folder and run it again", p->dir, i + 1, n,
