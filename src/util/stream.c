@@ -92,7 +92,7 @@ static const xr_decoder *find_decoder(const void *bytes, size_t n, int *undecide
     return NULL;
 }
 
-static unsigned long long offset_of(const xr_stream *s)
+unsigned long long xr_stream_offset(const xr_stream *s)
 {
     return s->raw_read - (s->in_len - s->in_pos);
 }
@@ -100,7 +100,7 @@ static unsigned long long offset_of(const xr_stream *s)
 /* Every error of a stream goes through here, so that the stream stays failed. */
 static xr_status fail_at(xr_stream *s, xr_status status, const char *what)
 {
-    s->failed = xr_fail(status, "%s:%zu: byte %llu: %s", s->path, s->line + 1, offset_of(s), what);
+    s->failed = xr_fail(status, "%s:%zu: byte %llu: %s", s->path, s->line + 1, xr_stream_offset(s), what);
     return s->failed;
 }
 
@@ -108,7 +108,7 @@ static xr_status fail_at(xr_stream *s, xr_status status, const char *what)
 static xr_status fail_member(xr_stream *s, const char *what, const char *why, const char *remedy)
 {
     s->damaged = 1;
-    s->failed = xr_fail(XR_EDATA, "%s:%zu: byte %llu: %s%s %s %zu%s%s%s", s->path, s->line + 1, offset_of(s), what, s->decoder->name,
+    s->failed = xr_fail(XR_EDATA, "%s:%zu: byte %llu: %s%s %s %zu%s%s%s", s->path, s->line + 1, xr_stream_offset(s), what, s->decoder->name,
                         s->decoder->unit, s->member, why, remedy ? "; " : "", remedy ? remedy : "");
     return s->failed;
 }
@@ -192,7 +192,7 @@ static xr_status need_raw(xr_stream *s)
 static xr_status begin_member(xr_stream *s)
 {
     s->member++;
-    s->member_at = offset_of(s);
+    s->member_at = xr_stream_offset(s);
     s->stage = MEMBER;
     if (s->decoder->begin(s->state) == XR_DECODE_NO_MEMORY)
         return fail_at(s, XR_ESYSTEM, "out of memory for decompression");
@@ -295,7 +295,7 @@ static xr_status next_member(xr_stream *s)
         return begin_member(s);
     s->member++;
     s->stage = MEMBER;
-    s->member_at = offset_of(s);
+    s->member_at = xr_stream_offset(s);
     if (begins == 1 || begins == 0)
         return fail_member(s, "garbage where ", " could begin (a damaged member, or not part of the file)",
                            "copy or download it again");
@@ -306,7 +306,7 @@ static xr_status next_member(xr_stream *s)
 
 static xr_status check_ratio(xr_stream *s)
 {
-    if (s->produced > RATIO_FREE && s->produced / RATIO_CAP > offset_of(s))
+    if (s->produced > RATIO_FREE && s->produced / RATIO_CAP > xr_stream_offset(s))
         return fail_at(s, XR_EDATA, "the data grow more than 1000 times when decompressed, as in an archive bomb; "
                        "decompress the file by hand if it is right");
     return XR_OK;
