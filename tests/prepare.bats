@@ -153,7 +153,7 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     cp "$dir/in/en.txt" "$dir/en.gz"
     cat "$dir/in/de.txt.gz" "$dir/in/de.txt.gz" >"$dir/de_two.txt.gz"
     run -0 --separate-stderr manifest "$dir/de_gz.txt" "$dir/en.gz" "$dir/de_two.txt.gz"
-    [[ "$output" == *'"languages":{"de":{"documents":122,"sentences":600, '* ]]
+    [[ "$output" == *'"languages":{"de":{"documents":122,"sentences":600,'* ]]
     rm -r "$out"
     : >"$dir/en-empty.txt"
     accepted "en-empty.txt" -- prepare --model "$model" --output-dir "$out" "$dir/en-empty.txt" "$dir/in/en.txt"

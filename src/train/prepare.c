@@ -22,8 +22,10 @@ enum { LOCK_TRIES = 100 };      /* 2 s */
 #define PLAN_CAP ((size_t)1 << 30)
 
 /* Names of a store and of what leads to one; blocks-*: indexes that training leaves there. */
-static const char *const own[] = { "shard-*.h5", "shard-*.h5.tmp-*", XR_STORE_MANIFEST, XR_STORE_MANIFEST ".tmp-*", XR_PREPARE_PLAN_FILE, XR_PREPARE_PLAN_FILE ".tmp-*",
-                                   "part-*-of-*", "blocks-*", NULL };
+static const char *const own[] = {
+    "shard-*.h5", "shard-*.h5.tmp-*", XR_STORE_MANIFEST, XR_STORE_MANIFEST ".tmp-*", XR_PREPARE_PLAN_FILE, XR_PREPARE_PLAN_FILE ".tmp-*",
+    "part-*-of-*", "blocks-*", NULL
+};
 
 /* ---- the folder ---- */
 
