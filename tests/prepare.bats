@@ -235,3 +235,24 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     rm -r "$out"
     refused 65 "map:1: expected the name of a file or a pattern" -- prepare --model "$model" --output-dir "$dir/o4" --lang-map "$dir/map" "$dir/corpus.txt"
 }
+
+@test "a refusal takes nothing from a folder of others" {
+    mkdir "$dir/theirs"
+    echo '{"my": "plan"}' >"$dir/theirs/plan.json"
+    refused 73 'choose another --output-dir' -- prepare --model "$model" --output-dir "$dir/theirs" "$dir/in/en.txt"
+    grep -q my "$dir/theirs/plan.json"
+}
+
+@test "a refusal leaves the parts of a job array as they are" {
+    "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/s" --shard 1/2 "$dir/in/en.txt" "$dir/in/de.txt.gz" >/dev/null
+    refused 73 'in 2 part(s), now 1' -- prepare --model "$model" --output-dir "$dir/s" "$dir/in/en.txt" "$dir/in/de.txt.gz"
+    "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/s" --shard 2/2 "$dir/in/en.txt" "$dir/in/de.txt.gz" >/dev/null
+    "$xlmr" prepare --quiet --merge --output-dir "$dir/s" >/dev/null
+    [ -s "$dir/s/manifest.json" ]
+}
+
+@test "a manifest whose counts were edited beyond all numbers is refused" {
+    "$xlmr" prepare --quiet --lang en --model "$model" --output-dir "$dir/s" "$dir/in/en.txt" "$dir/in/de.txt.gz" >/dev/null
+    sed -i 's/"sentences": *[0-9]*/"sentences": 9223372036854775807/' "$dir/s/manifest.json"
+    refused 65 'damaged or edited' -- trim --model "$model" --corpus "$dir/s" --output-dir "$dir/o"
+}

@@ -266,7 +266,7 @@ static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
 /* ---- the whole ---- */
 
 /* When nothing came of it, the folder is as it was. */
-static void leave_no_trace(const xr_prepare_plan *p, int made_dir)
+static void leave_no_trace(const xr_prepare_plan *p)
 {
     int done = 0;
     for (size_t i = 0; i < p->n_input; i++) {
@@ -282,8 +282,6 @@ static void leave_no_trace(const xr_prepare_plan *p, int made_dir)
     if (plan)
         (void)remove(plan);
     xr_free(plan);
-    if (made_dir)
-        (void)rmdir(p->dir);
     if (!pending)
         xr_error_clear();
 }
@@ -297,10 +295,12 @@ static xr_status take_manifest(const char *dir, json_t **manifest)
     return m ? XR_OK : xr_error_status();
 }
 
-static xr_status run_locked(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t **manifest)
+/* *mine: the folder is of this plan; before that, nothing in it is ours to remove. */
+static xr_status run_locked(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t **manifest, int *mine)
 {
     found f;
     XR_TRY(settle(p, &f));
+    *mine = f != SAME_STORE;
     if (f == SAME_STORE) {
         xr_info("%s: already there, of the same text and options; nothing to do", p->dir);
         return p->n_parts > 1 ? take_manifest(p->dir, manifest) : xr_prepare_join(p->dir, manifest);
@@ -313,14 +313,16 @@ static xr_status run_locked(xr_prepare_plan *p, const xr_prepare_hooks *hooks, j
 
 static xr_status run(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t **manifest)
 {
-    int made_dir = !xr_path_exists(p->dir);
+    int made_dir = !xr_path_exists(p->dir), mine = 0;
     xr_status status;
     XR_TRY(xr_mkdirs(p->dir));
     int fd = lock(p->dir, p->n_parts > 1 ? LOCK_SH : LOCK_EX, &status);
     if (status == XR_OK) {
-        status = run_locked(p, hooks, manifest);
-        if (status < 0)
-            leave_no_trace(p, made_dir);
+        status = run_locked(p, hooks, manifest, &mine);
+        if (status < 0 && mine)
+            leave_no_trace(p);
+        if (status < 0 && made_dir)
+            (void)rmdir(p->dir);        /* stays when something is in it */
     }
     if (fd >= 0)
         close(fd);
