@@ -1,9 +1,10 @@
 # A small natural-language-inference corpus in ten languages and six scripts, from a grammar: what `make demo` trains on.
 #   LC_ALL=C awk -f demo_corpus.awk -v dir=OUT [-v languages=en,de] [-v train=15000] [-v share=2100] [-v dev=300] [-v test=600]
 # writes OUT/{train,dev,test}-{lang}.tsv in XTREME's form (premise, hypothesis, label); OUT/text.txt, the sentences
-# alone, for the tokenizer; and OUT/text/{lang}.txt, unlabelled text for pretraining: a document (lines up to a blank one) is
-# an event of the train split told once more, with what follows from it or may be added, so nothing in it contradicts. The first language gets
-# `train` examples, each other one `share`; numbers are rounded down to whole triples. Text there is of every event in every language.
+# alone, for the tokenizer; and OUT/text-{train,dev}/{lang}.txt, unlabelled text for pretraining: a
+# document (lines up to a blank one) is an event with what follows from it and what may be added, so nothing in it
+# contradicts. The first language gets `train` examples, each other one `share`, rounded down to whole triples; text there
+# is of every event in every language.
 #
 # A premise is an event: somebody does something to something, with two of the three adjuncts place, company and time. It
 # gets one hypothesis of each label, so the classes are balanced exactly:
@@ -278,8 +279,8 @@ function write_pair(lang, split_name, label,    premise, hypothesis) {
 }
 
 # Adds to the language's document of the event: the premise first, then what agrees with it.
-function tell(lang, with_premise, with_hypothesis,    file) {
-    file = dir "/text/" lang ".txt"
+function tell(lang, split_name, with_premise, with_hypothesis,    file) {
+    file = dir "/text-" split_name "/" lang ".txt"
     if (with_premise)
         print "\n" sentence(lang, a) > file
     if (with_hypothesis)
@@ -318,8 +319,8 @@ function write_split(split_name, seed, longest,    i, k, l, key, first, label) {
             for (l = 1; l <= n_languages; l++)
                 if (i + 3 <= examples[split_name, l])
                     write_pair(names[l], split_name, label == 0 ? "entailment" : label == 1 ? "neutral" : "contradiction")
-            for (l = 1; l <= n_languages && split_name == "train"; l++)
-                tell(names[l], k == 0, label != 2)
+            for (l = 1; l <= n_languages && split_name != "test"; l++)
+                tell(names[l], split_name, k == 0, label != 2)
         }
     }
 }
@@ -335,7 +336,7 @@ BEGIN {
     if (share == "") share = 2100
     if (dev == "") dev = 300
     if (test == "") test = 600
-    system("mkdir -p '" dir "/text'")
+    system("mkdir -p '" dir "/text-train' '" dir "/text-dev'")
     n_languages = split(languages, names, ",")
     for (l = 1; l <= n_languages; l++) {
         if (!(names[l] in known)) {
