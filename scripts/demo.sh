@@ -1,8 +1,9 @@
 #!/bin/sh
-# The whole way on data the project makes: corpus, tokenizer, random model, fine-tuning, table, predictions, fill-mask.
+# The whole way on data the project makes: corpus, tokenizer, random model, token store, pretraining, what it brings, fine-tuning, table,
+# predictions, fill-mask.
 #   demo.sh XLMR [OUT]        OUT: demo-out
 # Shorter forms by environment: DEMO_LANGUAGES=en,de,… (English first), DEMO_TRAIN and DEMO_SHARE (training examples in
-# English and in each other language), DEMO_TEST, DEMO_VOCAB, and DEMO_FLAGS, more flags for `xlmr finetune`.
+# English and in each other language), DEMO_TEST, DEMO_VOCAB, DEMO_STEPS (updates of pretraining), and DEMO_FLAGS, more flags for the last `xlmr finetune`.
 set -eu
 
 xlmr=$1
@@ -61,16 +62,40 @@ run "$xlmr" train-tokenizer --vocab-size "$vocab" --output "$out/sentencepiece.b
 step '3. A model of random weights'
 run "$xlmr" init --preset nano --tokenizer "$out/sentencepiece.bpe.model" --output-dir "$out/nano"
 
-step '4. Fine-tuning: much English, a little of the others'
+step '4. Unlabelled text of every language as a token store, and some of other events to measure by'
+run "$xlmr" prepare --model "$out/nano" --output-dir "$out/store" $quiet "$out"/data/text-train/*.txt
+run "$xlmr" prepare --model "$out/nano" --output-dir "$out/held-out" $quiet "$out"/data/text-dev/*.txt >/dev/null
+
+step '5. Pretraining: a minute of guessing masked words'
+run "$xlmr" pretrain --config "$configs/demo-pretrain.yaml" --model "$out/nano" --train-data "$out/store" --validation-data "$out/held-out" \
+    --output-dir "$out/pretrained" $quiet ${DEMO_STEPS:+--max-steps "$DEMO_STEPS"}
+
+step '6. What that brings: the same fine-tuning on 1,500 English pairs, from the pretrained and from random weights'
+# english MODEL NAME: fine-tunes on English and keeps the scores.
+english() {
+    run "$xlmr" finetune --config "$configs/demo-english.yaml" --model "$1" --train-file "$out/data/train-en.tsv" \
+        --validation-file "$out/data/dev-en.tsv" --output-dir "$out/english-$2" --quiet
+    "$xlmr" evaluate --task xnli --model "$out/english-$2/best" --data-dir "$out/data" --output-dir "$out/english-$2-scores" --quiet \
+        >"$out/english-$2.txt" 2>&1
+}
+# line NAME: accuracy in English and on average.
+line() { awk -v name="$1" '$1 == "en" { en = $3 } $1 == "average" { print name " weights: English " en ", all languages on average " $2 }' "$out/english-$1.txt"; }
+english "$out/pretrained/best" pretrained
+english "$out/nano" random
+echo
+line pretrained
+line random
+
+step '7. Fine-tuning the pretrained model: much English, a little of the others'
 # shellcheck disable=SC2086  # flags are words
-run "$xlmr" finetune --config "$configs/demo.yaml" --model "$out/nano" "$@" \
+run "$xlmr" finetune --config "$configs/demo.yaml" --model "$out/pretrained/best" "$@" \
     --validation-file "$out/data/dev-en.tsv" --output-dir "$out/run" $quiet ${DEMO_FLAGS:-}
 
-step '5. Accuracy by language on sentences it has not seen (chance is 33.3)'
+step '8. Accuracy by language on sentences it has not seen (chance is 33.3)'
 run "$xlmr" evaluate --task xnli --model "$out/run/best" --data-dir "$out/data" --output-dir "$out/eval" \
     --protocol 'trained on English and a little of the others' $quiet
 
-step '6. Predictions for new pairs, JSON lines in and out'
+step '9. Predictions for new pairs, JSON lines in and out'
 cat >"$out/pairs.jsonl" <<'PAIRS'
 {"text": "The doctor opens the window in the kitchen at 7 o'clock.", "text_pair": "Someone opens the window inside."}
 {"text": "Der Lehrer kauft das Brot mit einem Freund im Garten.", "text_pair": "Der Lehrer kauft das Brot nicht."}
@@ -79,10 +104,11 @@ PAIRS
 cat "$out/pairs.jsonl"
 run "$xlmr" predict --model "$out/run/best" --top-k 1 "$out/pairs.jsonl" $quiet
 
-step '7. Fill-mask (the model of step 3 has never been trained for it, so these are random pieces; pretraining makes sense of them)'
-run "$xlmr" fill-mask --model "$out/nano" --top-k 3 'The teacher opens the <mask>.'
+step '10. Fill-mask with the pretrained model: two sentences of a document, one word hidden'
+run "$xlmr" fill-mask --model "$out/pretrained/best" --top-k 3 'The teacher opens the door in the garden. </s> Someone opens the <mask> outside.'
 
 echo
-echo "Done in $(($(date +%s) - began)) s. Everything is in $out: the corpus in data/, the fine-tuned model in run/best (a directory" \
-    "transformers loads too), its log in run/metrics.jsonl, the scores in eval/."
-echo "Next: fine-tune a real model on your own files: $xlmr finetune --help, and configs/xnli-base.yaml."
+echo "Done in $(($(date +%s) - began)) s. Everything is in $out: the corpus in data/, the pretrained model in pretrained/best, the fine-tuned one in" \
+    "run/best (directories transformers loads too), the logs in metrics.jsonl beside them, the scores in eval/."
+echo "Next: fine-tune a real model on your own files ($xlmr finetune --help, configs/xnli-base.yaml), or go on pretraining it on your own text" \
+    "($xlmr pretrain --help, configs/mlm-continue.yaml)."

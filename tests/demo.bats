@@ -8,7 +8,7 @@ setup_file() {
     export OMP_WAIT_POLICY=passive
     export xlmr="${XLMR_BUILD:-build}/xlmr" dir
     dir=$(mktemp -d)
-    DEMO_LANGUAGES=en,ru,ar DEMO_TRAIN=3000 DEMO_SHARE=1500 DEMO_TEST=300 DEMO_VOCAB=340 \
+    DEMO_LANGUAGES=en,ru,ar DEMO_TRAIN=3000 DEMO_SHARE=1500 DEMO_TEST=300 DEMO_VOCAB=340 DEMO_STEPS=200 \
         scripts/demo.sh "$xlmr" "$dir/demo" >"$dir/log" 2>&1 || { cat "$dir/log"; return 1; }
 }
 
@@ -24,15 +24,22 @@ train() {
 }
 
 @test "the demo shows its steps, a table above chance and where the results are" {
-    for n in 1 2 3 4 5 6 7; do grep -q "^$n\. " "$dir/log"; done
+    for n in 1 2 3 4 5 6 7 8 9 10; do grep -q "^$n\. " "$dir/log"; done
     for language in en ru ar average; do
         accuracy=$(sed -n "s/^$language  *\([0-9]* \)\{0,1\} *\([0-9.]*\) .*/\2/p" "$dir/log")
         echo "# $language $accuracy"
         awk -v a="$accuracy" -v least="$([ $language = en ] && echo 60 || echo 40)" 'BEGIN { exit !(a > least && a <= 100) }'
     done
+    for weights in pretrained random; do grep -qE "^$weights weights: English [0-9.]+, all languages on average [0-9.]+$" "$dir/log"; done
     [ "$(grep -c '^{"label":' "$dir/log")" -eq 3 ]
     grep -q "^Done in [0-9]* s\. Everything is in $dir/demo" "$dir/log"
     [ -f "$dir/demo/run/best/model.safetensors" ] && [ -f "$dir/demo/run/final/model.safetensors" ]
+}
+
+@test "pretraining in the demo: perplexity falls in every language" {
+    jq -se '[.[] | select(.event == "eval")] | .[0].step == 0 and (.[0].languages | length) == 3 and
+        (. as $e | all(.[0].languages | keys[]; $e[0].languages[.].perplexity > 1.5 * $e[-1].languages[.].perplexity))' \
+        "$dir/demo/pretrained/metrics.jsonl"
 }
 
 @test "the demo replaces its own output only" {
