@@ -26,7 +26,7 @@ train() {
 @test "the demo shows its steps, a table above chance and where the results are" {
     for n in 1 2 3 4 5 6 7 8 9 10; do grep -q "^$n\. " "$dir/log"; done
     for language in en ru ar average; do
-        accuracy=$(sed -n "s/^$language  *\([0-9]* \)\{0,1\} *\([0-9.]*\) .*/\2/p" "$dir/log")
+        accuracy=$(sed -n "/^8\. /,/^9\. /s/^$language  *\([0-9]* \)\{0,1\} *\([0-9.]*\) .*/\2/p" "$dir/log")
         echo "# $language $accuracy"
         awk -v a="$accuracy" -v least="$([ $language = en ] && echo 60 || echo 40)" 'BEGIN { exit !(a > least && a <= 100) }'
     done

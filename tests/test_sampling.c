@@ -94,14 +94,32 @@ static void epochs(void **state)
 /* A ratio of exactly 1 is drawn with replacement, as in fairseq: of 1000 blocks an epoch meets about 1000 (1 - 1/e). */
 static void ratio_one_is_with_replacement(void **state)
 {
-    static const uint64_t count[] = { 1000 };
-    uint8_t seen[1000] = { 0 };
+    static const uint64_t count[] = { 1000, 1000 };
+    uint8_t seen[2][1000] = { { 0 } };
     double different = 0.0;
     (void)state;
+    xr_sampling s = made(count, 2, 0.3, 3);
+    for (uint64_t g = 0; g < 2000; g++) {
+        xr_sample x = xr_sampling_at(&s, g);
+        different += !seen[x.language][x.block]++;
+    }
+    assert_true(plausible(different, 2000 * (1 - exp(-1.0)), 2000 * (exp(-1.0) - 2 * exp(-2.0))));
+    xr_sampling_free(&s);
+}
+
+/* With one language there is nothing to resample: every block once an epoch, in an order of its own. */
+static void one_language_is_read_through(void **state)
+{
+    static const uint64_t count[] = { 1000 };
+    uint8_t seen[1000] = { 0 };
+    size_t moved = 0;
+    (void)state;
     xr_sampling s = made(count, 1, 0.3, 3);
-    for (uint64_t g = 0; g < 1000; g++)
-        different += !seen[xr_sampling_at(&s, g).block]++;
-    assert_true(plausible(different, 1000 * (1 - exp(-1.0)), 1000 * (exp(-1.0) - 2 * exp(-2.0))));
+    for (uint64_t g = 0; g < 1000; g++) {
+        assert_int_equal(seen[xr_sampling_at(&s, g).block]++, 0);
+        moved += xr_sampling_at(&s, g).block != xr_sampling_at(&s, g + 1000).block;
+    }
+    assert_true(moved > 900);
     xr_sampling_free(&s);
 }
 
@@ -303,7 +321,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes), cmocka_unit_test(alpha_one_keeps_the_data),
         cmocka_unit_test(small_languages_are_not_lost), cmocka_unit_test(epochs),
-        cmocka_unit_test(ratio_one_is_with_replacement), cmocka_unit_test(languages_and_epochs_are_independent),
+        cmocka_unit_test(ratio_one_is_with_replacement), cmocka_unit_test(one_language_is_read_through),
+        cmocka_unit_test(languages_and_epochs_are_independent),
         cmocka_unit_test(drawn_without_replacement), cmocka_unit_test(permutations), cmocka_unit_test(orders),
         cmocka_unit_test(mixed), cmocka_unit_test(seed_data_and_epoch_decide), cmocka_unit_test(large),
         cmocka_unit_test(table),

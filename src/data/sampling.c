@@ -107,7 +107,7 @@ static size_t language_of(const xr_sampling *s, uint64_t r)
 }
 
 /* The order of an epoch is a permutation of all languages' draws; draw j of a language is a block: any block where the language is drawn with
- * replacement, else element j of a permutation of its blocks. */
+ * replacement, else element j of a permutation of its blocks. A single language is not resampled at all: each block once an epoch. */
 xr_sample xr_sampling_at(const xr_sampling *s, uint64_t g)
 {
     uint32_t epoch = (uint32_t)(g / s->total);
@@ -115,8 +115,8 @@ xr_sample xr_sampling_at(const xr_sampling *s, uint64_t g)
     size_t language = language_of(s, r);
     uint64_t n = s->count[language], j = r - (s->end[language] - s->size[language]);
     xr_philox_key key = language_key(s, language);
-    uint64_t block = s->size[language] < n ? xr_rng_permute(key, epoch, j, n)
-                                           : xr_rng_below(key, epoch, (uint32_t)j, SITE_DRAW, (uint32_t)(j >> 32), n);
+    int once = s->n_languages == 1 || s->size[language] < n;
+    uint64_t block = once ? xr_rng_permute(key, epoch, j, n) : xr_rng_below(key, epoch, (uint32_t)j, SITE_DRAW, (uint32_t)(j >> 32), n);
     return (xr_sample){ epoch, (uint32_t)language, block };
 }
 
