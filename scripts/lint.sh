@@ -40,12 +40,14 @@ border() {
     done
 }
 border '#include <hdf5\.h>' '^src/util/h5_lib\.h$'
-border '#include "util/h5_lib\.h"' '^src/util/h5(_read)?\.c$'
+border '#include "util/h5_lib\.h"' '^src/util/h5(_read|_whole)?\.c$'
 border '#include <cblas' '^src/kernels/gemm\.c$'
 border '#include <yaml\.h>' '^src/util/yaml\.c$'
 border '#include <jansson\.h>' '^src/(util|model|train|cli)/[a-z_]*\.h$'
 border '#include <sentencepiece' '^src/data/tokenizer(_train)?\.cc$'
-border '#include <zlib\.h>' '^src/util/stream\.c$'
+border '#include <zlib\.h>' '^src/util/decode_gzip\.c$'
+border '#include <lzma\.h>' '^src/util/decode_xz\.c$'
+border '#include <zstd' '^src/util/decode_zstd\.c$'
 border '#include <xxhash\.h>' '^src/util/xxh\.c$'
 border '#include <Random123' '^src/util/rng\.c$'
 border '#include <immintrin\.h>' '^src/kernels/isa/simd\.h$'

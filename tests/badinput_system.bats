@@ -6,7 +6,7 @@ load helpers
 setup_file() { make_tiny_model; }
 setup() { common_setup; }
 
-# start_run: a run that would take very long, in the background; returns when its third update is logged.
+# start_run: a run that would take very long, in the background; or one that goes on; returns when three more updates are logged.
 start_run() {
     # Job control gives the background program the default action for SIGINT, which a plain & of a script would ignore.
     set -m
@@ -14,38 +14,46 @@ start_run() {
         >"$dir/out" 2>"$dir/err" 3>&- &
     pid=$!
     set +m
+    local seen
+    seen=$(cat "$dir/p/metrics.jsonl" 2>/dev/null | wc -l)
     for _ in $(seq 400); do
-        grep -qs '"step":3' "$dir/p/metrics.jsonl" && return
+        [ "$(cat "$dir/p/metrics.jsonl" 2>/dev/null | wc -l)" -gt $((seen + 3)) ] && return
         sleep 0.05
     done
     kill -KILL "$pid"
     return 1
 }
 
-@test "SIGINT, SIGTERM, SIGUSR1: exit 75 with the weights in interrupted/, which loads" {
-    for signal in INT TERM USR1; do
-        rm -rf "$dir/p"
+@test "SIGINT, SIGTERM, SIGUSR1: exit 75 with a checkpoint, from which the same command goes on" {
+    for signal in INT TERM USR1 USR2; do
         start_run
         kill -$signal "$pid"
         status=0; wait "$pid" || status=$?
         cat "$dir/err"
         [ "$status" -eq 75 ]
-        grep -q "^xlmr: error: stopped by a signal after update .*$dir/p/interrupted" "$dir/err"
+        step=$(sed -n 's/^xlmr: error: stopped by a signal after update \([0-9]*\) of 1000000; the same command goes on from .*/\1/p' "$dir/err")
+        [ -s "$dir/p/checkpoints/step-$(printf %08d "$step")/MANIFEST.json" ]
+        [ "$step" -gt "${before:-0}" ]
+        before=$step
         [ ! -e "$dir/p/final" ]
+        [ ! -e "$dir/p/lock" ]
         no_leftovers "$dir/p"
     done
-    accepted 'keeps its head' -- finetune --model "$dir/p/interrupted" --train-file "$train" --output-dir "$dir/o" --dry-run
+    [ "$(grep -c '"event":"start"' "$dir/p/metrics.jsonl")" -eq 1 ]
+    # A line for every update, each once.
+    [ "$(grep -o '^{"step":[0-9]*' "$dir/p/metrics.jsonl" | tail -1)" = "{\"step\":$step" ]
+    [ "$(grep -c '^{"step":' "$dir/p/metrics.jsonl")" -eq "$step" ]
 }
 
 @test "a second signal ends the program at once" {
     start_run
-    kill -STOP "$pid"       # both wait until it goes on: the first sets the flag, the second must not
+    kill -STOP "$pid"       # three wait until it goes on: the first two set the flag, the third must not
+    kill -USR1 "$pid"
     kill -INT "$pid"
+    kill -TERM "$pid"
     kill -CONT "$pid"
-    kill -INT "$pid"
     status=0; wait "$pid" || status=$?
-    # Two pending signals of one kind may be merged into one, which is an ordinary stop.
-    [ "$status" -eq 130 ] || [ "$status" -eq 75 ]
+    [ "$status" -eq 130 ] || [ "$status" -eq 143 ]
     [ ! -e "$dir/p/final" ]
 }
 

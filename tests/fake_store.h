@@ -33,7 +33,7 @@ size_t xr_store_n_languages(const xr_store *s)
 
 const char *xr_store_language(const xr_store *s, size_t i)
 {
-    static char name[4][80];
+    static char name[4][128];
     static int turn;
     const char *from = s->languages;
     for (; i > 0; i--)

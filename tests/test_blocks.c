@@ -90,6 +90,27 @@ static void fairseq_rules_from_the_file(void **state)
         }
 }
 
+/* Two stores that hold the two halves of a corpus give the blocks of the corpus. */
+static void halves_in_two_stores(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < COUNT(block_cases); k++) {
+        const struct block_case *c = &block_cases[k];
+        const struct block_corpus *all = &block_corpora[c->corpus];
+        uint64_t rest[16], half = all->n_documents / 2;
+        for (size_t d = half; d <= all->n_documents; d++)
+            rest[d - half] = all->offset[d] - all->offset[half];
+        xr_store a = store_of(all), b = a, *both[2] = { &a, &b };
+        a.n_documents = half;
+        b = (xr_store){ .path = scratch, .digest = other_digest, .languages = all->languages, .n_documents = all->n_documents - half,
+                        .token = all->token + all->offset[half], .offset = rest, .lang = all->lang + half, .fail_after = -1 };
+        xr_blocks *blocks = xr_blocks_open(both, 2, (xr_break_mode)xr_break_mode_find(c->mode), all->length, fresh_cache());
+        assert_non_null(blocks);
+        check_blocks(blocks, c, all->length);
+        xr_blocks_close(blocks);
+    }
+}
+
 /* A corpus of many documents in three languages, in two stores with other language lists; sentences up to three blocks long. */
 enum { DOCUMENTS = 9000, TOKENS = 1200000, LENGTH = 32 };
 static int32_t token[TOKENS];
@@ -396,7 +417,8 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fairseq_rules), cmocka_unit_test(fairseq_rules_from_the_file), cmocka_unit_test(every_token_once),
+        cmocka_unit_test(fairseq_rules), cmocka_unit_test(fairseq_rules_from_the_file), cmocka_unit_test(halves_in_two_stores),
+        cmocka_unit_test(every_token_once),
         cmocka_unit_test(documents_are_not_crossed), cmocka_unit_test(the_millionth_block), cmocka_unit_test(the_millionth_step),
         cmocka_unit_test(digest_tells_data_mode_and_length),
         cmocka_unit_test(damaged_index), cmocka_unit_test_teardown(nowhere_to_write, clear_error), cmocka_unit_test(read_only_cache),

@@ -274,7 +274,7 @@ static void stop_during_an_evaluation(void **state)
     xr_loop_hooks hooks = { &batches, NULL, NULL, on_evaluating, evaluation_began };
     assert_int_equal(short_run("cls", "sentences.tsv", "eval-steps", "2", &hooks), XR_ETEMPFAIL);
     assert_non_null(strstr(xr_error_message(), "after update 2 of 4"));
-    assert_true(xr_path_exists(in_scratch("run/interrupted/model.safetensors")));
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000002/state.h5")));
     assert_false(xr_path_exists(in_scratch("run/best")));
 }
 

@@ -2,6 +2,7 @@
  * The reader is our own. */
 #include "scratch.h"
 
+#include <math.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <signal.h>
@@ -84,6 +85,80 @@ static void test_there_and_back(void **state)
     xr_free(ids);
     xr_free(format);
     xr_free(empty);
+}
+
+/* Whole datasets in groups, with a stretch of zeros that is not stored; read in parts. */
+static xr_status write_groups(const char *path)
+{
+    static const double one = 0.1;
+    static float hole[ROWS * COLS * 10];
+    memset(hole, 0, sizeof hole);
+    hole[3] = hole[ROWS * COLS * 10 - 1] = -0.0f;
+    xr_h5_out *h = xr_h5_create(path);
+    xr_status status = h ? xr_h5_reserve(h, 10 << 20) : xr_error_status();
+    if (status == XR_OK)
+        status = xr_h5_write(h, "a/b/features", XR_H5_F32, features, ROWS * COLS);
+    if (status == XR_OK)
+        status = xr_h5_write(h, "a/hole", XR_H5_F32, hole, ROWS * COLS * 10);
+    if (status == XR_OK)
+        status = xr_h5_write(h, "a/b/one", XR_H5_F64, &one, 1);
+    if (status == XR_OK)
+        status = xr_h5_attribute(h, "a/b/one", "name", "a/b.one");
+    assert_int_equal(xr_h5_stored(XR_H5_F32, hole, ROWS * COLS * 10), 2 << 20);
+    if (status == XR_OK)
+        return xr_h5_commit(h);
+    xr_h5_abort(h);
+    return status;
+}
+
+static void test_groups_and_parts(void **state)
+{
+    (void)state;
+    struct stat st;
+    char a[65], b[65];
+    uint64_t rows;
+    size_t cols;
+    double one;
+    float part[100], zero[100] = { 0 }, last;
+    assert_int_equal(write_groups(in_scratch("g1.h5")), XR_OK);
+    assert_int_equal(stat(in_scratch("g1.h5"), &st), 0);
+    assert_true(st.st_size < 4 << 20 && st.st_blocks * 512 < 5 << 20);
+    xr_h5_in *h = xr_h5_open(in_scratch("g1.h5"));
+    assert_non_null(h);
+    for (int k = 0; k < 40; k++) {      /* more than can be open */
+        int d = xr_h5_find(h, "a/b/features", XR_H5_F32, &rows, &cols);
+        assert_true(d >= 0 && rows == ROWS * COLS && cols == 1);
+        assert_int_equal(xr_h5_rows(h, d, 77777, 100, part), XR_OK);
+        assert_memory_equal(part, features + 77777, sizeof part);
+        xr_h5_forget(h);
+    }
+    int hole = xr_h5_find(h, "a/hole", XR_H5_F32, &rows, &cols), d = xr_h5_find(h, "a/b/one", XR_H5_F64, &rows, &cols);
+    assert_true(hole >= 0 && d >= 0 && rows == 1);
+    assert_int_equal(xr_h5_rows(h, hole, 500000, 100, part), XR_OK);
+    assert_memory_equal(part, zero, sizeof part);
+    assert_int_equal(xr_h5_rows(h, hole, ROWS * COLS * 10 - 1, 1, &last), XR_OK);
+    assert_true(last == 0.0f && signbit(last));
+    assert_int_equal(xr_h5_rows(h, d, 0, 1, &one), XR_OK);
+    assert_true(one == 0.1);
+    assert_int_equal(xr_h5_find(h, "a/b/one", XR_H5_U64, &rows, &cols), XR_EDATA);
+    expect_error(XR_EDATA, "another type");
+    assert_int_equal(xr_h5_find(h, "a/c", XR_H5_U64, &rows, &cols), XR_EDATA);
+    expect_error(XR_EDATA, "there is no \"a/c\"");
+    xr_h5_close(h);
+    sleep(1);   /* times of groups would differ */
+    assert_int_equal(write_groups(in_scratch("g2.h5")), XR_OK);
+    assert_int_equal(xr_file_sha256(in_scratch("g1.h5"), a), XR_OK);
+    assert_int_equal(xr_file_sha256(in_scratch("g2.h5"), b), XR_OK);
+    assert_string_equal(a, b);
+}
+
+static void test_no_room(void **state)
+{
+    (void)state;
+    xr_h5_out *h = xr_h5_create(in_scratch("room.h5"));
+    assert_int_equal(xr_h5_reserve(h, (size_t)1 << 55), XR_EIO);
+    xr_h5_abort(h);
+    expect_error(XR_EIO, "bytes cannot be had: ");
 }
 
 static void test_same_bytes(void **state)
@@ -194,7 +269,7 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_there_and_back), TEST(test_same_bytes), TEST(test_read_refusals), TEST(test_flipped_bits),
+        TEST(test_there_and_back), TEST(test_groups_and_parts), TEST(test_no_room), TEST(test_same_bytes), TEST(test_read_refusals), TEST(test_flipped_bits),
         TEST(test_cannot_create), TEST(test_out_of_memory), TEST(test_full_disk),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);

@@ -386,6 +386,7 @@ static void test_not_a_number(void **state)
 /* --- heads -------------------------------------------------------------------------------------------------------- */
 
 static const char *const abc[] = { "a", "b", "c" };
+static const char *const tags[] = { "B-PER", "O" };
 static const char *const nli[] = { "neutral", "contradiction", "entailment" };
 
 static void test_new_head(void **state)
@@ -483,6 +484,16 @@ static void test_other_heads(void **state)
     load(&m, &(xr_load_options){ .head = "sequence_cls", .label = nli, .num_labels = 3 });
     expect_said("freshly initialised");
     done(&m);
+    start(CLS);         /* a new tagger from a classifier: nothing of the old head fits by accident */
+    finish();
+    load(&m, &(xr_load_options){ .head = "token_cls", .label = tags, .num_labels = 2, .problem = XR_PROBLEM_TAGS });
+    assert_string_equal(m.head->name, "token_cls");
+    assert_int_equal(m.config.problem, XR_PROBLEM_TAGS);
+    assert_int_equal(xr_params_find(&m.params, "classifier.weight")->t.rows, 2);
+    expect_said("heads of other tasks: classifier.dense.bias");
+    expect_said("freshly initialised, since the files hold no such head: classifier.weight, classifier.bias");
+    done(&m);
+    expect_refused(&(xr_load_options){ .head = "token_cls" }, XR_EDATA, "no head for token classification");
     start(CLS);
     drop_item("classifier.out_proj.weight");
     finish();

@@ -91,6 +91,43 @@ static void epochs(void **state)
     xr_sampling_free(&s);
 }
 
+/* A ratio of exactly 1 is drawn with replacement, as in fairseq: of 1000 blocks an epoch meets about 1000 (1 - 1/e). */
+static void ratio_one_is_with_replacement(void **state)
+{
+    static const uint64_t count[] = { 1000 };
+    uint8_t seen[1000] = { 0 };
+    double different = 0.0;
+    (void)state;
+    xr_sampling s = made(count, 1, 0.3, 3);
+    for (uint64_t g = 0; g < 1000; g++)
+        different += !seen[xr_sampling_at(&s, g).block]++;
+    assert_true(plausible(different, 1000 * (1 - exp(-1.0)), 1000 * (exp(-1.0) - 2 * exp(-2.0))));
+    xr_sampling_free(&s);
+}
+
+/* Two languages of one size: other blocks, in an order that is another in the next epoch. */
+static void languages_and_epochs_are_independent(void **state)
+{
+    static const uint64_t count[] = { 2000, 2000 };
+    static uint8_t drawn[2][2000], order[2][4000];
+    double same_draws = 0.0, same_order = 0.0;
+    (void)state;
+    xr_sampling s = made(count, 2, 0.3, 3);
+    for (uint64_t g = 0; g < 8000; g++) {
+        xr_sample x = xr_sampling_at(&s, g);
+        order[x.epoch][g % 4000] = (uint8_t)x.language;
+        drawn[x.language][x.block] |= x.epoch == 0;
+    }
+    for (size_t i = 0; i < 2000; i++)
+        same_draws += drawn[0][i] == drawn[1][i];
+    for (size_t i = 0; i < 4000; i++)
+        same_order += order[0][i] == order[1][i];
+    double p = 1 - exp(-1.0), agree = p * p + (1 - p) * (1 - p);
+    assert_true(plausible(same_draws, 2000 * agree, 2000 * agree * (1 - agree)));
+    assert_true(plausible(same_order, 2000, 1000));
+    xr_sampling_free(&s);
+}
+
 /* Without replacement every block has the same chance in the long run, and epochs choose independently. */
 static void drawn_without_replacement(void **state)
 {
@@ -264,9 +301,13 @@ static void errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(alpha_one_keeps_the_data), cmocka_unit_test(small_languages_are_not_lost), cmocka_unit_test(epochs),
-        cmocka_unit_test(drawn_without_replacement), cmocka_unit_test(permutations), cmocka_unit_test(orders), cmocka_unit_test(mixed),
-        cmocka_unit_test(seed_data_and_epoch_decide), cmocka_unit_test(large), cmocka_unit_test(table), cmocka_unit_test_teardown(errors, clear_error),
+        cmocka_unit_test(sizes), cmocka_unit_test(alpha_one_keeps_the_data),
+        cmocka_unit_test(small_languages_are_not_lost), cmocka_unit_test(epochs),
+        cmocka_unit_test(ratio_one_is_with_replacement), cmocka_unit_test(languages_and_epochs_are_independent),
+        cmocka_unit_test(drawn_without_replacement), cmocka_unit_test(permutations), cmocka_unit_test(orders),
+        cmocka_unit_test(mixed), cmocka_unit_test(seed_data_and_epoch_decide), cmocka_unit_test(large),
+        cmocka_unit_test(table),
+        cmocka_unit_test_teardown(errors, clear_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

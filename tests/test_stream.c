@@ -1,43 +1,14 @@
-/* Lines from plain and gzip files: every way a file can be cut, damaged or disguised. The gzip files are written by zlib's
- * deflate here, and by Python's gzip module for the one that is stored as bytes. */
-#include "scratch.h"
+/* Lines from plain, gzip, xz and zstd files: every way a file can be cut, damaged or disguised. The compressed files are written
+ * by the libraries here, and by Python's modules and the xz and zstd programs for those that are stored as bytes. */
+#include "pack.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "util/alloc.h"
+#include "util/log.h"
 #include "util/str.h"
 #include "util/stream.h"
-
-/* Puts bytes into the test's one file and gives its path. */
-static const char *file_of(const void *bytes, size_t n)
-{
-    static char path[300];
-    snprintf(path, sizeof path, "%s/input", scratch);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    fclose(f);
-    return path;
-}
-
-/* Appends one gzip member. */
-static void add_member(xr_str *to, const void *bytes, size_t n, int level)
-{
-    z_stream z = { 0 };
-    assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    size_t bound = deflateBound(&z, n) + 64;
-    char *room = malloc(bound);
-    z.next_in = (Bytef *)(uintptr_t)bytes;
-    z.avail_in = (uInt)n;
-    z.next_out = (Bytef *)room;
-    z.avail_out = (uInt)bound;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    assert_int_equal(xr_str_append(to, room, bound - z.avail_out), XR_OK);
-    deflateEnd(&z);
-    free(room);
-}
 
 /* All lines of a file joined by '|', or the status of the error that ended it. */
 static int lines_of(const char *path, xr_str *joined)
@@ -205,8 +176,9 @@ static void test_disguises(void **state)
     xr_str once = { 0 }, twice = { 0 };
     expect_refusal("\xff\xfe" "a\0\n\0", 6, XR_EDATA, "UTF-16");
     expect_refusal("\xfe\xff\0a\0\n", 6, XR_EDATA, "UTF-16");
-    expect_refusal("\xfd" "7zXZ\0rest", 10, XR_EDATA, "xz");
-    expect_refusal("\x28\xb5\x2f\xfd rest", 9, XR_EDATA, "zstd");
+    expect_refusal("\xfd" "7zXZ\0rest", 10, XR_EDATA, "xz stream 1");
+    expect_refusal("\x28\xb5\x2f\xfd rest", 9, XR_EDATA, "zstd frame 1");
+    expect_refusal("BZh91AY&SY rest", 15, XR_EDATA, "bzip2");
     expect_refusal("PK\x03\x04 rest", 9, XR_EDATA, "zip");
     expect_lines("PK\x03", 3, "PK\x03|");
     expect_lines("\x1f", 1, "\x1f|");
@@ -285,6 +257,295 @@ static void test_line_cap(void **state)
     expect_refusal(text, XR_LINE_CAP + 3, XR_EDATA, ":1: ");
     expect_refusal(text, XR_LINE_CAP + 3, XR_EDATA, "16 MiB");
     free(text);
+}
+
+typedef void (*packer)(xr_str *to, const void *bytes, size_t n);
+
+static void pack_gzip(xr_str *to, const void *bytes, size_t n)
+{
+    add_member(to, bytes, n, 6);
+}
+
+static void pack_xz(xr_str *to, const void *bytes, size_t n)
+{
+    add_xz(to, bytes, n, LZMA_CHECK_CRC64);
+}
+
+static const packer packers[] = { pack_gzip, pack_xz, add_zstd };
+static const char *const packer_names[] = { "gzip member", "xz stream", "zstd frame" };
+
+/* The programs' own output: xz --check=crc32 and zstd, on "ab\r\ncd". */
+static void test_programs(void **state)
+{
+    (void)state;
+    static const char xz[] = "\xfd\x37\x7a\x58\x5a\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01\x16\x00\x00\x00\x74\x2f\xe5\xa3"
+        "\x01\x00\x05\x61\x62\x0d\x0a\x63\x64\x00\x00\x00\x5f\x99\x6a\x6a\x00\x01\x1a\x06\xc5\xea\xc8\x79"
+        "\x90\x42\x99\x0d\x01\x00\x00\x00\x00\x01\x59\x5a";
+    static const char zstd[] = "\x28\xb5\x2f\xfd\x04\x58\x31\x00\x00\x61\x62\x0d\x0a\x63\x64\xec\xd7\x87\x82";
+    expect_lines(xz, sizeof xz - 1, "ab|cd|");
+    expect_lines(zstd, sizeof zstd - 1, "ab|cd|");
+}
+
+/* Members one after another, and any cut: found unless exactly between two. */
+static void test_every_format(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        xr_str z = { 0 }, got = { 0 };
+        packers[k](&z, "first line\nsecond\n", 18);
+        size_t between = z.len;
+        packers[k](&z, "thi", 3);
+        packers[k](&z, "", 0);
+        size_t last = z.len;
+        packers[k](&z, "rd\n", 3);
+        expect_lines(z.s, z.len, "first line|second|third|");
+        for (size_t cut = 6; cut < z.len; cut++) {
+            int rc = lines_of(file_of(z.s, cut), &got);
+            int whole = cut == between || cut == last || (rc == 0 && cut > between && cut < last && strstr(got.s, "thi|"));
+            if (whole ? rc != 0 : rc != XR_EDATA || !strstr(xr_error_message(), "cut off inside"))
+                fail_msg("%s, cut at %zu: %d %s", packer_names[k], cut, rc, xr_error_message());
+            if (!whole)
+                assert_non_null(strstr(xr_error_message(), packer_names[k]));
+            xr_error_clear();
+        }
+        xr_str_free(&z);
+        xr_str_free(&got);
+    }
+}
+
+/* A flipped bit never gives other text. */
+static void test_every_flip_of_every_format(void **state)
+{
+    (void)state;
+    const char *text = "some text to damage, long enough for a few codes: aaaaaaaaaaaabbbbbbbbbbbb\n";
+    for (size_t k = 1; k < 3; k++) {
+        xr_str z = { 0 }, got = { 0 };
+        packers[k](&z, text, strlen(text));
+        size_t found = 0;
+        for (size_t bit = 4 * 8; bit < z.len * 8; bit++) {
+            z.s[bit / 8] = (char)(z.s[bit / 8] ^ (1 << bit % 8));
+            int rc = lines_of(file_of(z.s, z.len), &got);
+            if (rc == 0 && (got.len != strlen(text) || memcmp(got.s, text, strlen(text) - 1)) && (unsigned char)z.s[0] == (k == 1 ? 0xFD : 0x28) &&
+                bit / 8 >= 6)
+                fail_msg("%s: flipped bit %zu: \"%s\" passed as good data", packer_names[k], bit, got.s);
+            found += rc == XR_EDATA;
+            xr_error_clear();
+            z.s[bit / 8] = (char)(z.s[bit / 8] ^ (1 << bit % 8));
+        }
+        assert_true(found > (z.len - 12) * 8 * 9 / 10);
+        xr_str_free(&z);
+        xr_str_free(&got);
+    }
+}
+
+static void test_xz(void **state)
+{
+    (void)state;
+    xr_str z = { 0 };
+    add_xz(&z, "a\n", 2, LZMA_CHECK_SHA256);
+    xr_str_append(&z, "\0\0\0\0\0\0\0\0", 8);
+    size_t padded = z.len;
+    add_xz(&z, "b\n", 2, LZMA_CHECK_CRC32);
+    expect_lines(z.s, z.len, "a|b|");
+    expect_lines(z.s, padded, "a|");
+    z.len = padded - 1;
+    add_xz(&z, "b\n", 2, LZMA_CHECK_CRC32);
+    expect_refusal(z.s, z.len, XR_EDATA, "garbage where xz stream 2");
+    z.len = 0;
+    add_xz(&z, "a\n", 2, LZMA_CHECK_NONE);
+    expect_refusal(z.s, z.len, XR_EDATA, "xz --check=crc64");
+    z.len = 0;
+    add_xz_dict(&z, "a\n", 2, LZMA_CHECK_CRC32, UINT32_C(1) << 29);
+    expect_refusal(z.s, z.len, XR_EDATA, "128 MiB");
+    xr_str_free(&z);
+}
+
+static char last_note[400];
+
+static void keep_note(xr_level level, const char *message)
+{
+    (void)level;
+    snprintf(last_note, sizeof last_note, "%s", message);
+}
+
+static void test_zstd(void **state)
+{
+    (void)state;
+    xr_str z = { 0 };
+    static const char skippable[] = "\x5a\x2a\x4d\x18\x03\0\0\0any";
+    xr_str_append(&z, skippable, 11);
+    add_zstd(&z, "a\n", 2);
+    xr_str_append(&z, skippable, 11);
+    add_zstd(&z, "b\n", 2);
+    expect_lines(z.s, z.len, "a|b|");
+    xr_str_puts(&z, "rest");
+    expect_refusal(z.s, z.len, XR_EDATA, "garbage where zstd frame 5");
+    z.len = 0;
+    add_zstd_log(&z, "a\n", 2, 1, 28);
+    expect_refusal(z.s, z.len, XR_EDATA, "128 MiB");
+    z.len = 0;
+    add_zstd_log(&z, "a\n", 2, 1, 27);
+    expect_lines(z.s, z.len, "a|");
+    z.len = 0;
+    add_zstd_log(&z, "a\n", 2, 0, 0);
+    xr_log_set_sink(keep_note);
+    expect_lines(z.s, z.len, "a|");
+    xr_log_set_sink(NULL);
+    assert_non_null(strstr(last_note, "without a checksum"));
+    /* A frame that names a dictionary: descriptor with one byte of dictionary id. */
+    expect_refusal("\x28\xb5\x2f\xfd\x21\x07\x01\x09\0\0x", 11, XR_EDATA, "zstd -d -D");
+    xr_str_free(&z);
+}
+
+static void test_nested(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gzip", "xz", "zstd" };
+    for (size_t k = 0; k < 9; k++) {
+        xr_str inner = { 0 }, outer = { 0 };
+        char what[40];
+        packers[k / 3](&inner, "text\n", 5);
+        packers[k % 3](&outer, inner.s, inner.len);
+        snprintf(what, sizeof what, "%s inside %s", names[k / 3], names[k % 3]);
+        expect_refusal(outer.s, outer.len, XR_EDATA, what);
+        xr_str_free(&inner);
+        xr_str_free(&outer);
+    }
+}
+
+/* A highly compressible file stops at the cap in every format. */
+static void test_every_bomb(void **state)
+{
+    (void)state;
+    enum { SIZE = 200000000 };
+    char *zeros = calloc(1, SIZE);
+    memset(zeros, '\n', SIZE);
+    for (size_t k = 1; k < 3; k++) {
+        xr_str z = { 0 };
+        packers[k](&z, zeros, SIZE);
+        xr_stream *s = xr_stream_open(file_of(z.s, z.len));
+        char *line;
+        size_t len;
+        int rc;
+        while ((rc = xr_stream_line(s, &line, &len)) == 1)
+            ;
+        assert_int_equal(rc, XR_EDATA);
+        expect_error(XR_EDATA, "1000 times");
+        assert_int_equal(xr_stream_damaged(s), 0);
+        assert_int_equal(xr_stream_next_member(s), XR_EDATA);
+        xr_error_clear();
+        xr_stream_close(s);
+        xr_str_free(&z);
+    }
+    free(zeros);
+}
+
+/* Members, as "[" text "]" each; "!" where one is damaged, "~" where the file is cut. */
+static void by_member(const char *path, xr_str *got)
+{
+    const char *text;
+    long held;
+    int more = 1;
+    xr_stream *s = xr_stream_open(path);
+    xr_stream_by_member(s, 1);
+    xr_str_clear(got);
+    xr_str_puts(got, "");
+    while (more) {
+        xr_str_putc(got, '[');
+        while ((held = xr_stream_peek(s, 1, &text)) > 0) {
+            xr_str_append(got, text, (size_t)held);
+            xr_stream_skip(s, (size_t)held);
+        }
+        xr_str_putc(got, ']');
+        more = held < 0 ? -1 : xr_stream_next_member(s);
+        while (more < 0) {
+            assert_true(xr_stream_damaged(s));
+            xr_str_putc(got, xr_stream_cut(s) ? '~' : '!');
+            xr_error_clear();
+            more = xr_stream_next_member(s);
+        }
+    }
+    assert_int_equal(xr_error_status(), XR_OK);
+    xr_stream_close(s);
+}
+
+static void test_by_member(void **state)
+{
+    (void)state;
+    for (size_t chunk = 0; chunk < 4; chunk++)
+        for (size_t k = 0; k < 3; k++) {
+            xr_str z = { 0 }, got = { 0 };
+            size_t begin[4];
+            for (size_t i = 0; i < 4; i++) {
+                char text[2] = { (char)('a' + i), 0 };
+                begin[i] = z.len;
+                packers[k](&z, text, 1);
+            }
+            xr_stream_chunk(chunk == 0 ? 0 : chunk * chunk);
+            by_member(file_of(z.s, z.len), &got);
+            assert_string_equal(got.s, "[a][b][c][d]");
+            z.s[begin[2] - 1] ^= 1;         /* the second's trailer */
+            by_member(file_of(z.s, z.len), &got);
+            assert_string_equal(got.s, "[a][b]![c][d]");
+            z.s[begin[2] - 1] ^= 1;
+            z.s[begin[1]] ^= 1;             /* its magic */
+            by_member(file_of(z.s, z.len), &got);
+            assert_string_equal(got.s, "[a]![c][d]");
+            z.s[begin[1]] ^= 1;
+            by_member(file_of(z.s, z.len - 2), &got);
+            assert_string_equal(got.s, "[a][b][c][d]~");
+            by_member(file_of(z.s, begin[3] + 3), &got);
+            assert_string_equal(got.s, k == 0 ? "[a][b][c][]~" : "[a][b][c]~");  /* gzip's magic is two bytes */
+            xr_stream_chunk(0);
+            xr_str_free(&z);
+            xr_str_free(&got);
+        }
+}
+
+/* The same text, lines and member borders from a plain file. */
+static void test_peek(void **state)
+{
+    (void)state;
+    const char *text;
+    char *line;
+    size_t len;
+    xr_stream_chunk(3);
+    xr_stream *s = xr_stream_open(file_of("one\ntwo\nthree", 13));
+    xr_stream_chunk(0);
+    assert_int_equal(xr_stream_head(s, 4, &text) >= 4, 1);
+    assert_int_equal(xr_stream_line(s, &line, &len), 1);
+    assert_string_equal(line, "one");
+    assert_true(xr_stream_peek(s, 7, &text) >= 7);
+    assert_memory_equal(text, "two\nthr", 7);
+    xr_stream_skip(s, 4);
+    assert_int_equal(xr_stream_line_number(s), 2);
+    assert_int_equal(xr_stream_peek(s, 99, &text), 5);
+    assert_int_equal(xr_stream_line(s, &line, &len), 1);
+    assert_string_equal(line, "three");
+    assert_int_equal(xr_stream_peek(s, 1, &text), 0);
+    assert_int_equal(xr_stream_member(s), 0);
+    xr_stream_close(s);
+}
+
+/* Looking at the head of a cut file loses none of its lines, and the error comes when it is reached. */
+static void test_head_of_cut_file(void **state)
+{
+    (void)state;
+    xr_str z = { 0 };
+    const char *text;
+    char *line;
+    size_t len;
+    add_member(&z, "one\ntwo\n", 8, 6);
+    xr_stream *s = xr_stream_open(file_of(z.s, z.len - 1));
+    assert_int_equal(xr_stream_head(s, 1000, &text), 8);
+    assert_int_equal(xr_error_status(), XR_OK);
+    assert_int_equal(xr_stream_line(s, &line, &len), 1);
+    assert_int_equal(xr_stream_line(s, &line, &len), 1);
+    assert_int_equal(xr_stream_line(s, &line, &len), XR_EDATA);
+    expect_error(XR_EDATA, "cut off inside gzip member 1");
+    assert_int_equal(xr_stream_cut(s), 1);
+    xr_stream_close(s);
+    xr_str_free(&z);
 }
 
 /* 200 MB of zeros in 200 kB stop soon after 64 MiB; memory stays small. */
@@ -392,6 +653,16 @@ int main(void)
         cmocka_unit_test_teardown(test_long_lines, clear_error),
         cmocka_unit_test_teardown(test_line_cap, clear_error),
         cmocka_unit_test_teardown(test_bomb, clear_error),
+        cmocka_unit_test_teardown(test_programs, clear_error),
+        cmocka_unit_test_teardown(test_every_format, clear_error),
+        cmocka_unit_test_teardown(test_every_flip_of_every_format, clear_error),
+        cmocka_unit_test_teardown(test_xz, clear_error),
+        cmocka_unit_test_teardown(test_zstd, clear_error),
+        cmocka_unit_test_teardown(test_nested, clear_error),
+        cmocka_unit_test_teardown(test_every_bomb, clear_error),
+        cmocka_unit_test_teardown(test_by_member, clear_error),
+        cmocka_unit_test_teardown(test_peek, clear_error),
+        cmocka_unit_test_teardown(test_head_of_cut_file, clear_error),
         cmocka_unit_test_teardown(test_bytes, clear_error),
         cmocka_unit_test_teardown(test_standard_input, clear_error),
         cmocka_unit_test_teardown(test_out_of_memory, clear_error),

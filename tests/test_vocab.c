@@ -5,12 +5,14 @@
 
 #include "data/spm.h"
 #include "data/spm_write.h"
+#include "data/store.h"
 #include "kernels/gemm.h"
 #include "model/safetensors.h"
 #include "train/features.h"
 #include "train/vocab.h"
 #include "util/alloc.h"
 #include "util/json.h"
+#include "util/stream.h"
 
 enum { VOCAB = 120, HIDDEN = 64 };
 
@@ -423,6 +425,45 @@ static void nothing_stale(void **state)
     expect_same_file("old", "old-again", "tokenizer_config.json");
 }
 
+/* A store of the same text keeps the same pieces as the text, and is checked without it. */
+static void a_store_is_a_corpus(void **state)
+{
+    (void)state;
+    char sha256[65];
+    json_t *shards = json_array(), *facts;
+    xr_vocab_report a, b;
+    xr_tokenizer *t = xr_tokenizer_open(in_scratch("full"));
+    assert_int_equal(xr_mkdirs(in_scratch("store")), XR_OK);
+    xr_store_writer *w = xr_store_create(in_dir("store", "shard-00000.h5"), 0);
+    assert_non_null(w);
+    for (unsigned i = 0; i < 7; i++) {
+        const char *text = i < 6 ? tiny_sentence(i) : "ba\xE2\x82\xAC" "de lo";
+        xr_tokens k = { 0 };
+        int32_t id[256];
+        expect_ok(xr_tokenizer_encode(t, text, strlen(text), 0, &k));
+        for (size_t j = 0; j < k.n; j++)
+            id[j] = k.v[j].id;
+        expect_ok(xr_store_sentence(w, id, k.n));
+        xr_tokens_free(&k);
+    }
+    expect_ok(xr_store_end_document(w, "xx"));
+    expect_ok(xr_store_commit(w, &facts));
+    json_array_append_new(shards, facts);
+    snprintf(sha256, sizeof sha256, "%s", xr_tokenizer_sha256(t));
+    expect_ok(xr_store_write_manifest(in_scratch("store"), sha256, VOCAB, shards, NULL));
+    json_decref(shards);
+    xr_tokenizer_free(t);
+    expect_ok(TRIM(&a, "model", "full", "corpus", "store", "output_dir", "by-store"));
+    expect_ok(TRIM(&b, "model", "full", "corpus", "some.txt", "output_dir", "by-text"));
+    expect_same_file("by-store", "by-text", "trim.json");
+    expect_same_file("by-store", "by-text", "model.safetensors");
+    assert_int_equal(a.tokens, b.tokens);
+    assert_int_equal(a.unverified, 1);
+    assert_int_equal(b.unverified, 0);
+    TRIM(NULL, "model", "by-text", "corpus", "store", "output_dir", "no");
+    expect_error(XR_EDATA, sha256);
+}
+
 static void a_dry_run_writes_nothing(void **state)
 {
     (void)state;
@@ -431,6 +472,189 @@ static void a_dry_run_writes_nothing(void **state)
     assert_false(xr_path_exists(in_scratch("dry")));
     expect_ok(TRIM(&wet, "model", "full", "corpus", "some.txt", "output_dir", "dry"));
     assert_memory_equal(&dry, &wet, sizeof dry);
+}
+
+/* ---- extend ---- */
+
+#define WORD "\xE2\x96\x81"
+
+static xr_status extend(const char *model, const char *lines, const char *output, xr_vocab_report *report)
+{
+    xr_vocab_report unused;
+    write_scratch("pieces.txt", lines);
+    return xr_vocab_extend(in_scratch(model), in_scratch("pieces.txt"), in_scratch(output), report ? report : &unused);
+}
+
+/* Rows of the parts, by the library's own segmentation of the same word, averaged by hand. */
+static void new_rows_are_means(void **state)
+{
+    (void)state;
+    xr_vocab_report r;
+    xr_model a, b;
+    xr_load_options o = { .quiet = 1 };
+    expect_ok(extend("full", WORD "balodi\n" WORD "kemu\n", "large", &r));
+    assert_int_equal(r.size_after, VOCAB + 2);
+    assert_int_equal(r.parameters_after - r.parameters_before, 2 * (HIDDEN + 1));
+    expect_ok(xr_model_load(&a, in_scratch("full"), &o));
+    expect_ok(xr_model_load(&b, in_scratch("large"), &o));
+    xr_tokenizer *t = xr_tokenizer_open(in_scratch("full")), *u = xr_tokenizer_open(in_scratch("large"));
+    const float *p = xr_params_find(&a.params, "lm_head.bias")->t.x, *q = xr_params_find(&b.params, "lm_head.bias")->t.x;
+    static const char *const word[] = { "balodi", "kemu" };
+    assert_memory_equal(a.word->t.x, b.word->t.x, (VOCAB - 1) * HIDDEN * sizeof *p);
+    assert_memory_equal(p, q, (VOCAB - 1) * sizeof *p);
+    assert_memory_equal(a.word->t.x + (VOCAB - 1) * HIDDEN, b.word->t.x + (VOCAB + 1) * HIDDEN, HIDDEN * sizeof *p);
+    assert_true(p[VOCAB - 1] == q[VOCAB + 1]);
+    assert_int_equal(xr_tokenizer_mask_id(u), VOCAB + 1);
+    for (size_t w = 0; w < 2; w++) {
+        xr_tokens parts = { 0 }, one = { 0 };
+        double bias = 0, row[HIDDEN] = { 0 };
+        expect_ok(xr_tokenizer_encode(t, word[w], strlen(word[w]), 0, &parts));
+        expect_ok(xr_tokenizer_encode(u, word[w], strlen(word[w]), 0, &one));
+        assert_true(parts.n > 1);
+        assert_int_equal(one.n, 1);
+        assert_int_equal(one.v[0].id, VOCAB - 1 + (int)w);
+        for (size_t k = 0; k < parts.n; k++) {
+            bias += (double)p[parts.v[k].id] / (double)parts.n;
+            for (size_t i = 0; i < HIDDEN; i++)
+                row[i] += (double)a.word->t.x[(size_t)parts.v[k].id * HIDDEN + i] / (double)parts.n;
+        }
+        assert_float_equal(q[VOCAB - 1 + w], (float)bias, 1e-4f);
+        for (size_t i = 0; i < HIDDEN; i++)
+            assert_float_equal(b.word->t.x[(VOCAB - 1 + w) * HIDDEN + i], (float)row[i], 1e-7f);
+        xr_tokens_free(&parts);
+        xr_tokens_free(&one);
+    }
+    xr_tokenizer_free(t);
+    xr_tokenizer_free(u);
+    xr_model_free(&a);
+    xr_model_free(&b);
+}
+
+/* As in a resumed run: the same bytes, over what is there. */
+static void extending_again_gives_the_same(void **state)
+{
+    (void)state;
+    expect_ok(extend("full", WORD "balodi\n", "one", NULL));
+    expect_ok(extend("full", WORD "balodi\n", "two", NULL));
+    expect_ok(extend("full", WORD "balodi\n", "two", NULL));
+    expect_same_file("one", "two", "model.safetensors");
+    expect_same_file("one", "two", "sentencepiece.bpe.model");
+    expect_same_file("one", "two", "config.json");
+}
+
+static void expect_pieces(const char *dir, const char *text, const char *expected)
+{
+    xr_tokenizer *t = xr_tokenizer_open(in_scratch(dir));
+    xr_tokens k = { 0 };
+    xr_str found = { 0 };
+    assert_non_null(t);
+    expect_ok(xr_tokenizer_encode(t, text, strlen(text), 0, &k));
+    for (size_t i = 0; i < k.n; i++)
+        expect_ok(xr_str_printf(&found, "%s%s", i ? " " : "", xr_tokenizer_piece(t, k.v[i].id)));
+    assert_string_equal(found.s, expected);
+    xr_str_free(&found);
+    xr_tokens_free(&k);
+    xr_tokenizer_free(t);
+}
+
+/* The longer of two new pieces; a piece within a word; one whose characters were unknown. */
+static void new_pieces_are_used(void **state)
+{
+    (void)state;
+    expect_ok(extend("full", WORD "tadomi\n" WORD "tadomipulo\ngeru\n\xE2\x82\xAC\n", "used", NULL));
+    expect_pieces("used", "tadomi", WORD "tadomi");
+    expect_pieces("used", "tadomipulo tadomi", WORD "tadomipulo " WORD "tadomi");
+    expect_pieces("used", "tadomigeru\xE2\x82\xAC", WORD "tadomi geru \xE2\x82\xAC");
+    for (unsigned i = 0; i < 200; i++) {
+        const char *s = tiny_sentence(i);
+        if (strstr(s, "tadomi") || strstr(s, "geru"))
+            continue;
+        xr_tokenizer *a = xr_tokenizer_open(in_scratch("full")), *b = xr_tokenizer_open(in_scratch("used"));
+        xr_tokens x = { 0 }, y = { 0 };
+        expect_ok(xr_tokenizer_encode(a, s, strlen(s), 0, &x));
+        expect_ok(xr_tokenizer_encode(b, s, strlen(s), 0, &y));
+        assert_int_equal(x.n, y.n);
+        assert_memory_equal(x.v, y.v, x.n * sizeof *x.v);
+        xr_tokens_free(&x);
+        xr_tokens_free(&y);
+        xr_tokenizer_free(a);
+        xr_tokenizer_free(b);
+    }
+}
+
+static void pieces_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct { const char *lines, *message; } bad[] = {
+        { "", "the file is empty" },
+        { WORD "balodi\n\n", "pieces.txt:2: the line is empty" },
+        { WORD "balodi\n" WORD "kemu\n" WORD "balodi\n", "pieces.txt:3: \"" WORD "balodi\" stands on line 1 already" },
+        { WORD "balodi\nb\n", "pieces.txt:2: \"b\" is a piece of the vocabulary already" },
+        { "<mask>\n", "pieces.txt:1: \"<mask>\" is a piece of the vocabulary already" },
+        { "</s>\n", "already" },
+        { "ba\xFFlo\n", "pieces.txt:1: byte 2 of the line (0xFF) is not UTF-8" },
+        { "ba lodi\n", "white space" },
+        { WORD "\n", "U+2581" },
+        { WORD "ba" WORD "lodi\n", "U+2581" },
+        { WORD "ba\xEF\xAC\x81lo\n", "normalises this to \"bafilo\"" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        extend("full", bad[i].lines, "no", NULL);
+        expect_error(XR_EDATA, bad[i].message);
+    }
+    char long_line[300];
+    memset(long_line, 'b', sizeof long_line);
+    long_line[sizeof long_line - 1] = '\0';
+    extend("full", long_line, "no", NULL);
+    expect_error(XR_EDATA, "pieces.txt:1: the piece has 299 bytes; at most 256");
+    assert_int_equal(xr_file_write(in_scratch("nul.txt"), "ba\0lo\n", 6), XR_OK);
+    xr_vocab_report r;
+    xr_vocab_extend(in_scratch("full"), in_scratch("nul.txt"), in_scratch("no"), &r);
+    expect_error(XR_EDATA, "nul.txt:1: a NUL byte");
+    extend("tok", "ba\n", "no", NULL);
+    expect_error(XR_ENOINPUT, "config.json");
+    assert_false(xr_path_exists(in_scratch("no")));
+}
+
+/* ---- XLM-R's own tokenizer ---- */
+
+/* Trimmed by its first users to 31,996 pieces, with the scores of the original. */
+static void real_pieces(void **state)
+{
+    (void)state;
+    const char *data = getenv("XLMR_DATA");
+    char path[512], line[4096];
+    snprintf(path, sizeof path, "%s/spm/xlmr-trimmed-31996.model", data ? data : "");
+    if (!data || !xr_path_exists(path)) {
+        print_message("XLMR_DATA has no spm/xlmr-trimmed-31996.model\n");
+        skip();
+    }
+    size_t len;
+    char *bytes = xr_file_read(path, (size_t)1 << 26, &len);
+    assert_int_equal(xr_mkdirs(in_scratch("real-tok")), XR_OK);
+    assert_int_equal(xr_file_write(in_dir("real-tok", "sentencepiece.bpe.model"), bytes, len), XR_OK);
+    xr_free(bytes);
+    make_model("real", "real-tok", 31998);
+    expect_ok(extend("real", WORD "Kubernetes\n" WORD "hydroxychloroquine\nverschr\xC3\xA4nkte\n" WORD "Quantenverschr\xC3\xA4nkung\n", "real-large", NULL));
+    expect_pieces("real-large", "Kubernetes, hydroxychloroquine!", WORD "Kubernetes , " WORD "hydroxychloroquine !");
+    expect_pieces("real-large", "Quantenverschr\xC3\xA4nkungen", WORD "Quantenverschr\xC3\xA4nkung en");
+    xr_tokenizer *a = xr_tokenizer_open(in_scratch("real")), *b = xr_tokenizer_open(in_scratch("real-large"));
+    assert_true(a && b);
+    snprintf(line, sizeof line, "%s/text/common-voice/de.txt.gz", data);
+    xr_stream *s = xr_stream_open(line);
+    char *text;
+    for (int i = 0; i < 2000 && xr_stream_line(s, &text, &len) > 0; i++) {
+        xr_tokens x = { 0 }, y = { 0 };
+        expect_ok(xr_tokenizer_encode(a, text, len, 0, &x));
+        expect_ok(xr_tokenizer_encode(b, text, len, 0, &y));
+        assert_int_equal(x.n, y.n);
+        assert_memory_equal(x.v, y.v, x.n * sizeof *x.v);
+        xr_tokens_free(&x);
+        xr_tokens_free(&y);
+    }
+    xr_stream_close(s);
+    xr_tokenizer_free(a);
+    xr_tokenizer_free(b);
 }
 
 /* ---- refusals ---- */
@@ -485,27 +709,56 @@ static void maps_that_do_not_fit(void **state)
     assert_false(xr_path_exists(in_scratch("no")));
 }
 
+static xr_status trim_memory(xr_vocab_report *r)
+{
+    xr_options o;
+    xr_status status = xr_options_init(&o, XR_V_TRIM);
+    status = status < 0 ? status : xr_options_set(&o, "model", in_scratch("full"));
+    status = status < 0 ? status : xr_options_set(&o, "corpus", in_scratch("some.txt"));
+    status = status < 0 ? status : xr_options_set(&o, "output_dir", in_scratch("memory"));
+    status = status < 0 ? status : xr_vocab_trim(&o, r);
+    xr_options_free(&o);
+    return status;
+}
+
+static xr_status extend_memory(xr_vocab_report *r)
+{
+    return xr_vocab_extend(in_scratch("full"), in_scratch("pieces.txt"), in_scratch("memory"), r);
+}
+
+static xr_status export_memory(xr_vocab_report *r)
+{
+    xr_options o;
+    xr_status status = xr_options_init(&o, XR_V_EXPORT);
+    status = status < 0 ? status : xr_options_set(&o, "from", in_scratch("small-memory"));
+    status = status < 0 ? status : xr_options_set(&o, "restore_vocab", in_scratch("full"));
+    status = status < 0 ? status : xr_options_set(&o, "output_dir", in_scratch("memory"));
+    status = status < 0 ? status : xr_vocab_export(&o, r);
+    xr_options_free(&o);
+    return status;
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
-    long live = xr_alloc_live();
-    xr_status status = XR_ESYSTEM;
-    for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 6) {
-        xr_options o;
-        xr_vocab_report r;
-        assert_int_equal(xr_options_init(&o, XR_V_TRIM), XR_OK);
-        assert_int_equal(xr_options_set(&o, "model", in_scratch("full")), XR_OK);
-        assert_int_equal(xr_options_set(&o, "corpus", in_scratch("some.txt")), XR_OK);
-        assert_int_equal(xr_options_set(&o, "output_dir", in_scratch("memory")), XR_OK);
-        xr_alloc_fail_after(k);
-        status = xr_vocab_trim(&o, &r);
-        xr_alloc_fail_after(-1);
-        xr_options_free(&o);
-        assert_int_equal(xr_alloc_live(), live);
-        assert_true(status == XR_OK || !xr_path_exists(in_scratch("memory")));
-        xr_error_clear();
+    static xr_status (*const functions[])(xr_vocab_report *) = { trim_memory, extend_memory, export_memory };
+    trim_to("small-memory");
+    write_scratch("pieces.txt", WORD "balodi\n" WORD "kemu\n");
+    for (size_t i = 0; i < 3; i++) {
+        long live = xr_alloc_live();
+        xr_status status = XR_ESYSTEM;
+        for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 6) {
+            xr_vocab_report r;
+            xr_alloc_fail_after(k);
+            status = functions[i](&r);
+            xr_alloc_fail_after(-1);
+            assert_int_equal(xr_alloc_live(), live);
+            assert_true(status == XR_OK || !xr_path_exists(in_scratch("memory")));
+            xr_error_clear();
+        }
+        assert_int_equal(status, XR_OK);
+        assert_int_equal(xr_remove_tree(in_scratch("memory")), XR_OK);
     }
-    assert_int_equal(status, XR_OK);
 }
 
 int main(void)
@@ -520,7 +773,13 @@ int main(void)
         cmocka_unit_test_teardown(trained_rows_come_back, clear_error),
         cmocka_unit_test_teardown(shards_and_16_bits, clear_error),
         cmocka_unit_test_teardown(nothing_stale, clear_error),
+        cmocka_unit_test_teardown(a_store_is_a_corpus, clear_error),
         cmocka_unit_test_teardown(a_dry_run_writes_nothing, clear_error),
+        cmocka_unit_test_teardown(new_rows_are_means, clear_error),
+        cmocka_unit_test_teardown(extending_again_gives_the_same, clear_error),
+        cmocka_unit_test_teardown(new_pieces_are_used, clear_error),
+        cmocka_unit_test_teardown(pieces_that_cannot_be, clear_error),
+        cmocka_unit_test_teardown(real_pieces, clear_error),
         cmocka_unit_test_teardown(refused, clear_error),
         cmocka_unit_test_teardown(maps_that_do_not_fit, clear_error),
         cmocka_unit_test_teardown(out_of_memory, clear_error),

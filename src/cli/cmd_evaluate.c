@@ -72,6 +72,7 @@ const xr_cmd xr_cmd_evaluate = {
     "xlmr evaluate --task xnli --model DIR --data-dir xnli --split dev --languages en,fr,sw --confusion\n"
     "xlmr evaluate --task xnli --model DIR --data-dir xnli --label-map LABEL_0=contradiction,LABEL_1=neutral,"
     "LABEL_2=entailment\n"
-    "xlmr evaluate --task classify --model DIR --data-dir reviews --json\n",
+    "xlmr evaluate --task classify --model DIR --data-dir reviews --json\n"
+    "xlmr evaluate --task panx --model DIR --data-dir panx --split dev --languages en,de,sw --output-dir eval\n",
     run,
 };

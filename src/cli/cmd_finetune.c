@@ -1,4 +1,4 @@
-/* xlmr finetune: train a classifier on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
+/* xlmr finetune: train a classifier or a tagger on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
 #include "cli/cmd.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -80,6 +80,7 @@ const xr_cmd xr_cmd_finetune = {
     "finetune", XR_V_FINETUNE, "train a model on labelled data", NULL,
     "xlmr finetune --model DIR --train-file train.tsv --validation-file dev.tsv --output-dir run\n"
     "xlmr finetune --config configs/xnli-base.yaml --model DIR --train-file multinli.train.en.tsv --output-dir run\n"
-    "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n",
+    "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n"
+    "xlmr finetune --config configs/panx-base.yaml --model DIR --train-file train-en.tsv --validation-file dev-en.tsv --output-dir run\n",
     run,
 };

@@ -89,9 +89,10 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_predict = {
-    "predict", XR_V_PREDICT, "labels and scores for texts, JSON lines in and out", "[FILE ...]",
+    "predict", XR_V_PREDICT, "labels and scores for texts, tags for words; JSON lines in and out", "[FILE ...]",
     "echo '{\"text\": \"A man sleeps.\", \"text_pair\": \"Someone is awake.\"}' | xlmr predict --model DIR\n"
     "xlmr predict --model DIR --output predictions.jsonl reviews.jsonl.gz\n"
-    "xlmr predict --model DIR --top-k 3 --on-bad-record skip --max-bad-fraction 1 < pairs.tsv\n",
+    "xlmr predict --model DIR --top-k 3 --on-bad-record skip --max-bad-fraction 1 < pairs.tsv\n"
+    "echo '{\"tokens\": [\"She\", \"lives\", \"in\", \"Paris\"]}' | xlmr predict --model TAGGER\n",
     run,
 };

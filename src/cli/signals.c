@@ -4,12 +4,18 @@
 #include <stddef.h>
 #include <string.h>
 
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_asked, end_asked;
 
+/* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. */
 static void on_signal(int number)
 {
+    int end = number == SIGINT || number == SIGTERM;
     stop_asked = 1;
-    signal(number, SIG_DFL);
+    if (end && end_asked) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    end_asked |= end;
 }
 
 void xr_signals_catch(void)

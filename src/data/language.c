@@ -67,8 +67,8 @@ int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX])
     return 1;
 }
 
-/* What follows the language at place i of the words: kept, or of no account. */
-static int follow(char *const *word, const char *separator, size_t i, size_t n, char out[XR_LANGUAGE_MAX])
+/* Keeps what follows the language at place i of the words, where that makes a language of its own. */
+static void follow(char *const *word, const char *separator, size_t i, size_t n, char out[XR_LANGUAGE_MAX])
 {
     if (i + 1 < n && in_list(kept_suffixes, word[i + 1])) {
         size_t len = strlen(out);
@@ -77,7 +77,12 @@ static int follow(char *const *word, const char *separator, size_t i, size_t n, 
         if (strcmp(word[i + 1], "hant") == 0)
             out[len] = '-';
     }
-    return 1;
+}
+
+/* Two letters anywhere; three, among which are words like "run" and "vol", at either end or with a script behind them. */
+static int may_name(char *const *word, size_t i, size_t n)
+{
+    return strlen(word[i]) == 2 || i == 0 || i + 1 == n || in_list(suffixes, word[i + 1]) || in_list(kept_suffixes, word[i + 1]);
 }
 
 /* A language that is not in the table: three letters that are the whole name, but for a script. */
@@ -117,7 +122,9 @@ int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX])
         at += len + 1;
     }
     for (size_t i = 0; i < n; i++)
-        if (find_known(word[i], out))
-            return follow(word, separator, i, n, out);
+        if (may_name(word, i, n) && find_known(word[i], out)) {
+            follow(word, separator, i, n, out);
+            return 1;
+        }
     return lone_code(word, n, out);
 }

@@ -4,6 +4,7 @@
 #define XR_DATA_SPM_H
 
 #include "data/tokenizer.h"
+#include "util/str.h"
 
 typedef struct xr_spm xr_spm;
 
@@ -16,6 +17,9 @@ const char *xr_spm_piece(const xr_spm *m, int id);              /* borrowed; id 
 
 /* Appends one token per piece: fairseq ids, offsets in bytes of text plus `base`. `text` is valid UTF-8. */
 xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out);
+
+/* Appends the text as the model's normaliser leaves it, with U+2581 for spaces. */
+xr_status xr_spm_normalize(const xr_spm *m, const char *text, size_t len, xr_str *out);
 
 /* A source of training lines: 1 = a line (borrowed until the next call), 0 = the end, < 0 = error set. */
 typedef struct xr_spm_lines {

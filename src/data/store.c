@@ -16,7 +16,7 @@ enum {
     LANGUAGE_CAP = 1 << 16      /* a language is 16 bits in the file */
 };
 
-typedef struct counts { uint64_t documents, sentences, tokens; } counts;
+typedef struct counts { uint64_t documents, sentences, tokens, bytes; } counts;
 
 struct xr_store_writer {
     xr_h5_out *h5;
@@ -114,6 +114,11 @@ xr_status xr_store_sentence(xr_store_writer *w, const int32_t *id, size_t n)
     return put(w, XR_ID_EOS);
 }
 
+void xr_store_text(xr_store_writer *w, size_t bytes)
+{
+    w->open.bytes += bytes;
+}
+
 static int good_language(const char *name)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
@@ -149,12 +154,15 @@ static void add(counts *to, const counts *from)
     to->documents += from->documents;
     to->sentences += from->sentences;
     to->tokens += from->tokens;
+    to->bytes += from->bytes;
 }
 
 xr_status xr_store_end_document(xr_store_writer *w, const char *language)
 {
-    if (w->open.sentences == 0)
+    if (w->open.sentences == 0) {
+        w->open = (counts){ 0 };
         return XR_OK;
+    }
     long i = find_language(w, language);
     if (i < 0)
         return (xr_status)i;
@@ -187,7 +195,8 @@ static xr_status finish(xr_store_writer *w)
 
 static json_t *count_object(const counts *c)
 {
-    return json_pack("{sI sI sI}", "documents", (json_int_t)c->documents, "sentences", (json_int_t)c->sentences, "tokens", (json_int_t)c->tokens);
+    return json_pack("{sI sI sI sI}", "documents", (json_int_t)c->documents, "sentences", (json_int_t)c->sentences, "tokens", (json_int_t)c->tokens,
+                     "text_bytes", (json_int_t)c->bytes);
 }
 
 static xr_status describe(const xr_store_writer *w, json_t **facts)
@@ -202,9 +211,9 @@ static xr_status describe(const xr_store_writer *w, json_t **facts)
     for (size_t i = 0; i < w->n_language; i++)
         if (json_object_set_new(languages, w->language[i], count_object(&w->of_language[i])) < 0)
             break;
-    *facts = json_pack("{ss sI ss sI sI sI so*}", "file", slash ? slash + 1 : w->path, "bytes", (json_int_t)st.st_size, "xxh3_128", hex,
+    *facts = json_pack("{ss sI ss sI sI sI sI so*}", "file", slash ? slash + 1 : w->path, "bytes", (json_int_t)st.st_size, "xxh3_128", hex,
                        "documents", (json_int_t)w->all.documents, "sentences", (json_int_t)w->all.sentences,
-                       "tokens", (json_int_t)w->all.tokens, "languages", languages);
+                       "tokens", (json_int_t)w->all.tokens, "text_bytes", (json_int_t)w->all.bytes, "languages", languages);
     if (*facts && json_object_size(languages) == w->n_language)
         return XR_OK;
     json_decref(*facts);

@@ -18,11 +18,12 @@ typedef struct xr_store_writer xr_store_writer;
 xr_store_writer *xr_store_create(const char *path, int deflate);    /* deflate 0..9; NULL with the error set */
 /* Of the current document, without </s>: n > 0 ids above those of <s>, <pad>, </s>. */
 xr_status xr_store_sentence(xr_store_writer *w, const int32_t *id, size_t n);
+void xr_store_text(xr_store_writer *w, size_t bytes);               /* counts text that the current document's sentences came from */
 /* language: letters, digits, - and _, at most 31. A document without sentences leaves no trace. */
 xr_status xr_store_end_document(xr_store_writer *w, const char *language);
 uint64_t xr_store_written(const xr_store_writer *w);                /* tokens so far */
 /* Complete or absent; frees w in any case. *facts (may be NULL) receives the shard's entry of a manifest, the caller's: file, bytes, xxh3_128,
- * documents, sentences, tokens, and these three for each of languages. */
+ * documents, sentences, tokens, text_bytes, and these four for each of languages. */
 xr_status xr_store_commit(xr_store_writer *w, json_t **facts);
 void xr_store_abort(xr_store_writer *w);                            /* NULL is fine */
 

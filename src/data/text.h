@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "util/error.h"
+#include "util/str.h"
 #include "util/stream.h"
 
 /* Why a record was not used, or how it was bent to be usable; counted in the manifest under these names. */
@@ -58,6 +59,13 @@ struct xr_text_reader {
     const xr_text_options *o;               /* borrowed */
     xr_text_counts counts;
     void *state;                            /* the format's own */
+    xr_text_reason bad;                     /* set by a format with its error: only this record cannot be used */
+    int shown;                              /* bad records shown */
+    int cut;                                /* the shard ends inside a record */
+    int ended;
+    size_t taken;                           /* bytes of the line lent out, to be skipped */
+    int no_lf;                              /* it had no line end: the last of the shard */
+    size_t line;                            /* of the record being read, for messages */
 };
 
 /* A format: one file in texts/, registered by being there. */
@@ -75,5 +83,30 @@ xr_status xr_text_open(xr_text_reader *r, const char *path, const xr_text_option
  * shown); XR_EDATA at the end of a shard with more than max_bad_fraction bad records, or that was cut (unless allow_truncated). */
 int xr_text_next(xr_text_reader *r, xr_paragraph *out);
 void xr_text_close(xr_text_reader *r);
+
+/* For the formats. */
+#define XR_PARAGRAPH_CAP ((size_t)1 << 20)      /* longer paragraphs come in pieces, cut at a space or between two characters */
+
+/* Only this record cannot be used: leaves its reason and the message, which begins with path and line. */
+xr_status xr_text_bad(xr_text_reader *r, xr_text_reason reason, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void xr_text_note(xr_text_reader *r, xr_text_reason reason);    /* counts it */
+/* Next line without its LF or CRLF, or the next piece of at most `cap` bytes of a longer one (*whole = 0 unless it ends the line).
+ * Sets r->line. 1, 0 = end, < 0. Borrowed until the next call. */
+int xr_text_line(xr_text_reader *r, size_t cap, const char **line, size_t *len, int *whole);
+/* The text is UTF-8 without NUL, or repaired into *copy where the options say so (*text then points there); else a bad record. */
+xr_status xr_text_check(xr_text_reader *r, xr_str *copy, const char **text, size_t *len);
+int xr_text_is_blank(const char *s, size_t len);                /* white space only */
+
+/* A document that is in memory, handed out paragraph by paragraph. */
+typedef struct xr_text_body {
+    const char *at, *end;
+    const char *language;
+    size_t line;            /* of `at` */
+    int by_line;            /* its lines are lines of the shard */
+    int begun;
+} xr_text_body;
+/* Begins a document, or leaves it out and counts why: EMPTY, SHORT. Returns 1 or 0. */
+int xr_text_body_open(xr_text_reader *r, xr_text_body *b, const char *text, size_t len);
+int xr_text_body_next(xr_text_body *b, xr_paragraph *out);      /* 1 or 0 */
 
 #endif

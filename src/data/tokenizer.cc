@@ -101,6 +101,24 @@ extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len
     }
 }
 
+/* The library has no call for it in this version; the pieces of an encoding, <unk> among them as what it stands for, are that text. */
+extern "C" xr_status xr_spm_normalize(const xr_spm *m, const char *text, size_t len, xr_str *out)
+{
+    try {
+        sp::ImmutableSentencePieceText spt;
+        const auto status = m->processor.Encode({text, len}, spt.mutable_proto());
+        if (!status.ok())
+            return xr_fail(XR_ESOFTWARE, "encoding %zu bytes: sentencepiece says: %s", len, status.error_message());
+        for (size_t i = 0; i < spt.pieces_size(); i++) {
+            const auto piece = spt.pieces(static_cast<int>(i));
+            XR_TRY(xr_str_append(out, piece.piece().data(), piece.piece().size()));
+        }
+        return XR_OK;
+    } catch (...) {
+        return caught("normalising text");
+    }
+}
+
 namespace {
 
 /* Feeds the trainer from a C callback; an error there ends the input and shows in status(). */

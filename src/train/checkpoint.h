@@ -20,5 +20,7 @@ xr_status xr_checkpoint_find(const char *run_dir, char **path);
 /* Verifies and reads PATH into the rows of `s`: every row by name, type and size. *facts (may be NULL) receives the manifest; caller's. On failure the
  * rows' contents are undefined. */
 xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts);
+/* The same for some of the rows: those that `s` has. */
+xr_status xr_checkpoint_load_some(const char *path, xr_state *s, json_t **facts);
 
 #endif

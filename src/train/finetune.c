@@ -8,6 +8,7 @@
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/xxh.h"
 
 enum { DEFAULT_MICRO = 32 };
 
@@ -18,7 +19,7 @@ static xr_status load_model(xr_finetune *f)
     static const char *const value[] = { "LABEL_0" };
     int regression = f->problem == XR_PROBLEM_REGRESSION;
     xr_load_options l = { 0 };
-    l.head = "sequence_cls";
+    l.head = f->task->head;
     l.seed = (uint64_t)f->o->seed;
     l.problem = f->problem;
     if (!f->keep_head) {
@@ -59,15 +60,30 @@ static xr_status plan_steps(xr_finetune *f)
     return xr_setup_warmup(o, f->total_steps, &f->warmup_steps);
 }
 
+static xr_status fail_metric(const xr_finetune *f)
+{
+    xr_str list = { 0 };
+    xr_status status = XR_OK;
+    for (const char *const *known = f->task->metrics(f); *known && status == XR_OK; known++)
+        status = xr_str_printf(&list, " %s", *known);
+    if (status == XR_OK)
+        status = xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has:%s", f->o->metric, list.s);
+    xr_str_free(&list);
+    return status;
+}
+
 /* The metric that chooses the best model, and whether this problem has it. */
 static xr_status plan_metric(xr_finetune *f)
 {
-    static const char *const of[] = { "accuracy f1_macro loss", "loss mse pearson spearman", "loss f1_micro" };
-    f->metric = f->o->metric;
-    if (strcmp(f->metric, "auto") == 0)
-        f->metric = f->problem == XR_PROBLEM_SINGLE_LABEL ? "accuracy" : "loss";
-    if (!strstr(of[f->problem], f->metric))
-        return xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has: %s", f->metric, of[f->problem]);
+    const char *const *known = f->task->metrics(f);
+    f->metric = known[0];
+    for (; strcmp(f->o->metric, "auto") != 0; known++) {
+        if (!*known)
+            return fail_metric(f);
+        f->metric = *known;
+        if (strcmp(f->metric, f->o->metric) == 0)
+            break;
+    }
     if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
     if (f->o->eval_steps > 0 && f->valid.n == 0)
@@ -80,7 +96,7 @@ static xr_status make_trainer(xr_finetune *f)
     const xr_options *o = f->o;
     xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, 0 };
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
@@ -107,7 +123,6 @@ static xr_status check_directories(const xr_options *o)
 
 static xr_status prepare(xr_finetune *f)
 {
-    XR_TRY(xr_loop_check(&f->loop));
     XR_TRY(check_directories(f->o));
     XR_TRY(xr_finetune_read(f));
     XR_TRY(plan_metric(f));
@@ -129,42 +144,6 @@ static int on_scored(size_t done, size_t total, void *context)
     return xr_loop_stopping(&f->loop);
 }
 
-/* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
-static void warn_collapse(const xr_finetune *f, const xr_figures *g)
-{
-    double chance = log((double)f->model.config.num_labels);
-    int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
-    if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
-        xr_warn("step %llu: every prediction is '%s' and the loss %.3f is near ln %d = %.3f: the model has collapsed or has not begun to learn; try a lower "
-                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step,
-                f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
-}
-
-static json_t *figures_json(const xr_finetune *f, const xr_figures *g)
-{
-    json_t *j = json_object();
-    json_object_set_new(j, "loss", xr_json_number(g->loss));
-    switch (f->problem) {
-    case XR_PROBLEM_SINGLE_LABEL:
-        json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
-        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
-        json_object_set_new(j, "mcc", xr_json_number(g->mcc));
-        json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
-        break;
-    case XR_PROBLEM_REGRESSION:
-        json_object_set_new(j, "pearson", xr_json_number(g->pearson));
-        json_object_set_new(j, "spearman", xr_json_number(g->spearman));
-        break;
-    case XR_PROBLEM_MULTI_LABEL:
-        json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
-        json_object_set_new(j, "exact", xr_json_number(g->exact));
-        break;
-    case XR_PROBLEM_TAGS: break;
-    }
-    json_object_set_new(j, "examples", json_integer((json_int_t)g->n));
-    return j;
-}
-
 /* Scores the validation set with up-to-date weights, into f->figures. */
 static xr_status score_validation(xr_finetune *f)
 {
@@ -183,10 +162,9 @@ static xr_status evaluate(void *context, json_t *line, double *value, int *highe
 {
     xr_finetune *f = context;
     XR_TRY(score_validation(f));
-    json_t *figures = figures_json(f, &f->figures);
-    json_object_update(line, figures);
-    json_decref(figures);
-    warn_collapse(f, &f->figures);
+    json_object_set_new(line, "loss", xr_json_number(f->figures.loss));
+    f->task->figures(f, line);
+    json_object_set_new(line, "examples", json_integer((json_int_t)f->figures.n));
     return xr_figures_named(&f->figures, f->metric, value, higher);
 }
 
@@ -195,9 +173,16 @@ static int scored_now(const xr_finetune *f)
     return f->loop.evals > 0 && f->figures_step == f->trainer.step;
 }
 
+/* A run that went on between its last evaluation and the final model has lost the figures. */
+static xr_status score_again(xr_finetune *f)
+{
+    return f->loop.evals > 0 && f->loop.eval_step == f->trainer.step && !scored_now(f) ? score_validation(f) : XR_OK;
+}
+
 static xr_status save_model(void *context, const char *name)
 {
     xr_finetune *f = context;
+    XR_TRY(score_again(f));
     char *card = xr_finetune_card(f, f->trainer.step, scored_now(f) ? &f->figures : NULL);
     xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
     xr_free(card);
@@ -238,6 +223,33 @@ static json_t *start_line(const xr_finetune *f)
                      (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
 }
 
+/* Of the examples as they are trained on. */
+static xr_status digest_data(const xr_dataset *d, char hex[33])
+{
+    xr_xxh *h = xr_xxh_new();
+    if (!h)
+        return xr_error_status();
+    if (d->n > 0) {
+        xr_xxh_update(h, d->offset, (d->n + 1) * sizeof *d->offset);
+        xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
+        xr_xxh_update(h, d->label, d->n * sizeof *d->label);
+        xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
+        xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
+        xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
+    }
+    xr_xxh_final(h, hex);
+    return XR_OK;
+}
+
+static xr_status make_facts(xr_finetune *f)
+{
+    char train[33], valid[33];
+    XR_TRY(digest_data(&f->train, train));
+    XR_TRY(digest_data(&f->valid, valid));
+    f->loop.facts = json_pack("{ss ss ss}", "tokenizer_sha256", xr_tokenizer_sha256(f->tokenizer), "train_xxh3", train, "validation_xxh3", valid);
+    return f->loop.facts ? XR_OK : xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
+}
+
 static xr_status train(xr_finetune *f)
 {
     const xr_loop_task task = { f, f->metric, NULL, begin_step, micro_batch, epoch, f->valid.n > 0 ? evaluate : NULL, save_model };
@@ -247,6 +259,7 @@ static xr_status train(xr_finetune *f)
     f->loop.trainer = &f->trainer;
     f->loop.total_steps = f->total_steps;
     f->loop.eval_every = f->o->eval_steps > 0 ? (uint64_t)f->o->eval_steps : f->steps_per_epoch;
+    XR_TRY(make_facts(f));
     XR_TRY(xr_loop_begin(&f->loop, start_line(f)));
     return xr_loop_run(&f->loop);
 }
@@ -305,11 +318,16 @@ xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_
     memset(&f, 0, sizeof f);
     f.o = f.loop.o = o;
     f.hooks = hooks;
-    xr_status status = prepare(&f);
-    if (status == XR_OK)
+    xr_status status = xr_loop_check(&f.loop);
+    int finished = f.loop.kind == XR_RUNDIR_FINISHED && !o->dry_run;
+    if (status == XR_OK && !finished)
+        status = prepare(&f);
+    if (status == XR_OK && !finished)
         status = o->dry_run ? make_trainer(&f) : train(&f);
-    if (status == XR_OK && summary)
-        *summary = o->dry_run ? plan_json(&f) : summarise(&f);
+    if (status == XR_OK && summary) {
+        *summary = finished ? xr_loop_finished(&f.loop) : o->dry_run ? plan_json(&f) : summarise(&f);
+        status = *summary ? XR_OK : xr_error_status();
+    }
     finetune_free(&f);
     return status;
 }

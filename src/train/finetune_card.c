@@ -30,23 +30,13 @@ static xr_status add_figures(xr_str *s, const xr_finetune *f, const xr_figures *
         return xr_str_puts(s, f->valid.n == 0 ? "No validation data were given.\n" : "This state of the model was not evaluated.\n");
     XR_TRY(xr_str_printf(s, "On %zu validation examples; the best model is chosen by %s.\n\n| figure | value |\n|---|---|\n| loss | %.4f |\n", g->n, f->metric,
                          g->loss));
-    switch (f->problem) {
-    case XR_PROBLEM_SINGLE_LABEL:
-        return xr_str_printf(s, "| accuracy | %.4f |\n| macro F1 | %.4f |\n| MCC | %.4f |\n| always the commonest label | %.4f |\n", g->accuracy, g->f1_macro,
-                             g->mcc, xr_confusion_majority(&g->confusion));
-    case XR_PROBLEM_REGRESSION:
-        return xr_str_printf(s, "| Pearson | %.4f |\n| Spearman | %.4f |\n", g->pearson, g->spearman);
-    case XR_PROBLEM_MULTI_LABEL:
-        return xr_str_printf(s, "| micro F1 | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->exact);
-    case XR_PROBLEM_TAGS: break;
-    }
-    return XR_OK;
+    return f->task->card(f, g, s);
 }
 
 static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, const xr_figures *g)
 {
-    XR_TRY(xr_str_printf(s, "---\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n\n# XLM-RoBERTa classifier\n\n"
-                         "Fine-tuned by xlmr from `%s`, %llu of %llu updates.\n\n## Data\n\n", f->o->model, (unsigned long long)step,
+    XR_TRY(xr_str_printf(s, "---\nlibrary_name: transformers\npipeline_tag: %s\n---\n\n# XLM-RoBERTa %s\n\n", f->task->pipeline, f->task->title));
+    XR_TRY(xr_str_printf(s, "Fine-tuned by xlmr from `%s`, %llu of %llu updates.\n\n## Data\n\n", f->o->model, (unsigned long long)step,
                          (unsigned long long)f->total_steps));
     XR_TRY(add_data(s, "training", &f->train));
     XR_TRY(add_data(s, "validation", &f->valid));

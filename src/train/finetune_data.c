@@ -1,7 +1,5 @@
 /* What a fine-tuning run reads: the directory's config and tokenizer, the labels, the examples. */
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "train/finetune.h"
 #include "train/setup.h"
@@ -10,7 +8,7 @@
 #include "util/log.h"
 #include "util/str.h"
 
-static void data_options(const xr_finetune *f, int training, xr_data_options *d)
+void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d)
 {
     const xr_options *o = f->o;
     memset(d, 0, sizeof *d);
@@ -25,100 +23,27 @@ static void data_options(const xr_finetune *f, int training, xr_data_options *d)
     d->max_bad_fraction = o->max_bad_fraction;
 }
 
-/* Reading twice needs a file; a pipe would give its first lines to the guess and lose them. */
-static xr_status check_rereadable(const char *path)
-{
-    struct stat st;
-    if (strcmp(path, "-") != 0 && (stat(path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
-        return XR_OK;       /* what cannot be opened is reported by opening it */
-    return xr_fail(XR_EUSAGE, "--train-file %s: its labels cannot be looked at beforehand, since it can be read only once; give --problem-type "
-                   "single_label, regression or multi_label", path);
-}
-
-typedef struct label_survey {
-    int numbers, fractions, lists, others;
-    size_t fraction_line, other_line;       /* the first of each */
-    char other[64];
-    int records, like_first;                /* like_first: of the label of line 1, when that is a record */
-    char first[64];
-} label_survey;
-
-static void survey_label(label_survey *s, const xr_record *r)
-{
-    double value;
-    if (!r->label)
-        return;
-    if (s->records++ == 0 && r->line == 1)
-        snprintf(s->first, sizeof s->first, "%s", r->label);
-    s->like_first += *s->first && strncmp(r->label, s->first, sizeof s->first - 1) == 0;
-    if (strchr(r->label, XR_LABEL_SEPARATOR)) {
-        s->lists++;
-    } else if (xr_parse_double(r->label, &value)) {
-        s->numbers++;
-        if (strchr(r->label, '.') && s->fractions++ == 0)
-            s->fraction_line = r->line;
-    } else if (strcmp(r->label, "-") != 0 && s->others++ == 0) {
-        s->other_line = r->line;
-        snprintf(s->other, sizeof s->other, "%s", r->label);
-    }
-}
-
-/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. Fractions among names are
- * neither: whichever were taken, the run would be about something else than was meant. */
-static xr_status guess_problem(xr_finetune *f)
-{
-    xr_data_options d;
-    xr_source_reader reader;
-    xr_record record;
-    label_survey s = { 0 };
-    const char *path = f->o->train_file.v[0];
-    int got = 0;
-    data_options(f, 1, &d);
-    XR_TRY(check_rereadable(path));
-    XR_TRY(xr_source_open(&reader, path, d.format, &d.columns));
-    for (int i = 0; i < 200 && (got = xr_source_next(&reader, &record)) > 0; i++)
-        survey_label(&s, &record);
-    const char *reader_format = reader.source->name;
-    xr_source_close(&reader);
-    if (got < 0)            /* a bad record is reported by the reading proper */
-        xr_error_clear();
-    if (s.records > 4 && s.like_first == 1 && strcmp(reader_format, "jsonl") != 0)
-        xr_warn("%s:1: the label '%s' of the first row comes only once: is this row a header? Then name the columns with --text-column and --label-column",
-                path, s.first);
-    if (!s.lists && s.fractions && s.others)
-        return xr_fail(XR_EDATA, "%s:%zu: the label '%s' is not a number, but that of line %zu is one with a fraction: values to predict, or names of "
-                       "classes? Say which with --problem-type regression or single_label", path, s.other_line, s.other, s.fraction_line);
-    f->problem = s.lists ? XR_PROBLEM_MULTI_LABEL : s.fractions ? XR_PROBLEM_REGRESSION : XR_PROBLEM_SINGLE_LABEL;
-    return XR_OK;
-}
-
-static xr_status choose_problem(xr_finetune *f)
-{
-    static const char *const name[] = { "single_label", "regression", "multi_label" };
-    const char *wanted = f->o->problem_type;
-    if (strcmp(wanted, "auto") == 0)
-        return guess_problem(f);
-    for (int p = 0; p < 3; p++)
-        if (strcmp(wanted, name[p]) == 0)
-            f->problem = (xr_problem)p;
-    return XR_OK;
-}
-
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole ? 100.0 * (double)part / (double)whole : 0.0;
+}
+
+static size_t n_given(const xr_dataset *d)
+{
+    return d->words.n_sentences ? d->words.n_sentences : d->n;
 }
 
 /* Reads one file and says what came: examples, the share that was cut, tokens, the share of <unk>. */
 static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int training)
 {
     xr_data_options options;
-    size_t n = d->n;
+    size_t before = n_given(d), n;
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk;
-    data_options(f, training, &options);
-    XR_TRY(xr_dataset_add(d, path, f->tokenizer, &f->labels, &options));
-    xr_info("%s: %zu examples, %.1f %% of them cut to %lld tokens; %llu tokens, %.2f %% <unk>", path, d->n - n, percent(d->n_truncated - truncated, d->n - n),
-            f->o->max_seq_length, (unsigned long long)(d->n_tokens - tokens), percent(d->n_unk - unk, d->n_tokens - tokens));
+    xr_finetune_data_options(f, training, &options);
+    XR_TRY(f->task->read(f, d, path, &options));
+    n = n_given(d) - before;
+    xr_info("%s: %zu %s, %.1f %% of them %s to %lld tokens; %llu tokens, %.2f %% <unk>", path, n, f->task->examples, percent(d->n_truncated - truncated, n),
+            f->task->shortened, f->o->max_seq_length, (unsigned long long)(d->n_tokens - tokens), percent(d->n_unk - unk, d->n_tokens - tokens));
     return XR_OK;
 }
 
@@ -139,6 +64,8 @@ static void mark_used(const xr_dataset *d, int *used)
             if (d->target[i * d->n_target + c] > 0.0f)
                 used[c] = 1;
     }
+    for (size_t w = 0; w < d->words.n; w++)
+        used[d->words.tag[w]] = 1;
 }
 
 /* Classes get the ids in `id`; columns of those with id < 0 go. A row only moves towards the front. */
@@ -153,6 +80,8 @@ static void renumber(xr_dataset *d, const int *id, size_t n)
                 d->target[i * n + (size_t)id[c]] = d->target[i * old + c];
     }
     d->n_target = old ? n : 0;
+    for (size_t w = 0; w < d->words.n; w++)
+        d->words.tag[w] = id[d->words.tag[w]];
 }
 
 /* Keeps the labels that the data use, in an order of their own, when the directory's labels do not cover the data's. */
@@ -180,18 +109,7 @@ static xr_status own_labels(xr_finetune *f)
 
 static int same_problem_head(const xr_finetune *f)
 {
-    return f->base.head && strcmp(f->base.head, "sequence_cls") == 0 && f->base.problem == f->problem;
-}
-
-static xr_status check_labels(const xr_finetune *f)
-{
-    const char *path = f->o->train_file.v[0];
-    if (f->problem == XR_PROBLEM_SINGLE_LABEL && f->labels.n < 2)
-        return xr_fail(XR_EDATA, "%s: all training examples have the label '%s'; a classifier needs at least two labels", path,
-                       f->labels.n ? f->labels.name[0] : "");
-    if (f->problem == XR_PROBLEM_MULTI_LABEL && f->labels.n < 1)
-        return xr_fail(XR_EDATA, "%s: no training example has a label; name the label column with --label-column", path);
-    return XR_OK;
+    return f->base.head && strcmp(f->base.head, f->task->head) == 0 && f->base.problem == f->problem;
 }
 
 /* The training files with the directory's labels known beforehand, so that a model already trained on them keeps its head and its order. */
@@ -207,20 +125,22 @@ static xr_status read_training(xr_finetune *f)
     f->keep_head = same_problem_head(f) && (f->problem == XR_PROBLEM_REGRESSION ? f->base.num_labels == 1 : f->labels.n == known);
     if (f->problem != XR_PROBLEM_REGRESSION && !f->keep_head)
         XR_TRY(own_labels(f));
-    return check_labels(f);
+    return f->task->check(f);
 }
 
 static xr_status weights_balanced(xr_finetune *f)
 {
-    size_t n = (size_t)f->labels.n, *count = xr_alloc(n, sizeof *count);
+    const xr_words *w = &f->train.words;
+    const int32_t *label = w->n_sentences ? w->tag : f->train.label;
+    size_t n = (size_t)f->labels.n, n_labelled = w->n_sentences ? w->n : f->train.n, *count = xr_alloc(n, sizeof *count);
     xr_status status = count ? XR_OK : xr_error_status();
-    for (size_t i = 0; count && i < f->train.n; i++)
-        count[f->train.label[i]]++;
+    for (size_t i = 0; count && i < n_labelled; i++)
+        count[label[i]]++;
     for (size_t c = 0; count && c < n && status == XR_OK; c++) {
         if (count[c] == 0)
             status = xr_fail(XR_EDATA, "--class-weights balanced: no training example has the label '%s'", f->labels.name[c]);
         else
-            f->class_weight[c] = (float)((double)f->train.n / ((double)n * (double)count[c]));
+            f->class_weight[c] = (float)((double)n_labelled / ((double)n * (double)count[c]));
     }
     xr_free(count);
     return status;
@@ -251,11 +171,12 @@ static xr_status weights_listed(xr_finetune *f)
 static xr_status read_loss(xr_finetune *f)
 {
     const char *s = f->o->class_weights;
-    if (f->o->label_smoothing > 0.0 && f->problem != XR_PROBLEM_SINGLE_LABEL)
+    int one_label = f->problem == XR_PROBLEM_SINGLE_LABEL || f->problem == XR_PROBLEM_TAGS;
+    if (f->o->label_smoothing > 0.0 && !one_label)
         return xr_fail(XR_EUSAGE, "--label-smoothing %g: only single-label problems have it; leave it out", f->o->label_smoothing);
     if (strcmp(s, "none") == 0)
         return XR_OK;
-    if (f->problem != XR_PROBLEM_SINGLE_LABEL)
+    if (!one_label)
         return xr_fail(XR_EUSAGE, "--class-weights %s: only single-label problems have class weights; leave it out", s);
     f->class_weight = xr_alloc((size_t)f->labels.n, sizeof *f->class_weight);
     if (!f->class_weight)
@@ -291,12 +212,22 @@ static xr_status read_base(xr_finetune *f)
     return f->tokenizer ? check_lengths(f) : xr_error_status();
 }
 
+static xr_status choose_task(xr_finetune *f)
+{
+    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag };
+    for (size_t k = 0; k < sizeof tasks / sizeof *tasks; k++)
+        if (strcmp(tasks[k]->name, f->o->task) == 0)
+            f->task = tasks[k];
+    return f->task ? XR_OK : xr_fail(XR_ESOFTWARE, "no task named '%s'", f->o->task);
+}
+
 xr_status xr_finetune_read(xr_finetune *f)
 {
+    XR_TRY(choose_task(f));
     XR_TRY(read_base(f));
     if (f->o->label_map)
         XR_TRY(xr_labels_map(&f->labels, f->o->label_map));
-    XR_TRY(choose_problem(f));
+    XR_TRY(f->task->choose(f));
     XR_TRY(read_training(f));
     XR_TRY(read_files(f, &f->valid, &f->o->validation_file, 0));
     XR_TRY(warn_overlap(f));

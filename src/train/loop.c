@@ -2,72 +2,37 @@
 
 #include <string.h>
 
+#include "train/checkpoint.h"
 #include "util/log.h"
 
-/* --- begin ------------------------------------------------------------------------------------------------------ */
-
-xr_status xr_loop_check(xr_loop *l)
-{
-    l->began = xr_clock();
-    return xr_rundir_look(l->o, &l->kind);
-}
-
-/* Names under log/ are where the logs stand: saved, but no part of the digest by which two runs are compared. */
-static xr_status declare_rows(xr_loop *l)
-{
-    xr_state *s = &l->trainer->state;
-    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->best_value, 1, "run/best_value"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->best_step, 1, "run/best_step"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->evals, 1, "run/evaluations"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->evals_since_best, 1, "run/evaluations_since_best"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->eval_step, 1, "run/evaluated_step"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped, 1, "run/skipped"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped_in_row, 1, "run/skipped_in_row"));
-    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->weight, 1, "run/weight"));
-    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_loss, 1, "log/loss"));
-    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_weight, 1, "log/weight"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->window_steps, 1, "log/steps"));
-    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->window_tokens, 1, "log/tokens"));
-    return xr_state_add(s, XR_STATE_U64, &l->metrics_bytes, 1, "log/metrics_bytes");
-}
-
-static xr_status begin_new(xr_loop *l, json_t *start)
-{
-    xr_status status = xr_rundir_create(l->o->output_dir, l->o);
-    if (status == XR_OK)
-        status = xr_runlog_open(&l->log, l->o->output_dir);
-    if (status < 0) {
-        json_decref(start);
-        return status;
-    }
-    return xr_runlog_metrics(&l->log, start);
-}
-
-xr_status xr_loop_begin(xr_loop *l, json_t *start)
-{
-    xr_status status = declare_rows(l);
-    if (status < 0) {
-        json_decref(start);
-        return status;
-    }
-    XR_TRY(begin_new(l, start));
-    if (l->hooks && l->hooks->begin)
-        l->hooks->begin(l->hooks->context, l->trainer->step, l->total_steps);
-    return XR_OK;
-}
-
-void xr_loop_free(xr_loop *l)
-{
-    xr_runlog_close(&l->log);
-    json_decref(l->facts);
-    l->facts = NULL;
-}
+enum { MAX_FAILED_SAVES = 3 };
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
-int xr_loop_stopping(const xr_loop *l)
+static int signalled(const xr_loop *l)
 {
     return l->hooks && l->hooks->stop && l->hooks->stop(l->hooks->context);
+}
+
+/* Before the first save: as long as writing the state at 100 MB/s. */
+static double save_estimate(const xr_loop *l)
+{
+    double bytes = 0.0;
+    if (l->save_seconds > 0.0)
+        return l->save_seconds;
+    for (size_t i = 0; i < l->trainer->state.n; i++)
+        bytes += (double)l->trainer->state.row[i].n * 4.0;
+    return bytes / 100e6;
+}
+
+static int out_of_time(const xr_loop *l)
+{
+    return l->max_seconds > 0.0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
+}
+
+int xr_loop_stopping(const xr_loop *l)
+{
+    return signalled(l) || out_of_time(l);
 }
 
 static int evaluation_due(const xr_loop *l)
@@ -143,38 +108,106 @@ static xr_status log_window(xr_loop *l, const xr_step_result *r)
     return XR_OK;
 }
 
-static void count(xr_loop *l, const xr_step_result *r, double seconds)
+static void count(xr_loop *l, const xr_step_result *r)
 {
     l->weight += r->weight;
     l->window_loss += l->task->weight ? r->loss * r->weight : r->loss;
     l->window_weight += r->weight;
     l->window_steps++;
     l->window_tokens += r->tokens;
-    if (l->hooks && l->hooks->step)
-        l->hooks->step(l->hooks->context, l->trainer->step, r->loss, (double)r->tokens / seconds);
+    l->skipped_in_row = 0;
+}
+
+/* An update whose loss or gradient is not finite is left out and written down, up to --max-skipped of them in a row. */
+static xr_status skip(xr_loop *l, const xr_step_result *r)
+{
+    json_t *j = json_pack("{ss sI}", "event", "skip", "step", (json_int_t)l->trainer->step + 1);
+    json_object_set_new(j, "loss", xr_json_number(r->loss));
+    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    if (l->skipped_in_row == (uint64_t)l->o->max_skipped) {
+        json_decref(j);
+        return xr_fail_context("%llu updates in a row were left out (--max-skipped)", (unsigned long long)l->skipped_in_row);
+    }
+    xr_warn("%s (--on-nonfinite skip: the update is left out)", xr_error_message());
+    xr_error_clear();
+    xr_trainer_skip(l->trainer, r);
+    l->skipped++;
+    l->skipped_in_row++;
+    return xr_runlog_metrics(&l->log, j);
+}
+
+static xr_status update(xr_loop *l, xr_step_result *r)
+{
+    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
+    xr_status status = xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
+    if (status == XR_OK)
+        count(l, r);
+    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
+        status = skip(l, r);
+    return status;
 }
 
 static xr_status one_step(xr_loop *l)
 {
     xr_step_result r;
     double began = xr_clock();
-    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
-    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
-    XR_TRY(xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, &r));
-    count(l, &r, xr_clock() - began);
+    XR_TRY(update(l, &r));
+    double seconds = xr_clock() - began;
+    l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
+    l->updates++;
+    if (l->hooks && l->hooks->step)
+        l->hooks->step(l->hooks->context, l->trainer->step, r.loss, (double)r.tokens / seconds);
     uint64_t done = l->trainer->step;
     return done % (uint64_t)l->o->logging_steps == 0 || done == l->total_steps ? log_window(l, &r) : XR_OK;
+}
+
+/* --- checkpoints ------------------------------------------------------------------------------------------------ */
+
+static xr_status write_checkpoint(xr_loop *l)
+{
+    xr_optim_flush(l->trainer->optim);
+    XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
+    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, (size_t)l->o->save_total_limit);
+}
+
+static xr_status save(xr_loop *l)
+{
+    double began = xr_clock();
+    xr_status status = write_checkpoint(l);
+    double seconds = xr_clock() - began;
+    l->save_seconds = seconds > l->save_seconds ? seconds : l->save_seconds;
+    l->log.last += seconds;     /* saving is not training time */
+    l->saved_step = l->trainer->step;
+    l->failed_saves = status < 0 ? l->failed_saves + 1 : 0;
+    return status;
+}
+
+/* A save that fails is tried again when the next is due; the third failure in a row ends the run. */
+static xr_status save_when_due(xr_loop *l)
+{
+    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
+    if (every == 0 || step == 0 || step % every != 0 || l->saved_step == step || save(l) == XR_OK)
+        return XR_OK;
+    if (l->failed_saves >= MAX_FAILED_SAVES)
+        return xr_fail_context("step %llu: %d checkpoints in a row could not be written", (unsigned long long)step, l->failed_saves);
+    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, xr_error_message());
+    xr_error_clear();
+    return XR_OK;
 }
 
 /* --- the run ---------------------------------------------------------------------------------------------------- */
 
 static xr_status stopped(xr_loop *l)
 {
+    const char *why = signalled(l) ? "a signal" : "--max-time";
+    unsigned long long step = l->trainer->step;
     xr_error_clear();           /* an evaluation that was stopped says so */
-    xr_optim_flush(l->trainer->optim);
-    XR_TRY(l->task->save_model(l->task->context, "interrupted"));
-    return xr_fail(XR_ETEMPFAIL, "stopped by a signal after update %llu of %llu; the weights are in %s/interrupted, which --model can start from",
-                   (unsigned long long)l->trainer->step, (unsigned long long)l->total_steps, l->o->output_dir);
+    if ((l->saved_step != step || l->failed_saves > 0) && save(l) < 0)
+        return xr_fail_context("stopped by %s after update %llu of %llu, and the checkpoint could not be written", why, step,
+                               (unsigned long long)l->total_steps);
+    return xr_fail(XR_ETEMPFAIL, "stopped by %s after update %llu of %llu; the same command goes on from %s/checkpoints/step-%08llu", why, step,
+                   (unsigned long long)l->total_steps, l->o->output_dir, step);
 }
 
 static int out_of_patience(const xr_loop *l)
@@ -193,6 +226,7 @@ static int after_update(xr_loop *l)
 {
     if (evaluation_due(l))
         XR_TRY(evaluate(l));
+    XR_TRY(save_when_due(l));
     return l->trainer->step == l->total_steps || out_of_patience(l);
 }
 
@@ -200,7 +234,8 @@ static xr_status run(xr_loop *l)
 {
     for (;;) {
         int over = after_update(l);
-        if (over == XR_ETEMPFAIL || (over == 0 && xr_loop_stopping(l)))
+        /* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
+        if (over == XR_ETEMPFAIL || (over == 0 && (signalled(l) || (l->updates > 0 && out_of_time(l)))))
             return stopped(l);
         if (over != 0)
             return over < 0 ? over : XR_OK;

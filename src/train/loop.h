@@ -47,8 +47,13 @@ struct xr_loop {
     uint64_t total_steps, eval_every;   /* eval_every 0: only at the end */
     /* the loop's own */
     xr_rundir_kind kind;                /* what xr_loop_check found */
+    xr_rundir_lock lock;
     xr_runlog log;
     double began, max_seconds;          /* max_seconds 0: no limit */
+    double save_seconds, step_seconds;  /* the longest of each, for ending in time */
+    uint64_t updates;                   /* of this process */
+    uint64_t saved_step;                /* the newest that was saved, or tried */
+    int failed_saves;                   /* in a row */
     /* progress: rows of the run's state */
     double best_value;
     uint64_t best_step, evals, evals_since_best, eval_step, skipped, skipped_in_row;
@@ -63,6 +68,8 @@ struct xr_loop {
 /* Needs l->o only; the rest is zero. Refuses an output directory that will not do, and a --max-time or --resume that means nothing. l->kind then says
  * whether the run is new, goes on, or is finished already: then there is nothing to do. Changes nothing on disk. */
 xr_status xr_loop_check(xr_loop *l);
+/* The summary of a run that is finished already: output_dir, steps, state_xxh3, finished. NULL with the error set. */
+json_t *xr_loop_finished(const xr_loop *l);
 /* Declares the loop's rows in the trainer's state; then goes on from a checkpoint in o->output_dir (--resume auto|never|PATH), or makes the
  * run directory afresh. `start` (taken over) is the "start" line of metrics.jsonl. */
 xr_status xr_loop_begin(xr_loop *l, json_t *start);

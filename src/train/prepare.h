@@ -42,6 +42,6 @@ xr_status xr_prepare_run(const xr_prepare_job *job, const xr_prepare_hooks *hook
 /* Joins the parts that --shard left in DIR. */
 xr_status xr_prepare_merge(const char *dir, json_t **manifest);
 /* What would be done, without doing it: {"inputs", "bytes", "done_inputs", "done_bytes", "workers"}; NULL with the error set. */
-json_t *xr_prepare_plan(const xr_prepare_job *job);
+json_t *xr_prepare_look(const xr_prepare_job *job);
 
 #endif

@@ -2,26 +2,134 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "model/hf.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/log.h"
 
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "best", "final", "interrupted" };
+/* What --overwrite-output-dir removes. */
+static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
+#define ENTRY_CAP ((size_t)1 << 32)
+#define LOCK "lock"
+#define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
+
+static xr_status filled_entry(const char *path, const char *name, void *context)
+{
+    (void)path;
+    (void)context;
+    return strcmp(name, LOCK) != 0 && strcmp(name, DATA) != 0;
+}
 
 static int is_empty(const char *path)
 {
-    DIR *d = opendir(path);
-    int entries = 0;
-    for (struct dirent *e; d && (e = readdir(d));)
-        entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    if (d)
-        closedir(d);
-    return entries == 0;
+    return xr_dir_each(path, filled_entry, NULL) == XR_OK;
+}
+
+/* The text of a file of the run; NULL, without an error, when it cannot be read. */
+static char *read_entry(const char *dir, const char *name, size_t *len)
+{
+    char *path = xr_path_join(dir, name), *text = path ? xr_file_read(path, ENTRY_CAP, len) : NULL;
+    xr_free(path);
+    if (!text)
+        xr_error_clear();
+    return text;
+}
+
+/* One line for every key that differs: "key there, here". */
+static xr_status add_difference(xr_str *s, const char *key, const json_t *there, const json_t *here)
+{
+    if (json_equal(there, here))
+        return XR_OK;
+    char *a = xr_json_dump(there, 0), *b = xr_json_dump(here, 0);
+    xr_status status = a && b ? xr_str_printf(s, "%s%s is %s there and %s here", s->len ? "; " : "", key, a, b) : xr_error_status();
+    xr_free(a);
+    xr_free(b);
+    return status;
+}
+
+static xr_status compare(const xr_options *there, const xr_options *here, xr_str *differences)
+{
+    const char *key;
+    json_t *value, *a = xr_options_to_json(there, XR_RECIPE), *b = xr_options_to_json(here, XR_RECIPE);
+    xr_status status = a && b ? XR_OK : xr_error_status();
+    json_object_foreach(a, key, value)
+        if (status == XR_OK)
+            status = add_difference(differences, key, value, json_object_get(b, key));
+    json_decref(a);
+    json_decref(b);
+    return status;
+}
+
+static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len)
+{
+    xr_options there;
+    xr_str s = { 0 };
+    char *path = xr_path_join(o->output_dir, "config.yaml");
+    xr_status status = xr_options_init(&there, o->verb);
+    if (status == XR_OK)
+        status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
+    if (status == XR_OK)
+        status = compare(&there, o, &s);
+    if (status == XR_OK && s.len)
+        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
+                         "--overwrite-output-dir to replace that run", o->output_dir, s.s);
+    xr_options_free(&there);
+    xr_str_free(&s);
+    xr_free(path);
+    return status;
+}
+
+/* A run of this very command wrote config.yaml; its first line says so. */
+static int is_run(const xr_options *o, const char *yaml)
+{
+    const char *verb = xr_verb_name(o->verb);
+    size_t n = strlen(verb);
+    return yaml && strncmp(yaml, "# ", 2) == 0 && strncmp(yaml + 2, verb, n) == 0 && yaml[2 + n] == ':';
+}
+
+json_t *xr_rundir_end(const char *path)
+{
+    size_t len;
+    json_t *line = NULL;
+    char *text = read_entry(path, "metrics.jsonl", &len);
+    if (text && len > 1 && text[len - 1] == '\n') {
+        text[len - 1] = 0;
+        char *last = strrchr(text, '\n');
+        line = json_loads(last ? last + 1 : text, 0, NULL);
+    }
+    xr_free(text);
+    const char *event = json_string_value(json_object_get(line, "event"));
+    if (event && strcmp(event, "end") == 0)
+        return line;
+    json_decref(line);
+    return NULL;
+}
+
+static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
+{
+    size_t len;
+    char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
+    xr_status status;
+    if (is_run(o, yaml))
+        status = check_recipe(o, yaml, len);
+    else
+        status = xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
+                         o->output_dir);
+    xr_free(yaml);
+    XR_TRY(status);
+    json_t *end = strcmp(o->resume, "auto") == 0 ? xr_rundir_end(o->output_dir) : NULL;
+    *kind = end ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
+    json_decref(end);
+    return XR_OK;
 }
 
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
@@ -34,8 +142,7 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
         return xr_fail(XR_ECANTCREAT, "%s: is not a directory; choose another --output-dir", path);
     if (o->overwrite_output_dir || is_empty(path))
         return XR_OK;
-    return xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
-                   path);
+    return look_inside(o, kind);
 }
 
 /* Whether `path` is, or lies in, the entry `name` of the run directory; both by their real names. */
@@ -133,4 +240,111 @@ xr_status xr_rundir_save_model(const char *path, const char *name, const xr_mode
     if (status < 0)
         xr_outdir_abort(&out);
     return status;
+}
+
+/* --- lock ------------------------------------------------------------------------------------------------------- */
+
+/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
+static int is_leftover(const char *name)
+{
+    const char *tail = strstr(name, ".tmp-");
+    if (!tail)
+        tail = strstr(name, ".old-");
+    if (!tail || tail[5 + strspn(tail + 5, "0123456789")])
+        return 0;
+    size_t n = (size_t)(tail - name);
+    for (size_t i = 0; i < N_ENTRIES; i++)
+        if (strlen(run_entry[i]) == n && strncmp(run_entry[i], name, n) == 0)
+            return 1;
+    return strncmp(name, "step-", 5) == 0;
+}
+
+static xr_status sweep_entry(const char *path, const char *name, void *context)
+{
+    (void)context;
+    return is_leftover(name) ? xr_remove_tree(path) : XR_OK;
+}
+
+static xr_status sweep(const char *path)
+{
+    char *checkpoints = xr_path_join(path, "checkpoints");
+    xr_status status = checkpoints ? xr_dir_each(path, sweep_entry, NULL) : xr_error_status();
+    if (status == XR_OK && xr_path_is_dir(checkpoints))
+        status = xr_dir_each(checkpoints, sweep_entry, NULL);
+    xr_free(checkpoints);
+    return status;
+}
+
+static xr_status held_by_another(const char *dir, int fd)
+{
+    char who[256] = "";
+    ssize_t n = pread(fd, who, sizeof who - 1, 0);
+    who[n > 0 ? n : 0] = 0;
+    who[strcspn(who, "\n")] = 0;
+    return xr_fail(XR_ETEMPFAIL, "%s: another process writes to this run (%s); wait for its end, or choose another --output-dir", dir,
+                   *who ? who : "it has not said which");
+}
+
+static void sign(int fd)
+{
+    char host[128] = "", who[256];
+    gethostname(host, sizeof host - 1);
+    int n = snprintf(who, sizeof who, "host %s, pid %ld\n", host, (long)getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, who, (size_t)n, 0) < 0)
+        xr_debug("the lock file cannot be written: %s", strerror(errno));
+}
+
+/* Is the file that was locked still the one of that name? The holder before removes it when done. */
+static int still_there(int fd, const char *path)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static xr_status take(xr_rundir_lock *l, const char *dir)
+{
+    for (;;) {
+        l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (l->fd < 0)
+            return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
+        if (flock(l->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+            held_by_another(dir, l->fd);
+            close(l->fd);
+            return xr_error_status();
+        }
+        if (still_there(l->fd, l->path))
+            break;
+        close(l->fd);
+    }
+    sign(l->fd);
+    return XR_OK;
+}
+
+xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path)
+{
+    XR_TRY(xr_mkdirs(path));
+    char *name = xr_path_join(path, LOCK);
+    if (!name)
+        return xr_error_status();
+    l->path = name;
+    xr_status status = take(l, path);
+    if (status < 0) {
+        xr_free(l->path);
+        l->path = NULL;
+        return status;
+    }
+    status = sweep(path);
+    if (status < 0)
+        xr_rundir_lock_drop(l);
+    return status;
+}
+
+void xr_rundir_lock_drop(xr_rundir_lock *l)
+{
+    if (!l->path)
+        return;
+    unlink(l->path);
+    close(l->fd);
+    xr_free(l->path);
+    l->path = NULL;
 }

@@ -1,4 +1,4 @@
-/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, best/, final/ (or interrupted/). */
+/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/; while a run writes to it, lock. */
 #ifndef XR_TRAIN_RUNDIR_H
 #define XR_TRAIN_RUNDIR_H
 
@@ -14,6 +14,15 @@ typedef enum xr_rundir_kind {
 /* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT) or a run of another recipe (XR_ECONFIG).
  * Changes nothing. */
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);
+/* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3. NULL if not, or unreadable; no error is set. */
+json_t *xr_rundir_end(const char *path);
+
+typedef struct xr_rundir_lock { int fd; char *path; } xr_rundir_lock;  /* path NULL: not held */
+/* Makes the directory if need be and locks it against other writers, of which a living one is named: XR_ETEMPFAIL. Then what dead ones left under
+ * temporary names goes. */
+xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path);
+void xr_rundir_lock_drop(xr_rundir_lock *l);    /* fine when not held */
+
 /* Refuses an input (model directory or file) that xr_rundir_create would remove. */
 xr_status xr_rundir_check_input(const char *path, const char *input);
 /* Refuses (XR_ECANTCREAT) to replace a directory that holds anything but the files of a model. Changes nothing; a missing one is fine. */

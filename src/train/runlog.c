@@ -4,10 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/log.h"
 
 double xr_clock(void)
 {
@@ -35,12 +38,12 @@ json_t *xr_json_number(double x)
     return isfinite(x) ? json_real(x) : json_string(isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
 }
 
-static xr_status open_log(xr_runlog_file *l, const char *run_dir, const char *name)
+static xr_status open_log(xr_runlog_file *l, const char *run_dir, const char *name, const char *mode)
 {
     l->path = xr_path_join(run_dir, name);
     if (!l->path)
         return xr_error_status();
-    l->file = fopen(l->path, "w");
+    l->file = fopen(l->path, mode);
     return l->file ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot create: %s", l->path, strerror(errno));
 }
 
@@ -48,8 +51,56 @@ xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
 {
     memset(l, 0, sizeof *l);
     l->start = l->last = xr_clock();
-    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl"));
-    return open_log(&l->timing, run_dir, "timing.jsonl");
+    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "w"));
+    return open_log(&l->timing, run_dir, "timing.jsonl", "w");
+}
+
+/* Where the first line behind `step` begins, or one that was cut. */
+static off_t behind_step(FILE *f, uint64_t step)
+{
+    char line[1024];
+    off_t at = 0;
+    while (fgets(line, sizeof line, f) && strchr(line, '\n')) {
+        json_t *j = json_loads(line, 0, NULL);
+        int past = !j || (uint64_t)json_integer_value(json_object_get(j, "step")) > step;
+        json_decref(j);
+        if (past)
+            break;
+        at = ftello(f);
+    }
+    return at;
+}
+
+/* From here lines are added. */
+static xr_status cut(xr_runlog_file *l, off_t at)
+{
+    if (fseeko(l->file, 0, SEEK_END) < 0 || ftruncate(fileno(l->file), at) < 0 || fseeko(l->file, at, SEEK_SET) < 0)
+        return xr_fail(XR_EIO, "%s: cannot be cut back to the checkpoint: %s", l->path, strerror(errno));
+    return XR_OK;
+}
+
+xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step)
+{
+    struct stat st;
+    memset(l, 0, sizeof *l);
+    l->start = l->last = xr_clock();
+    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "a+"));
+    XR_TRY(open_log(&l->timing, run_dir, "timing.jsonl", "a+"));
+    if (fstat(fileno(l->metrics.file), &st) < 0 || (uint64_t)st.st_size < metrics_bytes)
+        xr_warn("%s: is shorter than it was at the checkpoint: lines are missing, and will be", l->metrics.path);
+    else
+        XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));
+    return cut(&l->timing, behind_step(l->timing.file, step));
+}
+
+xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes)
+{
+    struct stat st;
+    int fd = fileno(l->metrics.file);
+    if (fflush(l->metrics.file) != 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS) || fstat(fd, &st) < 0)
+        return xr_fail(XR_EIO, "%s: writing failed: %s", l->metrics.path, strerror(errno));
+    *metrics_bytes = (uint64_t)st.st_size;
+    return XR_OK;
 }
 
 static xr_status close_log(xr_runlog_file *l)

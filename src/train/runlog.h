@@ -19,6 +19,10 @@ typedef struct xr_runlog {
 } xr_runlog;
 
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir);
+/* Goes on with the logs of a run: metrics.jsonl is cut back to `metrics_bytes`, timing.jsonl behind the lines of `step`. */
+xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step);
+/* fsync of metrics.jsonl; *metrics_bytes receives its length. */
+xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes);
 xr_status xr_runlog_close(xr_runlog *l);            /* fine on a log that was never opened */
 /* Writes one line and flushes it; takes the reference to `line`. */
 xr_status xr_runlog_metrics(xr_runlog *l, json_t *line);

@@ -77,6 +77,13 @@ static xr_status reduce(xr_trainer *t, double *loss_sum, double *weight)
     return t->comm->sum_grads(t->comm, t->model->params.grads, t->model->params.grads_bytes / sizeof(float));
 }
 
+static void count(xr_trainer *t, const xr_step_result *result)
+{
+    t->step++;
+    t->samples += result->examples;
+    t->tokens += result->tokens;
+}
+
 static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
     double loss_sum = 0.0, weight = 0.0;
@@ -99,9 +106,7 @@ static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *con
                        "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
                        result->grad_norm);
     XR_TRY(xr_optim_step(t->optim, 1.0 / weight, result->grad_norm));
-    t->step++;
-    t->samples += result->examples;
-    t->tokens += result->tokens;
+    count(t, result);
     return XR_OK;
 }
 
@@ -112,4 +117,9 @@ xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void 
     if (status < 0)
         xr_params_zero_grads(&t->model->params);
     return status;
+}
+
+void xr_trainer_skip(xr_trainer *t, const xr_step_result *result)
+{
+    count(t, result);
 }

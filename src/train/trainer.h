@@ -38,7 +38,10 @@ void xr_trainer_free(xr_trainer *t);
 typedef const xr_batch *(*xr_micro_batch)(void *context, int k);
 
 /* Gradients are sums over micro-batches in order, divided once by the weight of the whole step: 1 x 32 and 4 x 8 examples agree up to rounding.
- * A loss or norm that is not finite leaves the weights untouched: XR_EDIVERGED. After any failure the gradients are zero again. */
+ * A loss or norm that is not finite leaves the weights untouched: XR_EDIVERGED, with *result complete. After any failure the gradients are zero
+ * again. */
 xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result);
+/* Goes on behind such a step: its data count as seen; the optimizer, and with it the schedule, stays where it is. */
+void xr_trainer_skip(xr_trainer *t, const xr_step_result *result);
 
 #endif

@@ -28,7 +28,7 @@ xr_status xr_vocab_trim(const xr_options *o, xr_vocab_report *report);
  * replaced by the same bytes. */
 xr_status xr_vocab_extend(const char *model_dir, const char *pieces, const char *output_dir, xr_vocab_report *report);
 
-/* `xlmr export`: o->from (a run directory: its best model or the final one; a model directory), o->restore_vocab, o->output_dir. */
+/* `xlmr export`: o->from (a run directory: its best model or the final one; a model directory; a checkpoint), o->restore_vocab, o->output_dir. */
 xr_status xr_vocab_export(const xr_options *o, xr_vocab_report *report);
 
 #endif

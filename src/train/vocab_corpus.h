@@ -11,7 +11,7 @@ typedef struct xr_corpus_visitor {
     xr_status (*ids)(void *context, const int32_t *id, size_t n);       /* a sentence without its </s>; borrowed */
 } xr_corpus_visitor;
 
-/* All of o->corpus. tokenizer_sha256: a store made by another tokenizer is refused. */
-xr_status xr_corpus_visit(const xr_options *o, const char *tokenizer_sha256, const xr_corpus_visitor *v);
+/* All of o->corpus. tokenizer_sha256: a store made by another tokenizer is refused. again = 1: bad records have been shown before. */
+xr_status xr_corpus_visit(const xr_options *o, const char *tokenizer_sha256, int again, const xr_corpus_visitor *v);
 
 #endif

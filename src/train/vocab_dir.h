@@ -31,8 +31,8 @@ typedef struct xr_vocab_dir {
 /* Writes model.safetensors as PATH. Constant memory. */
 xr_status xr_vocab_weights_write(const xr_vocab_dir *d, const char *path);
 
-/* Parameters (elements of float tensors, ties counted once) and bytes of a directory's weights, or those it would have with `rows` ids (0: its own). */
-xr_status xr_vocab_dir_size(const char *dir, size_t rows, uint64_t *parameters, uint64_t *bytes);
+/* Parameters (elements of float tensors, ties counted once) and bytes of a directory's weights, or those it would have after `plan` (NULL: as it is). */
+xr_status xr_vocab_dir_size(const char *dir, const xr_row_plan *plan, uint64_t *parameters, uint64_t *bytes);
 
 /* Digest of the rows that belong to ids (word embedding and bias of the masked-LM head), bytes as stored. */
 xr_status xr_vocab_dir_digest(const char *dir, char hex[33]);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "train/context.h"
+#include "train/export_checkpoint.h"
 #include "train/vocab_dir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -98,9 +99,9 @@ static xr_status restore_rows(const xr_options *o, const char *from, const trim_
     xr_vocab_dir d = { .model = from, .full = o->restore_vocab, .plan = &plan, .tokenizer_dir = o->restore_vocab };
     xr_status status = source ? fill_source(m, own, source) : xr_error_status();
     if (status == XR_OK)
-        status = xr_vocab_dir_create(&d, o->output_dir, o->overwrite_output_dir);
+        status = xr_vocab_dir_size(from, &plan, &r->parameters_after, &r->bytes_after);
     if (status == XR_OK)
-        status = xr_vocab_dir_size(from, plan.rows, &r->parameters_after, &r->bytes_after);
+        status = xr_vocab_dir_create(&d, o->output_dir, o->overwrite_output_dir);
     r->size_after = (int)plan.rows;
     xr_free(source);
     return status;
@@ -160,7 +161,7 @@ static char *find_model(const char *from)
         return xr_path_join(from, "best");
     if (has_file(from, "final/config.json"))
         return xr_path_join(from, "final");
-    xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), or a run directory with best/ or final/", from,
+    xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), a run directory with best/ or final/, or a checkpoint", from,
             xr_path_is_dir(from) ? "holds no model" : "is no directory");
     return NULL;
 }
@@ -173,13 +174,33 @@ static xr_status export_from(const xr_options *o, const char *from, xr_vocab_rep
         XR_TRY(xr_vocab_output_check(o->output_dir, 0, o->restore_vocab));
     XR_TRY(look(from, &own));
     r->size_before = own.size;
-    XR_TRY(xr_vocab_dir_size(from, 0, &r->parameters_before, &r->bytes_before));
+    XR_TRY(xr_vocab_dir_size(from, NULL, &r->parameters_before, &r->bytes_before));
     return o->restore_vocab ? export_restored(o, from, &own, r) : export_same(o, from, r);
+}
+
+/* A checkpoint has no directory to take rows from until it is exported. */
+static xr_status export_checkpoint(const xr_options *o, xr_vocab_report *r)
+{
+    xr_outdir out = { 0 };
+    if (o->restore_vocab)
+        return xr_fail(XR_EUSAGE, "%s: is a checkpoint; export it without --restore-vocab first, then export that directory with it", o->from);
+    XR_TRY(xr_vocab_output_check(o->output_dir, o->overwrite_output_dir, o->from));
+    XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
+    xr_status status = xr_export_checkpoint(o->from, out.tmp, &r->size_after);
+    if (status == XR_OK)
+        status = xr_vocab_dir_size(out.tmp, NULL, &r->parameters_after, &r->bytes_after);
+    if (status == XR_OK)
+        status = xr_outdir_commit(&out);
+    if (status < 0)
+        xr_outdir_abort(&out);
+    return status;
 }
 
 xr_status xr_vocab_export(const xr_options *o, xr_vocab_report *report)
 {
     *report = (xr_vocab_report){ 0 };
+    if (has_file(o->from, "MANIFEST.json"))
+        return export_checkpoint(o, report);
     char *from = find_model(o->from);
     xr_status status = from ? export_from(o, from, report) : xr_error_status();
     xr_free(from);

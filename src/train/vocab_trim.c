@@ -35,6 +35,8 @@ typedef struct trim {
 
 static xr_status mark(trim *t, int32_t id)
 {
+    if (id < 0 || (size_t)id > t->file.n)
+        return xr_fail(XR_EDATA, "the corpus holds id %d, which no text of this tokenizer gives; prepare the store again", id);
     t->report->tokens++;
     t->report->unknown += id == XR_ID_UNK;
     if (id >= N_SPECIAL)
@@ -104,7 +106,7 @@ static xr_status choose(trim *t)
     t->used = xr_alloc(t->file.n, 1);
     if (!t->used)
         return xr_error_status();
-    XR_TRY(xr_corpus_visit(t->o, t->sha256, &count));
+    XR_TRY(xr_corpus_visit(t->o, t->sha256, 0, &count));
     if (t->report->tokens == 0)
         return xr_fail(XR_EDATA, "%s: no text in the corpus; name files with text whose pieces are to be kept", t->o->corpus.v[0]);
     mark_fixed(t);
@@ -188,7 +190,7 @@ static xr_status verify_ids(void *context, const int32_t *id, size_t n)
 static xr_status verify(trim *t)
 {
     xr_corpus_visitor again = { t, verify_text, verify_ids };
-    return xr_corpus_visit(t->o, t->sha256, &again);
+    return xr_corpus_visit(t->o, t->sha256, 1, &again);
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
@@ -247,8 +249,8 @@ static xr_status measure(const trim *t)
     xr_vocab_report *r = t->report;
     r->size_before = (int)t->file.n + 2;
     r->size_after = (int)t->n_keep + 2;
-    XR_TRY(xr_vocab_dir_size(t->o->model, 0, &r->parameters_before, &r->bytes_before));
-    return xr_vocab_dir_size(t->o->model, t->n_keep + 2, &r->parameters_after, &r->bytes_after);
+    XR_TRY(xr_vocab_dir_size(t->o->model, NULL, &r->parameters_before, &r->bytes_before));
+    return xr_vocab_dir_size(t->o->model, &(xr_row_plan){ .rows = t->n_keep + 2 }, &r->parameters_after, &r->bytes_after);
 }
 
 static xr_status run(trim *t)

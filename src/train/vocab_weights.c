@@ -40,6 +40,29 @@ static const xr_hf_tensor *find_in(const xr_hf_files *files, const char *bare)
     return NULL;
 }
 
+/* A head of another task may have been left in the files, of any size: the loader does not look at it. */
+static xr_status check_tables(const xr_hf_files *files, const char *dir)
+{
+    const xr_hf_tensor *words = find_in(files, tables[0].name);
+    words = words ? words : find_in(files, tables[0].tied);
+    for (size_t i = 0; words && i < files->n; i++) {
+        const xr_st_tensor *t = files->tensor[i].t;
+        if (find_table(t->name) && (t->rank < 1 || t->rank > 2 || t->shape[0] != words->t->shape[0]))
+            return xr_fail(XR_EDATA, "%s: tensor %s does not have the %llu rows of the vocabulary; get the model from its source again", dir, t->name,
+                           (unsigned long long)words->t->shape[0]);
+    }
+    return words && words->t->rank == 2 && words->t->shape[0] > 0 ? XR_OK : xr_fail(XR_EDATA, "%s: has no word embedding", dir);
+}
+
+static xr_status open_files(xr_hf_files *files, const char *dir)
+{
+    XR_TRY(xr_hf_files_open(files, dir));
+    xr_status status = check_tables(files, dir);
+    if (status < 0)
+        xr_hf_files_close(files);
+    return status;
+}
+
 /* --- tensors --------------------------------------------------------------------------------------------------------- */
 
 /* A tensor being written. cols: elements of a row. */
@@ -217,9 +240,9 @@ xr_status xr_vocab_weights_write(const xr_vocab_dir *d, const char *path)
 {
     weights w = { .d = d };
     job j = { 0 };
-    xr_status status = xr_hf_files_open(&w.own, d->model);
+    xr_status status = open_files(&w.own, d->model);
     if (status == XR_OK && d->full)
-        status = xr_hf_files_open(&w.full, d->full);
+        status = open_files(&w.full, d->full);
     if (status == XR_OK)
         status = describe_all(&w);
     if (status == XR_OK)
@@ -242,17 +265,17 @@ static int is_tied_copy(const xr_hf_files *files, const char *name)
     return table && strncmp(name, decoder, sizeof decoder - 1) == 0 && find_in(files, table->tied);
 }
 
-xr_status xr_vocab_dir_size(const char *dir, size_t rows, uint64_t *parameters, uint64_t *bytes)
+xr_status xr_vocab_dir_size(const char *dir, const xr_row_plan *plan, uint64_t *parameters, uint64_t *bytes)
 {
     xr_hf_files files;
     *parameters = *bytes = 0;
-    XR_TRY(xr_hf_files_open(&files, dir));
+    XR_TRY(open_files(&files, dir));
     for (size_t i = 0; i < files.n; i++) {
         const xr_st_tensor *t = files.tensor[i].t;
         uint64_t numel = xr_st_numel(t);
-        if (rows && find_table(t->name))
-            numel = numel / t->shape[0] * rows;
-        *bytes += numel * xr_st_dtype_size(t->dtype);
+        if (plan && find_table(t->name))
+            numel = numel / t->shape[0] * plan->rows;
+        *bytes += numel * xr_st_dtype_size(plan && plan->f32 && xr_st_is_float(t->dtype) ? XR_F32 : t->dtype);
         if (xr_st_is_float(t->dtype) && !is_tied_copy(&files, t->name))
             *parameters += numel;
     }
@@ -288,7 +311,7 @@ static xr_status digest_files(const xr_hf_files *files, xr_xxh *h)
 xr_status xr_vocab_dir_digest(const char *dir, char hex[33])
 {
     xr_hf_files files;
-    XR_TRY(xr_hf_files_open(&files, dir));
+    XR_TRY(open_files(&files, dir));
     xr_xxh *h = xr_xxh_new();
     xr_status status = h ? digest_files(&files, h) : xr_error_status();
     if (h)

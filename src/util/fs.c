@@ -256,8 +256,7 @@ xr_status xr_mkdirs(const char *path)
     return status;
 }
 
-/* Calls visit(path) for every entry of a directory; the first failure ends it. */
-static xr_status each_entry(const char *dir, xr_status (*visit)(const char *path))
+xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context)
 {
     DIR *d = opendir(dir);
     if (!d)
@@ -268,7 +267,7 @@ static xr_status each_entry(const char *dir, xr_status (*visit)(const char *path
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
         char *path = xr_path_join(dir, e->d_name);
-        status = path ? visit(path) : xr_error_status();
+        status = path ? visit(path, e->d_name, context) : xr_error_status();
         xr_free(path);
     }
     closedir(d);
@@ -306,19 +305,30 @@ xr_status xr_remove_tree(const char *path)
     return xr_fail(XR_EIO, "%s: cannot be removed: %s", path, strerror(errno));
 }
 
+static xr_status sync_tree(const char *path);
+
+static xr_status sync_entry(const char *path, const char *name, void *context)
+{
+    (void)name;
+    (void)context;
+    return sync_tree(path);
+}
+
 static xr_status sync_tree(const char *path)
 {
     struct stat st;
     if (lstat(path, &st) < 0)
         return xr_fail(XR_EIO, "%s: vanished while it was being written: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
-        XR_TRY(each_entry(path, sync_tree));
+        XR_TRY(xr_dir_each(path, sync_entry, NULL));
     return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? sync_path(path) : XR_OK;
 }
 
-static xr_status entry_found(const char *path)
+static xr_status entry_found(const char *path, const char *name, void *context)
 {
     (void)path;
+    (void)name;
+    (void)context;
     return 1;
 }
 
@@ -341,7 +351,7 @@ static xr_status check_target(const char *path, int replace, const char *remedy)
         return XR_OK;
     if (!S_ISDIR(st.st_mode))
         return xr_fail(XR_ECANTCREAT, "%s: exists and is not a directory; choose another output directory", path);
-    xr_status filled = each_entry(path, entry_found);
+    xr_status filled = xr_dir_each(path, entry_found, NULL);
     if (filled <= 0)
         return filled;
     if (!replace)
@@ -453,4 +463,26 @@ xr_status xr_outdir_commit(xr_outdir *o)
     xr_free(aside);
     xr_outdir_abort(o);
     return status;
+}
+
+/* Some file systems have no rename that refuses to replace; there only one of us writes anyway (rundir.c holds a lock). */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    struct stat st;
+    errno = EEXIST;
+    return lstat(to, &st) == 0 ? -1 : rename(from, to);
+}
+
+xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed)
+{
+    *renamed = 0;
+    XR_TRY(sync_tree(tmp));
+    if (rename_new(tmp, path) < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", path, strerror(errno));
+    *renamed = 1;
+    return sync_parent(path);
 }

@@ -39,6 +39,12 @@ xr_status xr_outdir_begin(xr_outdir *o, const char *path, int replace, const cha
 xr_status xr_outdir_commit(xr_outdir *o);                   /* fsync files and directory, rename; frees o's strings */
 void xr_outdir_abort(xr_outdir *o);                         /* removes what was written; fine after commit */
 
+/* fsync of everything in the directory `tmp`, a rename to `path` that never replaces anything (XR_ECANTCREAT), fsync of the folder. On failure tmp
+ * stays; *renamed = 1 when `path` stands all the same, and only may not survive a power failure. */
+xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed);
+/* Calls visit(path, name, context) for every entry of a directory until it returns other than XR_OK, which is handed on. */
+xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context);
+
 /* SHA-256 (FIPS 180-4) of bytes and of a file, as 64 hex digits and NUL. */
 void xr_sha256_hex(const void *data, size_t len, char hex[65]);
 xr_status xr_file_sha256(const char *path, char hex[65]);

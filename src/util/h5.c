@@ -5,22 +5,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/str.h"
 
-enum { DATASET_CAP = 16 };
 #define CHUNK_BYTES ((size_t)64 << 10)   /* also the least a dataset with rows takes on disk */
-
-typedef struct dataset { hid_t id; xr_h5_type type; size_t cols; hsize_t rows; } dataset;
-
-struct xr_h5_out {
-    xr_outfile file;
-    hid_t id;                   /* < 0 once closed */
-    dataset set[DATASET_CAP];
-    int n_sets;
-};
 
 /* After a failed close the library's tables cannot be trusted: no further call is made into it. */
 static atomic_int poisoned;
@@ -63,13 +55,13 @@ xr_status xr_h5_fail(xr_status status, const char *path, const char *what)
 
 hid_t xr_h5_memory_type(xr_h5_type type)
 {
-    const hid_t id[] = { H5T_NATIVE_FLOAT, H5T_NATIVE_UINT32, H5T_NATIVE_UINT64, H5T_NATIVE_UINT16 };
+    const hid_t id[] = { H5T_NATIVE_FLOAT, H5T_NATIVE_UINT32, H5T_NATIVE_UINT64, H5T_NATIVE_UINT16, H5T_NATIVE_DOUBLE };
     return id[type];
 }
 
-static hid_t file_type(xr_h5_type type)
+hid_t xr_h5_file_type(xr_h5_type type)
 {
-    const hid_t id[] = { H5T_IEEE_F32LE, H5T_STD_U32LE, H5T_STD_U64LE, H5T_STD_U16LE };
+    const hid_t id[] = { H5T_IEEE_F32LE, H5T_STD_U32LE, H5T_STD_U64LE, H5T_STD_U16LE, H5T_IEEE_F64LE };
     return id[type];
 }
 
@@ -135,11 +127,11 @@ int xr_h5_dataset(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols)
 
 int xr_h5_dataset_as(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols, xr_h5_layout layout)
 {
-    XR_ASSERT(h->n_sets < DATASET_CAP, "more than %d datasets", DATASET_CAP);
-    hid_t id = create_dataset(h, name, file_type(type), cols, layout);
+    XR_ASSERT(h->n_sets < XR_H5_DATASET_CAP, "more than %d datasets", XR_H5_DATASET_CAP);
+    hid_t id = create_dataset(h, name, xr_h5_file_type(type), cols, layout);
     if (id < 0)
         return xr_error_status();
-    h->set[h->n_sets] = (dataset){ id, type, cols, 0 };
+    h->set[h->n_sets] = (xr_h5_set){ id, type, cols, 0 };
     return h->n_sets++;
 }
 
@@ -163,7 +155,7 @@ static xr_status write_rows(xr_h5_out *h, hid_t id, hid_t type, size_t cols, hsi
 xr_status xr_h5_append(xr_h5_out *h, int number, const void *rows, size_t n)
 {
     XR_ASSERT(number >= 0 && number < h->n_sets, "dataset %d of %d", number, h->n_sets);
-    dataset *d = &h->set[number];
+    xr_h5_set *d = &h->set[number];
     if (n == 0)
         return XR_OK;
     XR_TRY(write_rows(h, d->id, xr_h5_memory_type(d->type), d->cols, d->rows, rows, n));
@@ -200,7 +192,7 @@ static xr_status write_strings(xr_h5_out *h, hid_t id, hid_t type, const char *c
     return status;
 }
 
-static xr_status close_dataset(const xr_h5_out *h, hid_t id)
+xr_status xr_h5_close_dataset(const xr_h5_out *h, hid_t id)
 {
     if (H5Dclose(id) >= 0)
         return XR_OK;
@@ -220,7 +212,7 @@ xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strin
     hid_t id = create_dataset(h, name, type, 0, (xr_h5_layout){ 0 });
     xr_status status = id < 0 ? xr_error_status() : write_strings(h, id, type, strings, n);
     H5Tclose(type);
-    if (id >= 0 && close_dataset(h, id) < 0)
+    if (id >= 0 && xr_h5_close_dataset(h, id) < 0)
         status = xr_error_status();
     return status;
 }
@@ -243,7 +235,7 @@ static xr_status close_all(xr_h5_out *h)
 {
     xr_status status = XR_OK;
     for (int i = 0; i < h->n_sets && !atomic_load(&poisoned); i++)
-        if (close_dataset(h, h->set[i].id) < 0)
+        if (xr_h5_close_dataset(h, h->set[i].id) < 0)
             status = xr_error_status();
     h->n_sets = 0;
     if (!atomic_load(&poisoned) && H5Fclose(h->id) < 0) {
@@ -254,6 +246,14 @@ static xr_status close_all(xr_h5_out *h)
     return status;
 }
 
+/* What was asked for and not used goes back; a failure only wastes room. */
+static void release(const xr_h5_out *h)
+{
+    struct stat st;
+    if (h->reserved && stat(h->file.tmp, &st) == 0 && truncate(h->file.tmp, st.st_size) < 0)
+        return;
+}
+
 xr_status xr_h5_commit(xr_h5_out *h)
 {
     xr_status status = XR_OK;
@@ -261,6 +261,7 @@ xr_status xr_h5_commit(xr_h5_out *h)
         status = xr_h5_fail(XR_EIO, h->file.path, "flushing the file");
     if (close_all(h) < 0)
         status = xr_error_status();
+    release(h);
     if (status == XR_OK)
         status = xr_outfile_commit(&h->file);
     xr_outfile_abort(&h->file);

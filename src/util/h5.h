@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include "util/error.h"
 
-typedef enum xr_h5_type { XR_H5_F32, XR_H5_U32, XR_H5_U64, XR_H5_U16 } xr_h5_type;
+typedef enum xr_h5_type { XR_H5_F32, XR_H5_U32, XR_H5_U64, XR_H5_U16, XR_H5_F64 } xr_h5_type;
 
 typedef struct xr_h5_out xr_h5_out;
 
@@ -26,6 +26,14 @@ typedef struct xr_h5_layout {
 int xr_h5_dataset_as(xr_h5_out *h, const char *name, xr_h5_type type, size_t cols, xr_h5_layout layout);
 xr_status xr_h5_append(xr_h5_out *h, int dataset, const void *rows, size_t n);
 
+/* A whole dataset of shape [n] at once; n > 0. `name` may lie in groups ("param/encoder/weight"), which are made. Chunks that are all zero are not
+ * stored: they read back as zeros. */
+xr_status xr_h5_write(xr_h5_out *h, const char *name, xr_h5_type type, const void *data, size_t n);
+/* Bytes that xr_h5_write stores for these data. */
+size_t xr_h5_stored(xr_h5_type type, const void *data, size_t n);
+/* Asks the disk for `bytes` now, so that a full one shows before anything is written: after a failed write HDF5 cannot be used again. */
+xr_status xr_h5_reserve(xr_h5_out *h, size_t bytes);
+
 /* A whole dataset of n strings, padded with NUL bytes to the longest. */
 xr_status xr_h5_strings(xr_h5_out *h, const char *name, const char *const *strings, size_t n);
 
@@ -41,9 +49,10 @@ void xr_h5_abort(xr_h5_out *h);         /* NULL is fine */
 typedef struct xr_h5_in xr_h5_in;
 xr_h5_in *xr_h5_open(const char *path);         /* stays open; NULL with the error set */
 void xr_h5_close(xr_h5_in *h);                  /* NULL is fine */
-/* Number of a dataset of the root for xr_h5_rows, or < 0. cols = 1 for shape [rows]. */
+/* Number of a dataset for xr_h5_rows, or < 0. cols = 1 for shape [rows]. */
 int xr_h5_find(xr_h5_in *h, const char *name, xr_h5_type type, uint64_t *rows, size_t *cols);
 xr_status xr_h5_rows(xr_h5_in *h, int dataset, uint64_t first, size_t n, void *rows);
+void xr_h5_forget(xr_h5_in *h);                 /* closes the dataset found last: a file may have more than can be open */
 char *xr_h5_text(xr_h5_in *h, const char *object, const char *name);    /* a text attribute; caller frees; NULL with the error set */
 
 /* The same in one go: a whole dataset; caller frees; NULL with the error set. */

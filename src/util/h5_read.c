@@ -168,6 +168,12 @@ int xr_h5_find(xr_h5_in *h, const char *name, xr_h5_type type, uint64_t *rows, s
     return number;
 }
 
+void xr_h5_forget(xr_h5_in *h)
+{
+    XR_ASSERT(h->n_sets > 0, "no dataset is open");
+    H5Dclose(h->set[--h->n_sets].id);
+}
+
 xr_status xr_h5_rows(xr_h5_in *h, int number, uint64_t first, size_t n, void *rows)
 {
     XR_ASSERT(number >= 0 && number < h->n_sets, "dataset %d of %d", number, h->n_sets);

@@ -3,24 +3,27 @@
 
 #include <string.h>
 
-/* Size of the well-formed sequence at p (n > 0 bytes there), 0 if there is none. The second byte's range carries every
- * special case: E0 and F0 (overlong), ED (surrogates), F4 (too large). */
-static size_t sequence(const unsigned char *p, size_t n)
+/* How many bytes at p (n > 0 bytes there) begin a well-formed sequence, and its full *size (0: none can begin so). The second
+ * byte's range carries every special case: E0 and F0 (overlong), ED (surrogates), F4 (too large). */
+static size_t prefix(const unsigned char *p, size_t n, size_t *size)
 {
     unsigned char lead = p[0];
-    if (lead < 0x80)
-        return 1;
-    size_t size = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    if (size == 0 || size > n)
-        return 0;
+    *size = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
     unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    return size;
+    size_t i = 1;
+    for (; i < *size && i < n && p[i] >= low && p[i] <= high; i++) {
+        low = 0x80;
+        high = 0xBF;
+    }
+    return i;
+}
+
+/* Size of the well-formed sequence at p, 0 if there is none. */
+static size_t sequence(const unsigned char *p, size_t n)
+{
+    size_t size;
+    return prefix(p, n, &size) == size ? size : 0;
 }
 
 size_t xr_utf8_check(const char *s, size_t len)
@@ -52,6 +55,20 @@ uint32_t xr_utf8_decode(const char *s, size_t len, size_t *size)
     for (size_t i = 1; i < n; i++)
         c = c << 6 | (p[i] & 0x3Fu);
     return c;
+}
+
+xr_status xr_utf8_repair(xr_str *out, const char *s, size_t len)
+{
+    size_t at = 0, size;
+    for (;;) {
+        size_t good = xr_utf8_check(s + at, len - at);
+        XR_TRY(xr_str_append(out, s + at, good));
+        at += good;
+        if (at == len)
+            return XR_OK;
+        XR_TRY(xr_str_puts(out, "\xEF\xBF\xBD"));
+        at += prefix((const unsigned char *)s + at, len - at, &size);
+    }
 }
 
 size_t xr_utf8_count(const char *s, size_t len)

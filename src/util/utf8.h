@@ -13,10 +13,16 @@ size_t xr_utf8_check(const char *s, size_t len);
 /* The code point at s (len > 0) and its size in bytes; U+FFFD and size 1 where s is not well-formed. */
 uint32_t xr_utf8_decode(const char *s, size_t len, size_t *size);
 
+/* Appends s with U+FFFD for each ill-formed part, as Unicode recommends (section 3.9, "maximal subparts") and Python does. */
+xr_status xr_utf8_repair(xr_str *out, const char *s, size_t len);
+
 size_t xr_utf8_count(const char *s, size_t len);    /* code points; every ill-formed byte counts as one */
 
 /* Python's str.isspace for one code point: Unicode's White_Space and U+001C to U+001F. */
 int xr_utf8_is_space(uint32_t c);
+
+uint32_t xr_utf8_lower(uint32_t c);     /* of characters whose lower case is one character; others as they are */
+int xr_utf8_is_digit(uint32_t c);       /* a decimal digit of any script (Nd) */
 
 /* Appends text fit for one line of a terminal: tab, LF and CR become spaces; other C0, C1 and bidi controls, DEL and
  * ill-formed bytes become U+FFFD. */

@@ -1,0 +1,126 @@
+/* xlmr pretrain: masked-LM training on raw text or token stores (train/pretrain.c). This file shows progress and turns signals into a clean stop. */
+#include "cli/cmd.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "train/pretrain.h"
+
+typedef struct view {
+    xr_progress bar;
+    int quiet, shown;
+} view;
+
+static void end_bar(view *v)
+{
+    if (v->shown)
+        xr_progress_end(&v->bar);
+    v->shown = 0;
+}
+
+static void on_prepare(void *context, const xr_prepare_progress *p)
+{
+    view *v = context;
+    end_bar(v);
+    xr_progress_start(&v->bar, "prepare", "KiB", p->bytes_total >> 10, p->bytes_before >> 10, v->quiet);
+    v->shown = 1;
+}
+
+static void on_prepared(void *context, const xr_prepare_progress *p)
+{
+    view *v = context;
+    xr_progress_postfix(&v->bar, "%llu documents, %llu tokens", (unsigned long long)p->documents, (unsigned long long)p->tokens);
+    xr_progress_update(&v->bar, (p->bytes_before + p->bytes) >> 10);
+}
+
+static void on_begin(void *context, uint64_t done, uint64_t total_steps)
+{
+    view *v = context;
+    end_bar(v);
+    xr_progress_start(&v->bar, "pretrain", "step", total_steps, done, v->quiet);
+    v->shown = 1;
+}
+
+static void on_step(void *context, uint64_t step, double loss, double tokens_per_s)
+{
+    view *v = context;
+    xr_progress_postfix(&v->bar, "loss=%.4f, %.0f tokens/s", loss, tokens_per_s);
+    xr_progress_update(&v->bar, step);
+}
+
+static void on_evaluating(void *context, size_t done, size_t total)
+{
+    view *v = context;
+    if (!v->shown)
+        return;
+    xr_progress_postfix(&v->bar, "evaluating %zu/%zu", done, total);
+    xr_progress_update(&v->bar, v->bar.done);
+}
+
+static int on_stop(void *context)
+{
+    (void)context;
+    return xr_signals_asked();
+}
+
+static long long integer(const json_t *s, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(s, key));
+}
+
+static double number(const json_t *s, const char *key)
+{
+    return json_number_value(json_object_get(s, key));
+}
+
+static xr_status print_plan(const json_t *s)
+{
+    return xr_out("%lld updates of %lld blocks, %lld at once; %lld parameters; about %.0f MiB of memory at most\n"
+                  "no training (--dry-run)\n", integer(s, "steps"), integer(s, "blocks_per_step"), integer(s, "micro_batch_size"),
+                  integer(s, "parameters"), number(s, "memory_mb"));
+}
+
+static xr_status print_languages(const json_t *s)
+{
+    const char *name;
+    json_t *j, *all = json_object_get(s, "languages");
+    if (!all)
+        return XR_OK;
+    XR_TRY(xr_out("%-10s %8s %11s %11s\n", "language", "loss", "perplexity", "bits/token"));
+    json_object_foreach(all, name, j)
+        XR_TRY(xr_out("%-10s %8.4f %11.2f %11.3f\n", name, number(j, "loss"), number(j, "perplexity"), number(j, "bits_per_token")));
+    return xr_out("%-10s %8.4f %11.2f %11.3f\n", "mean", number(s, "loss"), number(s, "perplexity"), number(s, "bits_per_token"));
+}
+
+static xr_status print_summary(const xr_options *o, const json_t *s)
+{
+    if (o->json)
+        return xr_out_json(s);
+    if (o->dry_run)
+        return print_plan(s);
+    XR_TRY(print_languages(s));
+    if (json_object_get(s, "best"))
+        XR_TRY(xr_out("best perplexity %.2f at step %lld: %s/best\n", number(s, "best"), integer(s, "best_step"), o->output_dir));
+    return xr_out("final model after step %lld: %s/final\n", integer(s, "steps"), o->output_dir);
+}
+
+static xr_status run(const xr_options *o)
+{
+    view v = { .quiet = o->quiet };
+    xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    xr_prepare_hooks preparing = { &v, on_prepare, on_prepared, on_stop };
+    json_t *summary = NULL;
+    xr_signals_catch();
+    xr_status status = xr_pretrain_run(o, &hooks, &preparing, &summary);
+    end_bar(&v);
+    if (status == XR_OK)
+        status = print_summary(o, summary);
+    json_decref(summary);
+    return status;
+}
+
+const xr_cmd xr_cmd_pretrain = {
+    "pretrain", XR_V_PRETRAIN, "train a masked language model on text of many languages, from nothing or from a model", NULL,
+    "xlmr pretrain --config configs/mlm-mini.yaml --model mini --train-data store --validation-data held-out --output-dir run\n"
+    "xlmr pretrain --config configs/mlm-continue.yaml --model xlm-roberta-base --train-data sw.txt.gz --train-data yo.txt.gz --output-dir run\n"
+    "xlmr pretrain --model mini --train-data store --max-steps 10000 --save-steps 500 --max-time 2h --output-dir run\n",
+    run,
+};

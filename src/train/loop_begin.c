@@ -1,0 +1,236 @@
+/* How a run begins or goes on: the directory, its lock, the checkpoint, the logs. */
+#include "train/loop.h"
+
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "train/checkpoint.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/xxh.h"
+
+/* --- before anything is read ------------------------------------------------------------------------------------ */
+
+/* 90s, 30m, 2h or 11:30 (hours:minutes); seconds, or < 0. */
+static double parse_time(const char *s)
+{
+    static const char units[] = "smh";
+    long long hours, minutes;
+    char number[32], *colon;
+    size_t n = strlen(s);
+    if (n < 2 || n >= sizeof number)
+        return -1.0;
+    memcpy(number, s, n + 1);
+    if ((colon = strchr(number, ':'))) {
+        *colon = 0;
+        if (!xr_parse_int(number, &hours) || !xr_parse_int(colon + 1, &minutes) || hours < 0 || hours > 100000 || minutes < 0 || minutes > 59)
+            return -1.0;
+        return 3600.0 * (double)hours + 60.0 * (double)minutes;
+    }
+    const char *unit = strchr(units, number[n - 1]);
+    double value;
+    number[n - 1] = 0;
+    if (!unit || !xr_parse_double(number, &value) || !(value >= 0.0 && value < 1e9))
+        return -1.0;
+    return value * (*unit == 's' ? 1.0 : *unit == 'm' ? 60.0 : 3600.0);
+}
+
+static xr_status check_time(xr_loop *l)
+{
+    const char *s = l->o->max_time;
+    if (!s)
+        return XR_OK;
+    l->max_seconds = parse_time(s);
+    if (l->max_seconds > 0.0)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "--max-time %s: expected a time such as 90s, 30m, 2h or 11:30 (hours:minutes)", s);
+}
+
+static int names_a_checkpoint(const xr_options *o)
+{
+    return strcmp(o->resume, "auto") != 0 && strcmp(o->resume, "never") != 0;
+}
+
+xr_status xr_loop_check(xr_loop *l)
+{
+    l->began = xr_clock();
+    XR_TRY(check_time(l));
+    if (names_a_checkpoint(l->o) && !xr_path_is_dir(l->o->resume))
+        return xr_fail(XR_ENOINPUT, "--resume %s: is no directory; expected auto, never, or a checkpoint such as RUN/checkpoints/step-00001000", l->o->resume);
+    XR_TRY(xr_rundir_look(l->o, &l->kind));
+    if (l->kind == XR_RUNDIR_FINISHED)
+        xr_info("%s: this run is finished, so there is nothing to do; --overwrite-output-dir would begin it again", l->o->output_dir);
+    return XR_OK;
+}
+
+json_t *xr_loop_finished(const xr_loop *l)
+{
+    json_t *end = xr_rundir_end(l->o->output_dir), *j = NULL;
+    if (end)
+        j = json_pack("{ss sO sO sb}", "output_dir", l->o->output_dir, "steps", json_object_get(end, "step"), "state_xxh3", json_object_get(end, "state_xxh3"),
+                      "finished", 1);
+    json_decref(end);
+    if (!j)
+        xr_fail(XR_EDATA, "%s: the last line of metrics.jsonl cannot be read", l->o->output_dir);
+    return j;
+}
+
+/* --- what must be the same when a run goes on --------------------------------------------------------------------- */
+
+static xr_status digest_recipe(const xr_options *o, char hex[33])
+{
+    json_t *j = xr_options_to_json(o, XR_RECIPE);
+    char *text = j ? xr_json_dump(j, 0) : NULL;
+    xr_xxh *h = text ? xr_xxh_new() : NULL;
+    if (h) {
+        xr_xxh_update(h, text, strlen(text));
+        xr_xxh_final(h, hex);
+    }
+    xr_free(text);
+    json_decref(j);
+    return h ? XR_OK : xr_error_status();
+}
+
+/* The weights the run starts from. */
+static xr_status digest_weights(const xr_loop *l, char hex[33])
+{
+    const xr_params *ps = &l->trainer->model->params;
+    xr_xxh *h = xr_xxh_new();
+    if (!h)
+        return xr_error_status();
+    for (size_t i = 0; i < ps->n; i++) {
+        xr_xxh_update(h, ps->row[i]->name, strlen(ps->row[i]->name) + 1);
+        xr_xxh_update(h, ps->row[i]->t.x, xr_numel(&ps->row[i]->t) * sizeof(float));
+    }
+    xr_xxh_final(h, hex);
+    return XR_OK;
+}
+
+static xr_status complete_facts(xr_loop *l)
+{
+    char recipe[33], weights[33], kernels[128];
+    XR_TRY(digest_recipe(l->o, recipe));
+    XR_TRY(digest_weights(l, weights));
+    snprintf(kernels, sizeof kernels, "%s, OpenBLAS %s", xr_isa_name(xr_cpu_isa()), xr_blas_core());
+    if (!l->facts)
+        l->facts = json_object();
+    json_t *own = json_pack("{ss ss ss}", "recipe_xxh3", recipe, "start_weights_xxh3", weights, "kernels", kernels);
+    int bad = !own || json_object_update(l->facts, own) != 0;
+    json_decref(own);
+    return bad ? xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint") : XR_OK;
+}
+
+/* Other kernels give other bits, no other run; anything else would be another run. */
+static xr_status check_fact(const char *path, const char *key, const json_t *here, const json_t *there)
+{
+    const char *a = json_string_value(there), *b = json_string_value(here);
+    if (json_equal(here, there))
+        return XR_OK;
+    if (strcmp(key, "kernels") == 0) {
+        xr_warn("%s: was saved with other kernels (%s; here %s): what follows agrees up to rounding, not to the bit", path, a ? a : "not said", b ? b : "");
+        return XR_OK;
+    }
+    return xr_fail(XR_EDATA, "%s: belongs to another run: %s is %s there and %s here; give the same data, model and options", path, key, a ? a : "not said",
+                   b ? b : "not a word");
+}
+
+static xr_status check_facts(const xr_loop *l, const char *path, const json_t *manifest)
+{
+    const char *key;
+    json_t *here, *facts = json_object_get(manifest, "facts");
+    json_object_foreach(l->facts, key, here)
+        XR_TRY(check_fact(path, key, here, json_object_get(facts, key)));
+    return XR_OK;
+}
+
+/* --- begin ------------------------------------------------------------------------------------------------------ */
+
+static xr_status declare_rows(xr_loop *l)
+{
+    xr_state *s = &l->trainer->state;
+    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->best_value, 1, "run/best_value"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->best_step, 1, "run/best_step"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->evals, 1, "run/evaluations"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->evals_since_best, 1, "run/evaluations_since_best"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->eval_step, 1, "run/evaluated_step"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped, 1, "run/skipped"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped_in_row, 1, "run/skipped_in_row"));
+    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->weight, 1, "run/weight"));
+    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_loss, 1, "log/loss"));
+    XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_weight, 1, "log/weight"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->window_steps, 1, "log/steps"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->window_tokens, 1, "log/tokens"));
+    return xr_state_add(s, XR_STATE_U64, &l->metrics_bytes, 1, "log/metrics_bytes");
+}
+
+static xr_status begin_new(xr_loop *l, json_t *start)
+{
+    XR_TRY(xr_rundir_create(l->o->output_dir, l->o));
+    XR_TRY(xr_runlog_open(&l->log, l->o->output_dir));
+    return xr_runlog_metrics(&l->log, json_incref(start));
+}
+
+static xr_status load(xr_loop *l, const char *path)
+{
+    json_t *manifest = NULL;
+    xr_trainer *t = l->trainer;
+    xr_status status = xr_checkpoint_load(path, &t->state, &manifest);
+    if (status == XR_OK)
+        status = check_facts(l, path, manifest);
+    json_decref(manifest);
+    XR_TRY(status);
+    xr_optim_set_steps(t->optim, t->step - l->skipped);
+    l->saved_step = t->step;
+    xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)t->step, (unsigned long long)l->total_steps);
+    return XR_OK;
+}
+
+/* From a checkpoint of this run, or from one given by name in a directory of its own, whose logs then begin here. */
+static xr_status go_on(xr_loop *l, const char *path, json_t *start)
+{
+    XR_TRY(load(l, path));
+    if (l->kind == XR_RUNDIR_NEW)
+        return begin_new(l, start);
+    return xr_runlog_resume(&l->log, l->o->output_dir, l->metrics_bytes, l->trainer->step);
+}
+
+static xr_status begin(xr_loop *l, json_t *start)
+{
+    char *found = NULL;
+    XR_TRY(xr_rundir_lock_take(&l->lock, l->o->output_dir));
+    XR_TRY(xr_rundir_look(l->o, &l->kind));     /* another writer may have come first */
+    if (l->kind == XR_RUNDIR_FINISHED)
+        return xr_fail(XR_ETEMPFAIL, "%s: another process has finished this run in the meantime", l->o->output_dir);
+    XR_TRY(declare_rows(l));
+    XR_TRY(complete_facts(l));
+    if (names_a_checkpoint(l->o))
+        return go_on(l, l->o->resume, start);
+    if (l->kind == XR_RUNDIR_RESUME)
+        XR_TRY(xr_checkpoint_find(l->o->output_dir, &found));
+    if (l->kind == XR_RUNDIR_RESUME && !found)
+        xr_warn("%s: the run in it ended before its first checkpoint; it begins again (--save-steps makes checkpoints)", l->o->output_dir);
+    xr_status status = found ? go_on(l, found, start) : begin_new(l, start);
+    xr_free(found);
+    return status;
+}
+
+xr_status xr_loop_begin(xr_loop *l, json_t *start)
+{
+    l->saved_step = UINT64_MAX;
+    xr_status status = begin(l, start);
+    json_decref(start);
+    XR_TRY(status);
+    if (l->hooks && l->hooks->begin)
+        l->hooks->begin(l->hooks->context, l->trainer->step, l->total_steps);
+    return XR_OK;
+}
+
+void xr_loop_free(xr_loop *l)
+{
+    xr_runlog_close(&l->log);
+    xr_rundir_lock_drop(&l->lock);
+    json_decref(l->facts);
+    l->facts = NULL;
+}

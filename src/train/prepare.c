@@ -1,0 +1,347 @@
+/* xlmr prepare from beginning to end: look at what is there, lock it, do what is missing, join. */
+#include "train/prepare.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "data/store.h"
+#include "train/prepare_plan.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+enum { LOCK_TRIES = 100 };      /* 2 s */
+#define PLAN_FILE "plan.json"
+#define PLAN_CAP ((size_t)1 << 30)
+
+/* Names of a store and of what leads to one; blocks-*: indexes that training leaves there. */
+static const char *const own[] = { "shard-*.h5", "shard-*.h5.tmp-*", XR_STORE_MANIFEST, XR_STORE_MANIFEST ".tmp-*", PLAN_FILE, PLAN_FILE ".tmp-*",
+                                   "part-*-of-*", "blocks-*", NULL };
+
+/* ---- the folder ---- */
+
+/* Calls visit(path) for every entry that is not hidden by "." and ".."; the first failure ends it. */
+static xr_status each_entry(const char *dir, xr_status (*visit)(void *context, const char *path, const char *name), void *context)
+{
+    DIR *d = opendir(dir);
+    xr_status status = XR_OK;
+    if (!d)
+        return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be read: %s", dir, strerror(errno));
+    for (struct dirent *e; status == XR_OK && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        char *path = xr_path_join(dir, e->d_name);
+        status = path ? visit(context, path, e->d_name) : xr_error_status();
+        xr_free(path);
+    }
+    closedir(d);
+    return status;
+}
+
+static int is_own(const char *name)
+{
+    for (size_t i = 0; own[i]; i++)
+        if (fnmatch(own[i], name, 0) == 0)
+            return 1;
+    return 0;
+}
+
+static xr_status refuse_foreign(void *context, const char *path, const char *name)
+{
+    (void)name;
+    return is_own(name) ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: holds %s, which is no part of a token store; choose another --output-dir", (const char *)context,
+                                          path);
+}
+
+static xr_status remove_entry(void *context, const char *path, const char *name)
+{
+    (void)context;
+    (void)name;
+    return xr_remove_tree(path);
+}
+
+/* Of a run that was killed before it had a plan, only the plan's beginning can be left. */
+static xr_status found_entry(void *context, const char *path, const char *name)
+{
+    (void)path;
+    if (strncmp(name, PLAN_FILE ".tmp-", sizeof PLAN_FILE ".tmp-" - 1) != 0)
+        *(int *)context = 1;
+    return XR_OK;
+}
+
+static xr_status clear(const char *dir)
+{
+    XR_TRY(each_entry(dir, refuse_foreign, (void *)(uintptr_t)dir));
+    return each_entry(dir, remove_entry, NULL);
+}
+
+/* Held by this process and its children, so as long as any of them lives; those of a process that was just killed need a moment to go. Systems
+ * without flock go without. */
+static int is_taken(int fd, int kind)
+{
+    const struct timespec moment = { 0, 20000000 };
+    for (int tries = 0; flock(fd, kind | LOCK_NB) < 0 && errno == EWOULDBLOCK; tries++) {
+        if (tries == LOCK_TRIES)
+            return 1;
+        nanosleep(&moment, NULL);
+    }
+    return 0;
+}
+
+static int lock(const char *dir, int kind, xr_status *status)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *status = XR_OK;
+    if (fd < 0)
+        *status = xr_fail(XR_ECANTCREAT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
+    else if (is_taken(fd, kind))
+        *status = xr_fail(XR_ETEMPFAIL, "%s: another xlmr is at work in it; wait for it to end", dir);
+    return fd;
+}
+
+static json_t *read_json(const char *dir, const char *name)
+{
+    char *path = xr_path_join(dir, name);
+    json_t *j = path && xr_path_exists(path) ? xr_json_file(path, PLAN_CAP) : NULL;
+    xr_free(path);
+    return j;
+}
+
+/* ---- what is there already ---- */
+
+typedef enum found { NOTHING, SAME_PLAN, SAME_STORE } found;
+
+static xr_status compare(const xr_prepare_plan *p, const char *file, found same, found *f)
+{
+    json_t *j = read_json(p->dir, file);
+    if (!j)
+        return xr_error_status();
+    xr_status status = xr_prepare_plan_compare(p, j);
+    json_decref(j);
+    if (status == XR_OK)
+        *f = same;
+    return status;
+}
+
+static xr_status look_at(const xr_prepare_plan *p, found *f)
+{
+    int any = 0;
+    *f = NOTHING;
+    XR_TRY(compare(p, XR_STORE_MANIFEST, SAME_STORE, f));
+    if (*f == NOTHING)
+        XR_TRY(compare(p, PLAN_FILE, SAME_PLAN, f));
+    if (*f == NOTHING)
+        XR_TRY(each_entry(p->dir, found_entry, &any));
+    return any ? xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir)
+               : XR_OK;
+}
+
+static xr_status make_plan_file(const xr_prepare_plan *p)
+{
+    char *path = xr_path_join(p->dir, PLAN_FILE);
+    xr_status status = path ? xr_json_write(path, p->json, 1) : xr_error_status();
+    xr_free(path);
+    return status;
+}
+
+/* The folder is of this plan, or becomes so. */
+static xr_status settle(const xr_prepare_plan *p, found *f)
+{
+    if (look_at(p, f) < 0) {
+        if (!p->job->overwrite)
+            return xr_error_status();
+        xr_debug("%s", xr_error_message());
+        xr_error_clear();
+        XR_TRY(clear(p->dir));
+        *f = NOTHING;
+    }
+    return *f == NOTHING ? make_plan_file(p) : XR_OK;
+}
+
+/* ---- what a killed run left ---- */
+
+/* Files of inputs of this part without a record: nobody else writes them. */
+static xr_status remove_leftover(void *context, const char *path, const char *name)
+{
+    const xr_prepare_plan *p = context;
+    char *end;
+    if (strncmp(name, "shard-", 6) != 0)
+        return XR_OK;
+    unsigned long long i = strtoull(name + 6, &end, 10);
+    if (end == name + 6 || i >= p->n_input || !xr_prepare_is_mine(p, i) || (p->input[i].done && !strstr(name, ".tmp-")))
+        return XR_OK;
+    return xr_remove_tree(path);
+}
+
+static xr_status find_done(xr_prepare_plan *p)
+{
+    size_t done = 0, mine = 0;
+    for (size_t i = 0; i < p->n_input; i++) {
+        if (!xr_prepare_is_mine(p, i))
+            continue;
+        json_t *r = xr_prepare_record_find(p, i);
+        done += r != NULL;
+        p->input[i].done = r != NULL;
+        json_decref(r);
+        mine++;
+    }
+    if (done)
+        xr_info("%s: %zu of %zu inputs were done before", p->dir, done, mine);
+    return each_entry(p->dir, remove_leftover, p);
+}
+
+/* ---- a part ---- */
+
+static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
+{
+    for (size_t i = 0; i < p->n_input; i++) {
+        if (!xr_prepare_is_mine(p, i))
+            continue;
+        json_t *r = xr_prepare_record_find(p, i);
+        if (!r)
+            return xr_fail(XR_EIO, "%s: the record of input %zu vanished; start again", p->part_dir, i + 1);
+        json_object_del(r, "mtime_ns");
+        if (json_array_append_new(list, r) < 0)
+            return xr_fail(XR_ESYSTEM, "out of memory for a manifest");
+    }
+    return XR_OK;
+}
+
+static xr_status write_part(const xr_prepare_plan *p)
+{
+    json_t *list = json_array(), *part = list ? json_pack("{si sO sO}", "part", p->part, "plan", p->json, "inputs", list) : NULL;
+    char *path = xr_path_join(p->part_dir, XR_STORE_MANIFEST);
+    xr_status status = !part ? xr_fail(XR_ESYSTEM, "out of memory for a manifest") : path ? gather_records(p, list) : xr_error_status();
+    if (status == XR_OK)
+        status = xr_json_write(path, part, 1);
+    json_decref(list);
+    json_decref(part);
+    xr_free(path);
+    return status;
+}
+
+static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
+{
+    xr_status status;
+    XR_TRY(xr_mkdirs(p->part_dir));
+    int fd = lock(p->part_dir, LOCK_EX, &status);
+    if (status == XR_OK)
+        status = find_done(p);
+    if (status == XR_OK)
+        status = xr_prepare_pool(p, hooks);
+    if (status == XR_OK)
+        status = write_part(p);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+/* When nothing came of it, the folder is as it was. */
+static void leave_no_trace(const xr_prepare_plan *p, int made_dir)
+{
+    int done = 0;
+    for (size_t i = 0; i < p->n_input; i++) {
+        char *path = xr_prepare_record_path(p, i);
+        done = done || !path || xr_path_exists(path);
+        xr_free(path);
+    }
+    if (done || p->n_parts > 1)
+        return;
+    int pending = xr_error_status() < 0;
+    (void)xr_remove_tree(p->part_dir);
+    char *plan = xr_path_join(p->dir, PLAN_FILE);
+    if (plan)
+        (void)remove(plan);
+    xr_free(plan);
+    if (made_dir)
+        (void)rmdir(p->dir);
+    if (!pending)
+        xr_error_clear();
+}
+
+static xr_status take_manifest(const char *dir, json_t **manifest)
+{
+    json_t *m = xr_store_read_manifest(dir);
+    if (m && manifest)
+        *manifest = json_incref(m);
+    json_decref(m);
+    return m ? XR_OK : xr_error_status();
+}
+
+/* *mine: the folder is of this plan; before that, nothing in it is ours to remove. */
+static xr_status run_locked(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t **manifest, int *mine)
+{
+    found f;
+    XR_TRY(settle(p, &f));
+    *mine = f != SAME_STORE;
+    if (f == SAME_STORE) {
+        xr_info("%s: already there, of the same text and options; nothing to do", p->dir);
+        return p->n_parts > 1 ? take_manifest(p->dir, manifest) : xr_prepare_join(p->dir, manifest);
+    }
+    XR_TRY(do_part(p, hooks));
+    if (p->job->n_parts)
+        return manifest && !(*manifest = read_json(p->part_dir, XR_STORE_MANIFEST)) ? xr_error_status() : XR_OK;
+    return xr_prepare_join(p->dir, manifest);
+}
+
+static xr_status run(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t **manifest)
+{
+    int made_dir = !xr_path_exists(p->dir), mine = 0;
+    xr_status status;
+    XR_TRY(xr_mkdirs(p->dir));
+    int fd = lock(p->dir, p->n_parts > 1 ? LOCK_SH : LOCK_EX, &status);
+    if (status == XR_OK) {
+        status = run_locked(p, hooks, manifest, &mine);
+        if (status < 0 && mine)
+            leave_no_trace(p, made_dir);
+    }
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+xr_status xr_prepare_run(const xr_prepare_job *job, const xr_prepare_hooks *hooks, json_t **manifest)
+{
+    xr_prepare_plan p = { 0 };
+    xr_status status = xr_prepare_plan_make(&p, job);
+    if (status == XR_OK && p.n_parts > 1 && job->overwrite)
+        status = xr_fail(XR_EUSAGE, "--overwrite-output-dir with --shard: the jobs would remove each other's work; remove %s before they start", p.dir);
+    if (status == XR_OK)
+        status = run(&p, hooks, manifest);
+    xr_prepare_plan_free(&p);
+    return status;
+}
+
+json_t *xr_prepare_look(const xr_prepare_job *job)
+{
+    xr_prepare_plan p = { 0 };
+    json_t *plan = NULL;
+    uint64_t bytes = 0;
+    found f = NOTHING;
+    size_t mine = 0, done = 0;
+    xr_status status = xr_prepare_plan_make(&p, job);
+    if (status == XR_OK && xr_path_exists(p.dir) && look_at(&p, &f) < 0 && job->overwrite)
+        xr_error_clear();
+    for (size_t i = 0; i < p.n_input && xr_error_status() == XR_OK; i++) {
+        if (!xr_prepare_is_mine(&p, i))
+            continue;
+        json_t *r = f == SAME_PLAN ? xr_prepare_record_find(&p, i) : NULL;
+        done += r != NULL || f == SAME_STORE;
+        json_decref(r);
+        bytes += p.input[i].bytes;
+        mine++;
+    }
+    if (xr_error_status() == XR_OK && !(plan = json_pack("{sI sI sI}", "inputs", (json_int_t)mine, "bytes", (json_int_t)bytes, "done", (json_int_t)done)))
+        xr_fail(XR_ESYSTEM, "out of memory while the work was planned");
+    xr_prepare_plan_free(&p);
+    return plan;
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# Runs that end before their time, from outside: killed, stopped, out of time, out of room, started twice.
+
+load helpers
+
+setup_file() { make_tiny_model; }
+setup() { common_setup; }
+
+# tune DIR OPTION...: a run of 24 updates over three epochs with dropout, accumulation and evaluations.
+tune() {
+    ${as:-} "$xlmr" finetune --model "$model" --train-file "$train" --validation-file "$dev" --batch-size 8 --micro-batch-size 3 --num-epochs 3 --eval-steps 5 \
+        --learning-rate 1e-3 --warmup-steps 7 --hidden-dropout 0.1 --logging-steps 2 --max-seq-length 32 --save-steps 3 --quiet --output-dir "$@"
+}
+
+same_results() {
+    cmp "$1/metrics.jsonl" "$2/metrics.jsonl"
+    cmp "$1/final/model.safetensors" "$2/final/model.safetensors"
+    cmp "$1/best/model.safetensors" "$2/best/model.safetensors"
+    cmp "$1/checkpoints/step-00000024/state.h5" "$2/checkpoints/step-00000024/state.h5"
+    cmp "$1/checkpoints/step-00000024/MANIFEST.json" "$2/checkpoints/step-00000024/MANIFEST.json"
+}
+
+@test "killed at any moment, with other numbers of threads: the same bytes as a run nobody disturbed" {
+    tune "$dir/ref" >/dev/null
+    local round kills=0 threads=1 status seed=7
+    for round in 1 2; do
+        rm -rf "$dir/p"
+        for _ in $(seq 40); do
+            seed=$(((seed * 16807) % 2147483647))
+            threads=$((threads % 3 + 1))
+            status=0
+            as=exec tune "$dir/p" --threads $threads >/dev/null 2>"$dir/err" 3>&- &
+            pid=$!
+            sleep "0.$((100 + seed % 500))"
+            kill -KILL $pid 2>/dev/null || true
+            wait $pid || status=$?
+            if [ $status -eq 0 ]; then break; fi
+            [ $status -eq 137 ]
+            kills=$((kills + 1))
+        done
+        cat "$dir/err"
+        [ $status -eq 0 ]
+        same_results "$dir/ref" "$dir/p"
+        no_leftovers "$dir/p"
+    done
+    echo "$kills kills"
+    [ $kills -gt 0 ]
+}
+
+@test "a finished run says so and does nothing; another recipe is refused with what differs" {
+    tune "$dir/p" >/dev/null
+    before=$(ls -li --time-style=full-iso "$dir/p" "$dir/p/final" "$dir/p/checkpoints")
+    run -0 --separate-stderr tune "$dir/p" --json
+    jq -e '.finished and .steps == 24 and (.state_xxh3 | length) == 32' <<<"$output"
+    "$xlmr" finetune --config "$dir/p/config.yaml" >"$dir/out" 2>"$dir/err"
+    [ ! -s "$dir/err" ]
+    grep -q "final model after step 24: $dir/p/final" "$dir/out"
+    "$xlmr" finetune --config "$dir/p/config.yaml" --no-quiet >/dev/null 2>"$dir/err"
+    grep -q "$dir/p: this run is finished" "$dir/err"
+    [ "$before" = "$(ls -li --time-style=full-iso "$dir/p" "$dir/p/final" "$dir/p/checkpoints")" ]
+    refused 78 "$dir/p: holds a run of another recipe: learning_rate is 0.001 there and 0.01 here; " '--overwrite-output-dir' -- \
+        finetune --config "$dir/p/config.yaml" --learning-rate 1e-2
+    refused 73 "$dir/p: is not empty" -- finetune --config "$dir/p/config.yaml" --resume never
+}
+
+@test "two writers: the second is refused with host and process of the first" {
+    "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1000000 --quiet --output-dir "$dir/p" >/dev/null 2>&1 3>&- &
+    pid=$!
+    for _ in $(seq 200); do
+        if [ -s "$dir/p/metrics.jsonl" ]; then break; fi
+        sleep 0.05
+    done
+    refused 75 "$dir/p: another process writes to this run (host $(uname -n), pid $pid)" -- \
+        finetune --model "$model" --train-file "$train" --max-steps 1000000 --quiet --output-dir "$dir/p"
+    refused 75 "pid $pid" -- finetune --model "$model" --train-file "$train" --quiet --output-dir "$dir/p" --overwrite-output-dir
+    kill -KILL $pid
+    wait $pid || true
+    # A dead writer holds nothing.
+    status=0
+    "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1000000 --max-time 1s --quiet --output-dir "$dir/p" 2>"$dir/err" || status=$?
+    cat "$dir/err"
+    [ $status -eq 75 ]
+}
+
+@test "--max-time: exit 75 in time, and on with the same command" {
+    tune "$dir/ref" --max-steps 40 >/dev/null
+    local status=75 n=0
+    while [ $status -eq 75 ] && [ $n -lt 40 ]; do
+        status=0
+        tune "$dir/p" --max-steps 40 --max-time 0.3s >/dev/null 2>"$dir/err" || status=$?
+        [ $status -eq 0 ] || grep -q '^xlmr: error: stopped by --max-time after update [0-9]* of 40; the same command goes on from ' "$dir/err"
+        n=$((n + 1))
+    done
+    cat "$dir/err"
+    [ $status -eq 0 ]
+    cmp "$dir/ref/metrics.jsonl" "$dir/p/metrics.jsonl"
+    cmp "$dir/ref/final/model.safetensors" "$dir/p/final/model.safetensors"
+}
+
+@test "no room for checkpoints: the run goes on with a warning, and the third failure in a row ends it" {
+    ( ulimit -f 800 && tune "$dir/a" --save-steps 10 ) >/dev/null 2>"$dir/err"
+    cat "$dir/err"
+    [ "$(grep -c '^xlmr: warning: step [12]0: no checkpoint was written: .*ulimit -f' "$dir/err")" -eq 2 ]
+    tune "$dir/ref" --save-steps 10 >/dev/null
+    cmp "$dir/ref/final/model.safetensors" "$dir/a/final/model.safetensors"
+    status=0
+    ( ulimit -f 800 && tune "$dir/b" ) >/dev/null 2>"$dir/err" || status=$?
+    cat "$dir/err"
+    [ $status -eq 74 ]
+    grep -q '^xlmr: error: step 9: 3 checkpoints in a row could not be written: ' "$dir/err"
+    no_leftovers "$dir/b"
+    # With room again it goes on; there is no checkpoint, so from the beginning.
+    tune "$dir/b" >/dev/null
+    cmp "$dir/ref/final/model.safetensors" "$dir/b/final/model.safetensors"
+}

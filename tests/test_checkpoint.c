@@ -1,0 +1,411 @@
+/* Checkpoints by themselves: equal bytes, every kind of damage, killed writers, full disks, rotation. */
+#include "scratch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/checkpoint.h"
+#include "train/rundir.h"
+#include "util/alloc.h"
+#include "util/log.h"
+
+/* A table of all types: a matrix of more than one chunk, moments that are mostly zero, scalars. */
+enum { N_WEIGHTS = 300000, N_MOMENTS = 600000 };
+typedef struct table {
+    float *weights, *moments;
+    double best;
+    uint64_t step;
+    xr_state s;
+} table;
+
+static void table_init(table *t)
+{
+    memset(t, 0, sizeof *t);
+    t->weights = xr_alloc(N_WEIGHTS, sizeof *t->weights);
+    t->moments = xr_alloc(N_MOMENTS, sizeof *t->moments);
+    assert_non_null(t->weights);
+    assert_non_null(t->moments);
+    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->weights, N_WEIGHTS, "param/encoder.layer.0.weight"), XR_OK);
+    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->moments, N_MOMENTS, "moment0/encoder.layer.0.weight"), XR_OK);
+    assert_int_equal(xr_state_add(&t->s, XR_STATE_F64, &t->best, 1, "run/best_value"), XR_OK);
+    assert_int_equal(xr_state_add(&t->s, XR_STATE_U64, &t->step, 1, "run/step"), XR_OK);
+}
+
+static void table_free(table *t)
+{
+    xr_state_free(&t->s);
+    xr_free(t->weights);
+    xr_free(t->moments);
+}
+
+/* The contents after `step` updates. */
+static void fill(table *t, uint64_t step)
+{
+    for (size_t i = 0; i < N_WEIGHTS; i++)
+        t->weights[i] = (float)((i * 7 + step * 13) % 1000) / 7.0f;
+    for (size_t i = 0; i < 1000; i++)
+        t->moments[i * 100] = (float)(step + i);
+    t->best = 0.1 * (double)step;
+    t->step = step;
+}
+
+static void must_save(const char *run, table *t, uint64_t step, size_t keep)
+{
+    json_t *facts = json_pack("{ss}", "data_xxh3", "0123");
+    fill(t, step);
+    if (xr_checkpoint_save(in_scratch(run), step, &t->s, facts, keep) < 0)
+        fail_msg("%s", xr_error_message());
+    json_decref(facts);
+}
+
+static char *path_of(const char *run, uint64_t step, const char *file)
+{
+    static char path[4][512];
+    static int turn;
+    char *p = path[turn++ % 4];
+    snprintf(p, sizeof path[0], "%s/checkpoints/step-%08llu%s%s", in_scratch(run), (unsigned long long)step, *file ? "/" : "", file);
+    return p;
+}
+
+/* The step of the newest good checkpoint, 0 if there is none. */
+static uint64_t newest(const char *run, table *t)
+{
+    char *path;
+    if (xr_checkpoint_find(in_scratch(run), &path) < 0)
+        fail_msg("%s", xr_error_message());
+    if (!path)
+        return 0;
+    if (xr_checkpoint_load(path, &t->s, NULL) < 0)
+        fail_msg("%s", xr_error_message());
+    xr_free(path);
+    return t->step;
+}
+
+static void there_and_back(void **state)
+{
+    (void)state;
+    table a, b;
+    char want[33], got[33];
+    json_t *facts = NULL;
+    table_init(&a);
+    table_init(&b);
+    must_save("run", &a, 7, 0);
+    fill(&b, 9);
+    assert_int_equal(xr_checkpoint_load(path_of("run", 7, ""), &b.s, &facts), XR_OK);
+    assert_int_equal(xr_state_digest(&a.s, want), XR_OK);
+    assert_int_equal(xr_state_digest(&b.s, got), XR_OK);
+    assert_string_equal(got, want);
+    assert_memory_equal(a.moments, b.moments, N_MOMENTS * sizeof *a.moments);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(facts, "facts"), "data_xxh3")), "0123");
+    json_decref(facts);
+    table_free(&a);
+    table_free(&b);
+}
+
+static char *slurp(const char *path, size_t *len)
+{
+    char *text = xr_file_read(path, 1 << 26, len);
+    if (!text)
+        fail_msg("%s", xr_error_message());
+    return text;
+}
+
+static void equal_states_equal_bytes(void **state)
+{
+    (void)state;
+    static const char *const file[] = { "state.h5", "MANIFEST.json" };
+    table t;
+    table_init(&t);
+    must_save("first", &t, 7, 0);
+    sleep(1);       /* times would differ */
+    must_save("second", &t, 7, 0);
+    for (int i = 0; i < 2; i++) {
+        size_t n, m;
+        char *a = slurp(path_of("first", 7, file[i]), &n), *b = slurp(path_of("second", 7, file[i]), &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(a, b, n);
+        xr_free(a);
+        xr_free(b);
+    }
+    table_free(&t);
+}
+
+/* Writes bytes of its own to the file and expects a refusal that says `part`. */
+static void refused(const char *path, const char *text, size_t n, table *t, const char *part)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    fclose(f);
+    xr_status status = xr_checkpoint_load(path_of("run", 7, ""), &t->s, NULL);
+    if (status != XR_EDATA || !strstr(xr_error_message(), part))
+        fail_msg("%s of %zu bytes: %d %s; expected %s", path, n, status, xr_error_message(), part);
+    xr_error_clear();
+}
+
+/* One bit anywhere, in either file: the smaller one is gone through whole. */
+static void flipped_bits(void **state)
+{
+    (void)state;
+    static const char *const file[] = { "state.h5", "MANIFEST.json" };
+    table t;
+    uint32_t x = 1;
+    table_init(&t);
+    for (int i = 0; i < 2; i++) {
+        size_t n;
+        char path[512], *text;
+        snprintf(path, sizeof path, "%s", path_of("run", 7, file[i]));
+        text = slurp(path, &n);
+        for (size_t k = 0; k < (i ? n : 100); k++) {
+            x = x * 1664525u + 1013904223u;
+            size_t at = i ? k : k < 40 ? k * 8 : (size_t)x % n;
+            text[at] = (char)(text[at] ^ (1 << x / 7 % 8));
+            refused(path, text, n, &t, i ? "" : "digest mismatch");
+            text[at] = (char)(text[at] ^ (1 << x / 7 % 8));
+        }
+        for (size_t cut = 0; cut < n; cut += i ? 37 : 65536)
+            refused(path, text, cut, &t, i ? "MANIFEST.json" : "the manifest says ");
+        assert_int_equal(xr_file_write(path, text, n), XR_OK);
+        xr_free(text);
+    }
+    assert_int_equal(xr_checkpoint_load(path_of("run", 7, ""), &t.s, NULL), XR_OK);
+    table_free(&t);
+}
+
+static void edit_manifest(const char *key, json_t *value)
+{
+    json_t *j = xr_json_file(path_of("run", 7, "MANIFEST.json"), 1 << 20);
+    json_object_set_new(j, key, value);
+    assert_int_equal(xr_json_write(path_of("run", 7, "MANIFEST.json"), j, 2), XR_OK);
+    json_decref(j);
+}
+
+static void expect_load(const char *run, uint64_t step, table *t, const char *part)
+{
+    xr_status status = xr_checkpoint_load(path_of(run, step, ""), &t->s, NULL);
+    if (status != XR_EDATA || !strstr(xr_error_message(), part))
+        fail_msg("%d %s; expected %s", status, xr_error_message(), part);
+    xr_error_clear();
+}
+
+static void not_these_files(void **state)
+{
+    (void)state;
+    table t;
+    size_t n;
+    table_init(&t);
+    char *manifest = slurp(path_of("run", 7, "MANIFEST.json"), &n);
+    edit_manifest("format_version", json_integer(2));
+    expect_load("run", 7, &t, "is of format version 2; this program reads version 1");
+    edit_manifest("format_version", json_integer(1));
+    edit_manifest("step", json_integer(8));
+    expect_load("run", 7, &t, "the manifest was changed");
+    assert_int_equal(unlink(path_of("run", 7, "MANIFEST.json")), 0);
+    expect_load("run", 7, &t, "is not a checkpoint: it has no MANIFEST.json");
+    assert_int_equal(xr_file_write(path_of("run", 7, "MANIFEST.json"), manifest, n), XR_OK);
+    assert_int_equal(xr_file_write(path_of("run", 7, "notes.txt"), "x", 1), XR_OK);
+    expect_load("run", 7, &t, "notes.txt: is no part of this checkpoint");
+    assert_int_equal(unlink(path_of("run", 7, "notes.txt")), 0);
+    must_save("mixed", &t, 8, 0);
+    assert_int_equal(xr_file_write(path_of("mixed", 8, "MANIFEST.json"), manifest, n), XR_OK);
+    expect_load("mixed", 8, &t, "is the manifest of step 7");
+    must_save("mixed", &t, 7, 0);
+    assert_int_equal(rename(path_of("mixed", 8, "state.h5"), path_of("mixed", 7, "state.h5")), 0);
+    expect_load("mixed", 7, &t, "digest mismatch");
+    xr_free(manifest);
+    table_free(&t);
+}
+
+/* Another model: rows of other sizes, names or number. */
+static void not_this_table(void **state)
+{
+    (void)state;
+    table t;
+    table_init(&t);
+    t.s.row[0].n--;
+    expect_load("run", 7, &t, "row param/encoder.layer.0.weight has 300000 elements, this run has 299999");
+    t.s.row[0].n++;
+    t.s.row[3].name[4] = 'x';
+    expect_load("run", 7, &t, "there is no \"run/xtep\"");
+    t.s.row[3].name[4] = 's';
+    t.s.row[3].type = XR_STATE_F64;
+    expect_load("run", 7, &t, "another type");
+    xr_free(t.s.row[--t.s.n].name);
+    expect_load("run", 7, &t, "has 4 rows, this run has 3");
+    table_free(&t);
+}
+
+static void rotation_and_fallback(void **state)
+{
+    (void)state;
+    table t;
+    char *path;
+    table_init(&t);
+    for (uint64_t step = 1; step <= 5; step++)
+        must_save("rotated", &t, step, 2);
+    for (uint64_t step = 1; step <= 5; step++)
+        assert_int_equal(xr_path_exists(path_of("rotated", step, "")), step >= 4);
+    assert_int_equal(newest("rotated", &t), 5);
+    assert_int_equal(truncate(path_of("rotated", 5, "state.h5"), 100), 0);
+    assert_int_equal(newest("rotated", &t), 4);
+    /* What is newer than the new one stays, whatever it is. */
+    must_save("rotated", &t, 4, 1);
+    assert_true(xr_path_exists(path_of("rotated", 5, "")));
+    must_save("rotated", &t, 5, 1);
+    assert_true(xr_path_exists(path_of("rotated", 5, "")) && !xr_path_exists(path_of("rotated", 4, "")));
+    assert_int_equal(newest("rotated", &t), 5);
+    assert_int_equal(unlink(path_of("rotated", 5, "MANIFEST.json")), 0);
+    assert_int_equal(xr_checkpoint_find(in_scratch("rotated"), &path), XR_EDATA);
+    expect_error(XR_EDATA, "rotated/checkpoints: none of the 1 checkpoints can be used");
+    assert_int_equal(newest("none", &t), 0);
+    table_free(&t);
+}
+
+/* A child saves one step after another and says when each is committed; it is killed at a random moment. */
+static void save_until_killed(int out, table *t, uint64_t step)
+{
+    for (;; step++) {
+        fill(t, step);
+        if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, 2) < 0 || write(out, &step, sizeof step) != sizeof step)
+            _exit(1);
+    }
+}
+
+static uint64_t kill_after(long microseconds, table *t, uint64_t step)
+{
+    int fd[2], status;
+    uint64_t committed = step - 1, said;
+    assert_int_equal(pipe(fd), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        save_until_killed(fd[1], t, step);
+    close(fd[1]);
+    usleep((useconds_t)microseconds);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    while (read(fd[0], &said, sizeof said) == sizeof said)
+        committed = said;
+    close(fd[0]);
+    return committed;
+}
+
+static int strangers(const char *folder)
+{
+    DIR *d = opendir(in_scratch(folder));
+    int n = 0;
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += *e->d_name != '.' && strspn(e->d_name, "step-0123456789") != strlen(e->d_name);
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* Bounded in time, not in kills. */
+static void killed_writers(void **state)
+{
+    (void)state;
+    table t;
+    uint64_t step = 0;
+    uint32_t x = 12345;
+    int kills = 0, leftovers = 0;
+    table_init(&t);
+    for (time_t end = time(NULL) + 3; time(NULL) < end; kills++) {
+        x = x * 1664525u + 1013904223u;
+        uint64_t committed = kill_after(x / 65536 % 60000, &t, step + 1);
+        leftovers += strangers("killed/checkpoints");
+        step = newest("killed", &t);
+        if (step != committed && step != committed + 1)     /* the rename may have come before the word */
+            fail_msg("step %d is there, %d was committed", (int)step, (int)committed);
+        xr_rundir_lock lock = { 0 };
+        assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("killed")), XR_OK);
+        xr_rundir_lock_drop(&lock);
+        assert_int_equal(strangers("killed/checkpoints"), 0);
+    }
+    assert_true(kills > 5 && leftovers > 0 && step > 0);
+    print_message("%d kills, %d left a temporary, last step %d\n", kills, leftovers, (int)step);
+    table_free(&t);
+}
+
+static void no_memory(void **state)
+{
+    (void)state;
+    table t;
+    char *path;
+    table_init(&t);
+    long before = xr_alloc_live(), k = 0;
+    for (xr_status status = -1; status < 0; k++) {
+        xr_alloc_fail_after(k);
+        status = xr_checkpoint_save(in_scratch("oom"), 3, &t.s, NULL, 1);
+        xr_alloc_fail_after(-1);
+        assert_int_equal(xr_path_exists(path_of("oom", 3, "")), status == XR_OK);
+        assert_int_equal(strangers("oom/checkpoints"), 0);
+        if (status < 0)
+            expect_error(XR_ESYSTEM, "out of memory");
+        assert_int_equal(xr_alloc_live(), before);
+    }
+    assert_in_range(k, 10, 100);
+    k = 0;
+    for (xr_status status = -1; status < 0; k++) {
+        xr_alloc_fail_after(k);
+        status = xr_checkpoint_find(in_scratch("oom"), &path);
+        if (status == XR_OK)
+            status = xr_checkpoint_load(path, &t.s, NULL);
+        xr_alloc_fail_after(-1);
+        if (status < 0)
+            expect_error(XR_ESYSTEM, "");
+        xr_free(path);
+    }
+    assert_int_equal(xr_alloc_live(), before);
+    table_free(&t);
+}
+
+/* Refused before a byte is written, so that HDF5 is still good for the next one. */
+static void no_room(void **state)
+{
+    (void)state;
+    struct rlimit old, small;
+    table t;
+    table_init(&t);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){ 1000000, old.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    must_save("full", &t, 1, 0);
+    fill(&t, 2);
+    setrlimit(RLIMIT_FSIZE, &small);
+    xr_status status = xr_checkpoint_save(in_scratch("full"), 2, &t.s, NULL, 0);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(status, XR_EIO);
+    expect_error(XR_EIO, "bytes are needed, files may have 1000000 here");
+    assert_int_equal(strangers("full/checkpoints"), 0);
+    assert_int_equal(newest("full", &t), 1);
+    must_save("full", &t, 2, 0);
+    assert_int_equal(newest("full", &t), 2);
+    table_free(&t);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, clear_error)
+
+/* In memory where there is such a folder: a disk takes most of the time for the fsyncs. */
+static int begin(void **state)
+{
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    return make_scratch(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback),
+        TEST(killed_writers), TEST(no_memory), TEST(no_room),
+    };
+    return cmocka_run_group_tests(tests, begin, remove_scratch);
+}

@@ -1,0 +1,584 @@
+/* Runs that are stopped and go on: the same bits as one that was never stopped, wherever that was; what is refused; what failures leave. */
+#include "tiny_dir.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "train/finetune.h"
+#include "train/rundir.h"
+#include "util/alloc.h"
+#include "util/json.h"
+#include "util/log.h"
+
+enum { STEPS = 24 };    /* crosses four ends of epochs, the end of warm-up, six evaluations, five checkpoints of which two stay */
+
+/* 40 sentences of two classes; `foreign`: the number of a sentence with a character that the tokenizer does not know, or -1. */
+static void write_sentences(const char *name, unsigned from, int foreign)
+{
+    xr_str s = { 0 };
+    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(xr_str_printf(&s, "%s%s\t%s\n", tiny_sentence(from + i), (int)i == foreign ? " \xe4\xbd\xa0" : "", i % 3 ? "yes" : "no"), XR_OK);
+    write_scratch(name, s.s);
+    xr_str_free(&s);
+}
+
+/* In memory where there is such a folder: a disk takes most of the time for the fsyncs of some hundred checkpoints. */
+static int make_everything(void **state)
+{
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    if (xr_blas_start() < 0 || make_scratch(state) < 0)
+        return -1;
+    train_tiny_tokenizer();
+    make_tiny_dir("cls", "tiny-cls", NULL, NULL, 0, NULL);
+    write_sentences("train.tsv", 0, -1);
+    write_sentences("dev.tsv", 40, -1);
+    return 0;
+}
+
+static void set(xr_options *o, const char *key, const char *value)
+{
+    if (xr_options_set(o, key, value) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+static void choose(xr_options *o, const char *run)
+{
+    static const char *const pairs[][2] = {
+        { "batch-size", "8" }, { "micro-batch-size", "3" }, { "max-steps", "24" }, { "warmup-steps", "6" }, { "learning-rate", "1e-3" },
+        { "weight-decay", "0.01" }, { "hidden-dropout", "0.1" }, { "attention-dropout", "0.1" }, { "group-by-length", "true" },
+        { "eval-steps", "4" }, { "save-steps", "5" }, { "logging-steps", "7" }, { "max-seq-length", "16" }, { "metric", "loss" },
+    };
+    assert_int_equal(xr_options_init(o, XR_V_FINETUNE), XR_OK);
+    set(o, "model", in_scratch("cls"));
+    set(o, "train-file", in_scratch("train.tsv"));
+    set(o, "validation-file", in_scratch("dev.tsv"));
+    set(o, "output-dir", in_scratch(run));
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        set(o, pairs[i][0], pairs[i][1]);
+}
+
+/* When to ask for a stop: after an update, or in the evaluation that follows it. */
+typedef struct stopper { uint64_t at, step; int in_evaluation, asked; } stopper;
+
+static void on_step(void *context, uint64_t step, double loss, double rate)
+{
+    stopper *s = context;
+    (void)loss;
+    (void)rate;
+    s->step = step;
+    s->asked |= step == s->at && !s->in_evaluation;
+}
+
+static void on_evaluating(void *context, size_t done, size_t total)
+{
+    stopper *s = context;
+    (void)done;
+    (void)total;
+    s->asked |= s->step == s->at && s->in_evaluation;
+}
+
+static int on_stop(void *context)
+{
+    return ((const stopper *)context)->asked;
+}
+
+/* The run RUN with one option more, stopped after update `at` (0: never). */
+static xr_status run(const char *name, uint64_t at, int in_evaluation, const char *key, const char *value)
+{
+    xr_options o;
+    stopper s = { at, 0, in_evaluation, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    char *copy = value ? xr_strdup(value) : NULL;   /* it may be a path of in_scratch */
+    xr_error_clear();
+    choose(&o, name);
+    if (key)
+        set(&o, key, copy);
+    xr_free(copy);
+    xr_status status = xr_finetune_run(&o, &hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+static void must_stop(const char *name, uint64_t at, int in_evaluation)
+{
+    if (run(name, at, in_evaluation, NULL, NULL) != XR_ETEMPFAIL)
+        fail_msg("step %d: %s", (int)at, xr_error_message());
+    assert_non_null(strstr(xr_error_message(), "stopped by a signal after update "));
+    assert_non_null(strstr(xr_error_message(), "; the same command goes on from "));
+}
+
+static void must_end(const char *name)
+{
+    if (run(name, 0, 0, NULL, NULL) != XR_OK)
+        fail_msg("%s", xr_error_message());
+}
+
+static void expect_same_file(const char *a, const char *b, const char *name)
+{
+    size_t n, m;
+    char *pa = xr_path_join(in_scratch(a), name), *pb = xr_path_join(in_scratch(b), name);
+    char *ta = xr_file_read(pa, 1 << 26, &n), *tb = xr_file_read(pb, 1 << 26, &m);
+    if (!ta || !tb)
+        fail_msg("%s", xr_error_message());
+    if (n != m || memcmp(ta, tb, n) != 0)
+        fail_msg("%s and %s differ", pa, pb);
+    xr_free(ta);
+    xr_free(tb);
+    xr_free(pa);
+    xr_free(pb);
+}
+
+/* "run" against "ref", which was "run" once: everything that is to be the same bytes. metrics.jsonl ends with the digest of the final state. */
+static void expect_same_results(void)
+{
+    static const char *const file[] = { "metrics.jsonl", "final/model.safetensors", "best/model.safetensors" };
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        expect_same_file("run", "ref", file[i]);
+}
+
+/* With the same runtime options too. */
+static void expect_same_run(void)
+{
+    static const char *const file[] = { "config.yaml", "final/README.md", "best/README.md" };
+    expect_same_results();
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        expect_same_file("run", "ref", file[i]);
+}
+
+/* Not that of a stop after update 20, which comes before the evaluation then due. */
+static void expect_same_checkpoint(void)
+{
+    expect_same_file("run", "ref", "checkpoints/step-00000020/state.h5");
+    expect_same_file("run", "ref", "checkpoints/step-00000020/MANIFEST.json");
+}
+
+static void begin_anew(void)
+{
+    assert_int_equal(xr_remove_tree(in_scratch("run")), XR_OK);
+}
+
+static void undisturbed(void **state)
+{
+    (void)state;
+    char path[64];
+    xr_threads_set(1);
+    must_end("run");
+    for (int step = 5; step <= 20; step += 5) {
+        snprintf(path, sizeof path, "run/checkpoints/step-%08d", step);
+        assert_int_equal(xr_path_exists(in_scratch(path)), step >= 15);
+    }
+    assert_false(xr_path_exists(in_scratch("run/lock")));
+    json_t *end = xr_rundir_end(in_scratch("run"));
+    assert_int_equal(json_integer_value(json_object_get(end, "step")), STEPS);
+    json_decref(end);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("ref")), 0);
+}
+
+static void use_threads(uint64_t k)
+{
+    static const int threads[] = { 1, 2, 4 };
+    xr_threads_set(threads[k % 3]);
+}
+
+/* After the last update there is nothing left to stop. */
+static void stopped_once_anywhere(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at < STEPS; at++) {
+        begin_anew();
+        use_threads(at);
+        must_stop("run", at, 0);
+        use_threads(at + 1);
+        must_end("run");
+        expect_same_run();
+        if (at != 20)
+            expect_same_checkpoint();
+    }
+}
+
+static void stopped_in_every_evaluation(void **state)
+{
+    (void)state;
+    begin_anew();
+    for (uint64_t at = 4; at <= STEPS; at += 4) {
+        use_threads(at / 4);
+        must_stop("run", at, 1);
+    }
+    must_end("run");
+    expect_same_run();
+}
+
+static void stopped_after_every_update(void **state)
+{
+    (void)state;
+    begin_anew();
+    for (uint64_t at = 1; at < STEPS; at++) {
+        use_threads(at);
+        must_stop("run", at, 0);
+    }
+    must_end("run");
+    expect_same_run();
+}
+
+static void finished_is_finished(void **state)
+{
+    (void)state;
+    struct stat before, after;
+    json_t *summary = NULL;
+    xr_options o;
+    assert_int_equal(stat(in_scratch("run/final/model.safetensors"), &before), 0);
+    choose(&o, "run");
+    assert_int_equal(xr_finetune_run(&o, NULL, &summary), XR_OK);
+    xr_options_free(&o);
+    assert_int_equal(stat(in_scratch("run/final/model.safetensors"), &after), 0);
+    assert_true(before.st_ino == after.st_ino);
+    assert_true(json_is_true(json_object_get(summary, "finished")));
+    assert_int_equal(json_integer_value(json_object_get(summary, "steps")), STEPS);
+    json_decref(summary);
+    expect_same_run();
+}
+
+static void on_step_die(void *context, uint64_t step, double loss, double rate)
+{
+    (void)loss;
+    (void)rate;
+    if (step == *(const uint64_t *)context)
+        _exit(0);
+}
+
+/* In a child that is gone, without any cleaning up, after update `at`. One thread: OpenMP's others do not live through a fork. */
+static void die_after(uint64_t at)
+{
+    int status;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        xr_loop_hooks hooks = { &at, NULL, on_step_die, NULL, NULL };
+        xr_options o;
+        xr_threads_set(1);
+        choose(&o, "run");
+        (void)xr_finetune_run(&o, &hooks, NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void add_to(const char *name, const char *text)
+{
+    FILE *f = fopen(in_scratch(name), "a");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* The logs are longer than the checkpoint knows, best/ is newer, temporaries lie about. */
+static void killed(void **state)
+{
+    (void)state;
+    static const char *const left[] = { "run/checkpoints/step-00000020.tmp-99", "run/best.old-99", "run/final.tmp-1", "run/config.yaml.tmp-5" };
+    begin_anew();
+    xr_threads_set(1);
+    die_after(18);
+    assert_true(xr_path_exists(in_scratch("run/lock")));
+    add_to("run/metrics.jsonl", "{\"step\":19,");
+    add_to("run/timing.jsonl", "{\"st");
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        assert_int_equal(xr_mkdirs(in_scratch(left[i])), XR_OK);
+    must_end("run");
+    expect_same_run();
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        assert_false(xr_path_exists(in_scratch(left[i])));
+    size_t n;
+    char *timing = xr_file_read(in_scratch("run/timing.jsonl"), 1 << 20, &n);
+    assert_non_null(strstr(timing, "{\"step\":14,"));
+    assert_non_null(strstr(timing, "{\"step\":21,"));
+    assert_null(strstr(timing, "{\"st{"));
+    xr_free(timing);
+}
+
+static char warning[8192];     /* all of them since it was emptied */
+
+static void keep_warning(xr_level level, const char *line)
+{
+    size_t n = strlen(warning);
+    if (level == XR_LOG_WARN)
+        snprintf(warning + n, sizeof warning - n, "%s\n", line);
+}
+
+/* Before the first checkpoint there is nothing to go on from. */
+static void killed_early(void **state)
+{
+    (void)state;
+    begin_anew();
+    die_after(3);
+    warning[0] = 0;
+    xr_log_set_sink(keep_warning);
+    must_end("run");
+    xr_log_set_sink(NULL);
+    assert_non_null(strstr(warning, "ended before its first checkpoint; it begins again"));
+    expect_same_run();
+}
+
+static void flip(const char *name)
+{
+    FILE *f = fopen(in_scratch(name), "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 5000, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, 5000, SEEK_SET), 0);
+    fputc(c ^ 4, f);
+    fclose(f);
+}
+
+/* The newest good one is used; the bad one is out of the way when its step comes again. When none is good, nothing begins from zero. */
+static void damaged_checkpoints(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 20, 0);
+    flip("run/checkpoints/step-00000020/state.h5");
+    warning[0] = 0;
+    xr_log_set_sink(keep_warning);
+    must_end("run");
+    xr_log_set_sink(NULL);
+    expect_same_run();
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000020.bad-1")));
+    begin_anew();
+    must_stop("run", 8, 0);
+    flip("run/checkpoints/step-00000008/state.h5");
+    flip("run/checkpoints/step-00000005/state.h5");
+    assert_int_equal(run("run", 0, 0, NULL, NULL), XR_EDATA);
+    expect_error(XR_EDATA, "none of the 2 checkpoints can be used");
+    assert_int_equal(run("run", 0, 0, "resume", in_scratch("run/checkpoints/step-00000008")), XR_EDATA);
+    expect_error(XR_EDATA, "step-00000008/state.h5: digest mismatch");
+}
+
+/* From a checkpoint by name: in the run itself, and in a directory of its own. */
+static void resume_by_name(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 12, 0);
+    assert_int_equal(run("run", 0, 0, "resume", in_scratch("run/checkpoints/step-00000010")), XR_OK);
+    expect_same_results();
+    assert_int_equal(run("other", 0, 0, "resume", in_scratch("run/checkpoints/step-00000015/")), XR_OK);
+    expect_same_file("other", "ref", "final/model.safetensors");
+    assert_int_equal(run("other", 0, 0, "resume", in_scratch("run/none")), XR_ENOINPUT);
+    expect_error(XR_ENOINPUT, "run/none: is no directory; expected auto, never, or a checkpoint");
+}
+
+static void expect_refused(xr_status status, const char *key, const char *value, const char *part)
+{
+    xr_status got = run("run", 0, 0, key, value);
+    if (got != status || !strstr(xr_error_message(), part))
+        fail_msg("%s %s: %d %s", key, value, got, xr_error_message());
+    xr_error_clear();
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    xr_rundir_lock lock = { 0 };
+    char me[32];
+    begin_anew();
+    must_stop("run", 8, 0);
+    expect_refused(XR_ECONFIG, "learning-rate", "0.002", "run: holds a run of another recipe: learning_rate is 0.001 there and 0.002 here; ");
+    expect_refused(XR_ECONFIG, "max-steps", "30", "max_steps is 24 there and 30 here");
+    expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
+    expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
+    expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
+    write_sentences("train.tsv", 1, -1);
+    expect_refused(XR_EDATA, "threads", "1", "train_xxh3 is ");
+    write_sentences("train.tsv", 0, -1);
+    assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("run")), XR_OK);
+    snprintf(me, sizeof me, ", pid %ld)", (long)getpid());
+    expect_refused(XR_ETEMPFAIL, "threads", "1", "run: another process writes to this run (host ");
+    expect_refused(XR_ETEMPFAIL, "overwrite-output-dir", "true", me);
+    xr_rundir_lock_drop(&lock);
+    assert_int_equal(xr_mkdirs(in_scratch("foreign/checkpoints")), XR_OK);
+    expect_refused(XR_ECANTCREAT, "output-dir", in_scratch("foreign"), "foreign: is not empty; choose another --output-dir");
+    must_end("run");
+    expect_same_run();
+}
+
+static void max_time(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run("run", 0, 0, "max-time", "0.001s"), XR_ETEMPFAIL);
+    expect_error(XR_ETEMPFAIL, "stopped by --max-time after update 1 of 24; ");
+    assert_int_equal(run("run", 0, 0, "max-time", "0.001s"), XR_ETEMPFAIL);
+    expect_error(XR_ETEMPFAIL, "stopped by --max-time after update 2 of 24; ");
+    assert_int_equal(run("run", 0, 0, "max-time", "0:10"), XR_OK);
+    expect_same_results();
+}
+
+/* Saves that fail do not end the run, unless three in a row do. */
+static void room_comes_back(void *context, uint64_t step, double loss, double rate)
+{
+    (void)loss;
+    (void)rate;
+    if (step == 12)
+        setrlimit(RLIMIT_FSIZE, context);
+}
+
+static xr_status run_without_room(xr_loop_hooks *hooks)
+{
+    struct rlimit old, small;
+    xr_options o;
+    begin_anew();
+    choose(&o, "run");
+    o.validation_file.n = 0;
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){ 20000, old.rlim_max };
+    hooks->context = &old;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    warning[0] = 0;
+    xr_log_set_sink(keep_warning);
+    xr_status status = xr_finetune_run(&o, hooks, NULL);
+    xr_log_set_sink(NULL);
+    setrlimit(RLIMIT_FSIZE, &old);
+    xr_options_free(&o);
+    return status;
+}
+
+static void failed_saves(void **state)
+{
+    (void)state;
+    xr_loop_hooks none = { 0 }, back = { .step = room_comes_back };
+    assert_int_equal(run_without_room(&none), XR_EIO);
+    expect_error(XR_EIO, "step 15: 3 checkpoints in a row could not be written: ");
+    assert_non_null(strstr(warning, "step 10: no checkpoint was written: "));
+    assert_int_equal(run_without_room(&back), XR_OK);
+    assert_false(xr_path_exists(in_scratch("run/checkpoints/step-00000010")));
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000015")));
+    expect_same_file("run", "ref", "final/model.safetensors");
+}
+
+/* --- updates that are not finite ---------------------------------------------------------------------------------- */
+
+/* A model that the unknown character makes overflow, and data with `foreign` such sentences. */
+static void make_overflow(void)
+{
+    xr_model m;
+    xr_load_options l = { .quiet = 1 };
+    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &l), XR_OK);
+    for (size_t j = 0; j < m.word->t.cols; j++)
+        m.word->t.x[XR_ID_UNK * m.word->t.cols + j] = 3e38f;
+    assert_int_equal(xr_mkdirs(in_scratch("overflow")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
+    xr_model_free(&m);
+    write_sentences("foreign.tsv", 0, 17);
+    write_scratch("foreign4.tsv", "text\tlabel\nba \xe4\xbd\xa0\tyes\nbe \xe4\xbd\xa0\tno\n");
+}
+
+static xr_status run_overflow(const char *name, uint64_t at, const char *data, const char *policy)
+{
+    xr_options o;
+    stopper s = { at, 0, 0, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    xr_error_clear();
+    choose(&o, name);
+    o.train_file.n = 0;
+    set(&o, "train-file", in_scratch(data));
+    set(&o, "model", in_scratch("overflow"));
+    set(&o, "on-nonfinite", policy);
+    set(&o, "max-skipped", "2");
+    xr_status status = xr_finetune_run(&o, &hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+static size_t count_in(const char *name, const char *part)
+{
+    size_t n, found = 0;
+    char *text = xr_file_read(in_scratch(name), 1 << 20, &n);
+    for (const char *p = text; p && (p = strstr(p, part)); p++)
+        found++;
+    xr_free(text);
+    return found;
+}
+
+static void not_finite(void **state)
+{
+    (void)state;
+    make_overflow();
+    begin_anew();
+    assert_int_equal(run_overflow("run", 0, "foreign.tsv", "abort"), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, "not finite; the weights were left as they were before the step");
+    begin_anew();
+    assert_int_equal(run_overflow("run", 0, "foreign.tsv", "skip"), XR_OK);
+    size_t skipped = count_in("run/metrics.jsonl", "{\"event\":\"skip\",\"step\":");
+    assert_in_range(skipped, 4, 5);     /* once an epoch */
+    begin_anew();
+    assert_int_equal(run_overflow("run", 0, "foreign4.tsv", "skip"), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, "2 updates in a row were left out (--max-skipped): step 3: ");
+    assert_int_equal(count_in("run/metrics.jsonl", "\"event\":\"skip\""), 2);
+}
+
+/* The optimizer's count of updates, and with it the rate, lags behind the run's. */
+static void not_finite_and_stopped(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run_overflow("run", 0, "foreign.tsv", "skip"), XR_OK);
+    assert_int_equal(xr_remove_tree(in_scratch("skipped")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("skipped")), 0);
+    for (uint64_t at = 1; at < STEPS; at += 2)
+        assert_int_equal(run_overflow("run", at, "foreign.tsv", "skip"), XR_ETEMPFAIL);
+    assert_int_equal(run_overflow("run", 0, "foreign.tsv", "skip"), XR_OK);
+    expect_same_file("run", "skipped", "metrics.jsonl");
+    expect_same_file("run", "skipped", "final/model.safetensors");
+}
+
+static xr_status run_impatiently(uint64_t at, int in_evaluation)
+{
+    xr_options o;
+    stopper s = { at, 0, in_evaluation, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    xr_error_clear();
+    choose(&o, "run");
+    set(&o, "learning-rate", "0");
+    set(&o, "early-stopping-patience", "2");
+    xr_status status = xr_finetune_run(&o, &hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* The second evaluation without a better value, after update 12, ends the run. */
+static void early_stop(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run_impatiently(0, 0), XR_OK);
+    assert_int_equal(xr_remove_tree(in_scratch("early")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("early")), 0);
+    assert_int_equal(run_impatiently(9, 0), XR_ETEMPFAIL);
+    assert_int_equal(run_impatiently(12, 1), XR_ETEMPFAIL);
+    assert_int_equal(run_impatiently(0, 0), XR_OK);
+    json_t *end = xr_rundir_end(in_scratch("run"));
+    assert_int_equal(json_integer_value(json_object_get(end, "step")), 12);
+    json_decref(end);
+    expect_same_file("run", "early", "metrics.jsonl");
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, clear_error)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
+        TEST(killed), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(refusals), TEST(max_time), TEST(failed_saves),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(early_stop),
+    };
+    return cmocka_run_group_tests(tests, make_everything, remove_scratch);
+}
