@@ -149,8 +149,9 @@ static xr_status look_at(const xr_prepare_plan *p, found *f)
         XR_TRY(each_entry(p->dir, found_entry, &any));
     if (any)
         XR_TRY(look_for_own(p, f));
-    return any && *f == NOTHING ? xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir)
-               : XR_OK;
+    if (!any || *f != NOTHING)
+        return XR_OK;
+    return xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir);
 }
 
 static xr_status make_plan_file(const xr_prepare_plan *p)
