@@ -86,3 +86,45 @@ real_model() {
     mv "$dir/run/best" "$dir/run/worst"
     refused 65 'does not name the labels' -- export --from "$dir/run/checkpoints/step-00000004" --output-dir "$dir/o"
 }
+
+# pretrain_few MODEL OUTPUT ARGUMENTS...: a few updates on $dir/en.txt.
+pretrain_few() {
+    local from=$1 to=$2
+    shift 2
+    "$xlmr" pretrain --quiet --model "$from" --train-data "$dir/en.txt" --validation-data "$dir/en.txt" --block-length 32 --batch-size 4 \
+        --max-steps 6 --learning-rate 1e-3 --threads 1 --output-dir "$to" "$@" >/dev/null
+}
+
+@test "pretraining with new pieces: they are trained, and a checkpoint of it gives the final model" {
+    printf '▁very▁good\n' >"$dir/bad.txt"
+    printf '▁lazybrown\n▁extremely\n' >"$dir/pieces.txt"
+    sed 's/lazy brown/lazybrown/; 1s/.*/the lazybrown fox ran extremely fast/; 300q' "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/en.txt"
+    refused 65 'bad.txt:1: U+2581' -- pretrain --model "$model" --extend-vocab "$dir/bad.txt" --train-data "$train" --output-dir "$dir/o"
+    pretrain_few "$model" "$dir/run" --extend-vocab "$dir/pieces.txt" --save-steps 3 --save-total-limit 0
+    grep -q '"vocab_size": *102' "$dir/run/final/config.json"
+    echo 'lazybrown extremely' | "$xlmr" tokenize --model "$dir/run/final" | tee "$dir/said"
+    grep -q '"ids":\[0,99,100,2\]' "$dir/said"
+    "$xlmr" export --from "$dir/run/checkpoints/step-00000003" --output-dir "$dir/three"
+    pretrain_few "$model" "$dir/again" --extend-vocab "$dir/pieces.txt" --save-steps 6
+    cmp "$dir/run/final/model.safetensors" "$dir/again/final/model.safetensors"
+    "$xlmr" export --from "$dir/again/checkpoints/step-00000006" --output-dir "$dir/six"
+    diff -r "$dir/six" "$dir/run/final" -x README.md
+    rm -r "$dir/run/checkpoints/step-00000006" "$dir/run/final" "$dir/run/best"
+    sed -i '$d' "$dir/run/metrics.jsonl"
+    pretrain_few "$model" "$dir/run" --extend-vocab "$dir/pieces.txt" --save-steps 3 --save-total-limit 0
+    cmp "$dir/run/final/model.safetensors" "$dir/again/final/model.safetensors"
+}
+
+@test "trim, pretrain, and back to the full vocabulary" {
+    head -300 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/en.txt"
+    "$xlmr" init --quiet --preset nano --tokenizer "$BATS_FILE_TMPDIR/spm.model" --output-dir "$dir/full" >/dev/null
+    sed 's/[a-z]*q[a-z]*//g' "$dir/en.txt" | sed 's/poor film//' >"$dir/less.txt"
+    "$xlmr" trim --quiet --model "$dir/full" --corpus "$dir/less.txt" --output-dir "$dir/small" >/dev/null
+    pretrain_few "$dir/small" "$dir/run"
+    "$xlmr" export --from "$dir/run" --restore-vocab "$dir/full" --output-dir "$dir/back"
+    cmp "$dir/back/sentencepiece.bpe.model" "$dir/full/sentencepiece.bpe.model"
+    echo 'the cat sat' >"$dir/t"
+    for m in run/best back; do "$xlmr" features --quiet --model "$dir/$m" --pooling mean --output "$dir/${m%/*}.jsonl" "$dir/t"; done
+    cmp "$dir/run.jsonl" "$dir/back.jsonl"
+    "$xlmr" fill-mask --model "$dir/back" 'the <mask> sat' | grep -q '^0'
+}
