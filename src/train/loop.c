@@ -1,5 +1,6 @@
 #include "train/loop.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "train/checkpoint.h"
@@ -189,10 +190,12 @@ static xr_status save_when_due(xr_loop *l)
     uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
     if (every == 0 || step == 0 || step % every != 0 || l->saved_step == step || save(l) == XR_OK)
         return XR_OK;
-    if (l->failed_saves >= MAX_FAILED_SAVES)
-        return xr_fail_context("step %llu: %d checkpoints in a row could not be written", (unsigned long long)step, l->failed_saves);
-    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, xr_error_message());
+    char why[1024];
+    snprintf(why, sizeof why, "%s", xr_error_message());
     xr_error_clear();
+    if (l->failed_saves >= MAX_FAILED_SAVES)
+        return xr_fail(XR_EIO, "step %llu: %d checkpoints in a row could not be written: %s", (unsigned long long)step, l->failed_saves, why);
+    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, why);
     return XR_OK;
 }
 
