@@ -26,9 +26,10 @@ static double save_estimate(const xr_loop *l)
     return bytes / 100e6;
 }
 
+/* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
 static int out_of_time(const xr_loop *l)
 {
-    return l->max_seconds > 0.0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
+    return l->max_seconds > 0.0 && l->updates > 0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
 }
 
 int xr_loop_stopping(const xr_loop *l)
@@ -237,8 +238,7 @@ static xr_status run(xr_loop *l)
 {
     for (;;) {
         int over = after_update(l);
-        /* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
-        if (over == XR_ETEMPFAIL || (over == 0 && (signalled(l) || (l->updates > 0 && out_of_time(l)))))
+        if (over == XR_ETEMPFAIL || (over == 0 && xr_loop_stopping(l)))
             return stopped(l);
         if (over != 0)
             return over < 0 ? over : XR_OK;
