@@ -79,10 +79,11 @@ REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli
 TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)))
 NAIVE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/naive/*.c))
 EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
+FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*.c)))
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all programs setup demo test check lint bench golden parity install clean help FORCE
+.PHONY: all programs setup demo test check fuzz fuzzers lint bench golden parity install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -93,6 +94,7 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
+	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      speed of the kernels, one line each'
 	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers)'
@@ -159,7 +161,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(OPT) -g $(WARN) -Iinclude $(SANFLAGS) -MMD -MP -o $@ $< -L$(BUILD) -lxlmr -lm -Wl,-rpath,'$$ORIGIN/..'
 
--include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
+-include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
 programs: all $(TESTS) $(EXAMPLES) $(BENCHES)
 
@@ -174,6 +176,21 @@ demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/demo.sh $(BUILD)/xlmr demo-out
 
+# A build of its own, where the compiler counts branches for libFuzzer. The seeds are written by the fuzzers themselves.
+SECONDS ?= 60
+FUZZ ?= $(notdir $(FUZZERS))
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libxlmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) -fsanitize=fuzzer $(LIBS)
+fuzzers: $(FUZZERS)
+fuzz:
+	@scripts/setup.sh clang
+	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=address,undefined,fuzzer-no-link BUILD=build/fuzz fuzzers
+	@for f in $(FUZZ); do \
+	    mkdir -p build/fuzz/corpus/$$f && echo "fuzz: $$f, $(SECONDS) s" && \
+	    build/fuzz/tests/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 -verbosity=0 \
+	        -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f || exit 1; done
+
 lint: setup
 	@scripts/lint.sh
 
@@ -184,6 +201,7 @@ bench: setup
 golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
+	$(PYTHON) scripts/golden_tags.py > tests/golden/tags.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
 	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h

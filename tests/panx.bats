@@ -113,3 +113,13 @@ teardown() { rm -rf "$dir"; }
     [[ $output == *"pos.tsv:1: the tag 'NOUN' is neither O nor"* ]]
     [ ! -e "$dir/run" ]
 }
+
+@test "a stopped run goes on to the same bits" {
+    args=(--quiet --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --validation-file "$base/data/dev-sw.tsv.gz" --num-epochs 2 --batch-size 8)
+    "$xlmr" finetune "${args[@]}" --output-dir "$dir/a" >/dev/null
+    run -75 "$xlmr" finetune "${args[@]}" --output-dir "$dir/b" --max-time 0.05s
+    [[ $output == *"the same command goes on"* ]]
+    "$xlmr" finetune "${args[@]}" --output-dir "$dir/b" >/dev/null
+    cmp "$dir/a/metrics.jsonl" "$dir/b/metrics.jsonl"
+    cmp "$dir/a/best/model.safetensors" "$dir/b/best/model.safetensors"
+}

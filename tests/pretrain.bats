@@ -102,6 +102,20 @@ until_step() {
     pretrain --output-dir "$dir/o" --dry-run --json 2>/dev/null | grep -q '"languages":{"de":{"blocks":'
 }
 
+@test "new pieces: a larger vocabulary from the first update on, stopped and resumed; validation on the training data is told" {
+    printf '\xe2\x96\x81FOX\nDOG\nWATER\n' >"$dir/pieces"
+    data=(--train-data "$raw/en.txt" --train-data "$raw/de.txt.gz" --validation-data "$raw/en.txt" --validation-data "$raw/de.txt.gz")
+    pretrain --output-dir "$dir/r" --extend-vocab "$dir/pieces" --max-time 0.01s >/dev/null 2>"$dir/err" && return 1
+    grep -q 'vocabulary of 103 instead of 100 ids' "$dir/err"
+    grep -q 'is also trained on' "$dir/err"
+    pretrain --output-dir "$dir/r" --extend-vocab "$dir/pieces" >/dev/null 2>"$dir/err"
+    grep -q '"vocab_size": 103' "$dir/r/final/config.json"
+    printf 'the FOX\n' | "$xlmr" tokenize --model "$dir/r/final" | grep -q '▁FOX'
+    pretrain --output-dir "$dir/s" --extend-vocab "$dir/pieces" --quiet >/dev/null
+    cmp "$dir/r/metrics.jsonl" "$dir/s/metrics.jsonl"
+    cmp "$dir/r/final/model.safetensors" "$dir/s/final/model.safetensors"
+}
+
 @test "what does not belong together is refused" {
     "$xlmr" train-tokenizer --quiet --vocab-size 90 --output "$dir/other.model" "$BATS_FILE_TMPDIR/corpus.txt" >/dev/null
     copy_model

@@ -486,7 +486,7 @@ static void test_by_member(void **state)
             assert_string_equal(got.s, "[a][b][c][d]");
             z.s[begin[2] - 1] ^= 1;         /* the second's trailer */
             by_member(file_of(z.s, z.len), &got);
-            assert_string_equal(got.s, "[a][b]![c][d]");
+            assert_string_equal(got.s, k < 2 ? "[a][b]![c][d]" : "[a][]![c][d]");   /* zstd tells of damage before it tells what it gave */
             z.s[begin[2] - 1] ^= 1;
             z.s[begin[1]] ^= 1;             /* its magic */
             by_member(file_of(z.s, z.len), &got);

@@ -41,7 +41,18 @@ static void refuse(const char *text, const xr_data_options *o, const char *part)
     xr_labels_free(&l);
 }
 
-/* The pieces of each word are those of the word alone, and row says where they begin. */
+/* The first of these words did not fit into the example before. */
+static void check_full(const xr_dataset *d, size_t i, size_t max_len)
+{
+    const xr_words *w = &d->words;
+    size_t k = w->example[i], end = k + 1 < w->example[i + 1] ? w->row[k + 1] : xr_dataset_len(d, i) - 1;
+    for (size_t s = 0; s < w->n_sentences; s++)
+        if (w->sentence[s] == k)
+            return;
+    assert_true(xr_dataset_len(d, i - 1) + end - w->row[k] > max_len);
+}
+
+/* The pieces of each word are those of the word alone, row says where they begin, and examples are as full as they can be. */
 static void check_pieces(const xr_dataset *d, const char *const *word, size_t max_len)
 {
     const xr_words *w = &d->words;
@@ -65,6 +76,7 @@ static void check_pieces(const xr_dataset *d, const char *const *word, size_t ma
         }
         assert_int_equal(id[at++], XR_ID_EOS);
         assert_int_equal(at, xr_dataset_len(d, i));
+        check_full(d, i, max_len);
     }
     assert_int_equal(k, w->n);
 }

@@ -46,6 +46,12 @@ static xr_status digest_of(const json_t *manifest, char hex[33])
     return h ? XR_OK : xr_error_status();
 }
 
+/* Sums of an edited manifest may wrap; its digest tells. */
+static json_int_t plus(const json_t *a, const json_t *b)
+{
+    return (json_int_t)((uint64_t)json_integer_value(a) + (uint64_t)json_integer_value(b));
+}
+
 /* Adds the integers of `from` to those of `to`. */
 static int add_counts(json_t *to, json_t *from)
 {
@@ -53,7 +59,7 @@ static int add_counts(json_t *to, json_t *from)
     json_t *n;
     json_object_foreach(from, key, n)
         if (json_is_integer(n) &&
-            json_object_set_new(to, key, json_integer(json_integer_value(n) + json_integer_value(json_object_get(to, key)))) < 0)
+            json_object_set_new(to, key, json_integer(plus(n, json_object_get(to, key)))) < 0)
             return -1;
     return 0;
 }

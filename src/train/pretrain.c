@@ -218,19 +218,28 @@ static xr_status save_model(void *context, const char *name)
     return status;
 }
 
-/* Where the run begins: what a continued model is worth before, and what training is measured against. */
-static xr_status evaluate_start(xr_pretrain *p)
+static xr_status log_start_figures(xr_pretrain *p)
 {
     double value;
     int higher;
     json_t *line = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)0);
     xr_status status = evaluate(p, line, &value, &higher);
-    if (status < 0) {
-        json_decref(line);
-        return status;
-    }
-    p->loop.log.last = xr_clock();      /* evaluation is not training time */
-    return xr_runlog_metrics(&p->loop.log, line);
+    if (status == XR_OK)
+        return xr_runlog_metrics(&p->loop.log, line);
+    json_decref(line);
+    return status;
+}
+
+/* Where the run begins: what a continued model is worth before, and what training is measured against. Its time is not training time, neither for the
+ * logs nor for who watches. */
+static xr_status evaluate_start(xr_pretrain *p)
+{
+    const xr_loop_hooks *h = p->hooks;
+    XR_TRY(log_start_figures(p));
+    p->loop.log.last = xr_clock();
+    if (h && h->begin)
+        h->begin(h->context, 0, p->total_steps);
+    return XR_OK;
 }
 
 static json_t *facts(const xr_pretrain *p)

@@ -4,6 +4,7 @@
 #include "train/pretrain.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "util/str.h"
 
 enum { LOOKED_AT = 500 };       /* blocks of a language in which <unk> is counted */
@@ -116,10 +117,20 @@ static xr_status read_corpus(xr_pretrain *p, xr_corpus *c, const xr_strs *path, 
     return xr_fail(XR_EDATA, "%s: there is no text in it that makes a block", flag);
 }
 
+static void warn_overlap(const xr_pretrain *p)
+{
+    for (size_t i = 0; i < p->valid.n_stores; i++)
+        for (size_t k = 0; k < p->train.n_stores; k++)
+            if (strcmp(xr_store_digest(p->valid.store[i]), xr_store_digest(p->train.store[k])) == 0)
+                xr_warn("%s: is also trained on: the validation figures will be too good", xr_store_path(p->valid.store[i]));
+}
+
 xr_status xr_pretrain_read(xr_pretrain *p)
 {
     XR_TRY(read_corpus(p, &p->train, &p->o->train_data, "train", "--train-data"));
-    return read_corpus(p, &p->valid, &p->o->validation_data, "validation", "--validation-data");
+    XR_TRY(read_corpus(p, &p->valid, &p->o->validation_data, "validation", "--validation-data"));
+    warn_overlap(p);
+    return XR_OK;
 }
 
 void xr_corpus_free(xr_corpus *c)

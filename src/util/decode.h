@@ -21,7 +21,6 @@ typedef enum xr_decoded {
 typedef struct xr_decode {
     const unsigned char *in; size_t n_in;
     char *out; size_t n_out;
-    int last;               /* no byte of the file follows n_in */
     const char *why;
     const char *note;       /* worth a note to the person, once a file */
 } xr_decode;
@@ -35,7 +34,7 @@ typedef struct xr_decoder {
     int (*begins)(const unsigned char *p, size_t n, int strict);
     void *(*open)(void);                                /* NULL = no memory */
     xr_decoded (*begin)(void *state);                   /* a new member */
-    xr_decoded (*run)(void *state, xr_decode *d);
+    xr_decoded (*run)(void *state, xr_decode *d);       /* NULL: the text is the bytes as they are */
     void (*close)(void *state);                         /* NULL is fine */
 } xr_decoder;
 

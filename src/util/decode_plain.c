@@ -1,4 +1,4 @@
-/* Files that are not compressed: one member to the end of the file. */
+/* Files that are not compressed: one member to the end of the file, which needs no decoding. */
 #include <string.h>
 #include "util/decode.h"
 
@@ -27,23 +27,9 @@ static xr_decoded begin(void *state)
     return XR_DECODE_MORE;
 }
 
-static xr_decoded run(void *state, xr_decode *d)
-{
-    (void)state;
-    size_t n = d->n_in < d->n_out ? d->n_in : d->n_out;
-    if (d->n_in == 0 && d->last)
-        return XR_DECODE_END;
-    memcpy(d->out, d->in, n);
-    d->in += n;
-    d->n_in -= n;
-    d->out += n;
-    d->n_out -= n;
-    return XR_DECODE_MORE;
-}
-
 static void stop(void *state)
 {
     (void)state;
 }
 
-const xr_decoder xr_decode_plain = { NULL, "file", NULL, 0, begins, start, begin, run, stop };
+const xr_decoder xr_decode_plain = { NULL, "file", NULL, 0, begins, start, begin, NULL, stop };

@@ -11,8 +11,6 @@ typedef struct frame {
     size_t at;              /* header bytes seen so far */
     int data;               /* 0 = a skippable frame */
     int no_checksum;
-    size_t hint;            /* bytes that the library would like next */
-    int full;               /* it may hold output that found no room */
 } frame;
 
 static int begins(const unsigned char *p, size_t n, int strict)
@@ -42,8 +40,7 @@ static xr_decoded begin(void *state)
     frame *f = state;
     ZSTD_DCtx_reset(f->z, ZSTD_reset_session_only);
     f->at = 0;
-    f->no_checksum = f->full = 0;
-    f->hint = 1;
+    f->no_checksum = 0;
     return XR_DECODE_MORE;
 }
 
@@ -75,18 +72,10 @@ static xr_decoded verdict(size_t rc, const char **why)
     }
 }
 
-/* When it meets an error, the library forgets to say what it gave in the same call. So that nothing is lost, and no more or less by the
- * size of buffers, it gets what ends at most one block: the hint is a block and the 3 bytes of the next one's header. */
-static size_t portion(const frame *f, size_t n)
-{
-    size_t most = f->full ? 0 : f->hint > 8 ? f->hint - 3 : 1;
-    return n < most ? n : most;
-}
-
 static xr_decoded run(void *state, xr_decode *d)
 {
     frame *f = state;
-    ZSTD_inBuffer in = { d->in, portion(f, d->n_in), 0 };
+    ZSTD_inBuffer in = { d->in, d->n_in, 0 };
     ZSTD_outBuffer out = { d->out, d->n_out, 0 };
     size_t rc = ZSTD_decompressStream(f->z, &out, &in);
     look_at_header(f, d->in, in.pos);
@@ -96,8 +85,6 @@ static xr_decoded run(void *state, xr_decode *d)
     d->n_out -= out.pos;
     if (ZSTD_isError(rc))
         return verdict(rc, &d->why);
-    f->hint = rc;
-    f->full = d->n_out == 0;
     if (f->no_checksum)
         d->note = "compressed without a checksum (zstd --check writes one), so damage may go unseen";
     return rc ? XR_DECODE_MORE : XR_DECODE_END;

@@ -12,20 +12,13 @@
 
 #include "data/language.h"
 #include "data/text.h"
+#include "data/warc.h"
 #include "util/alloc.h"
 #include "util/log.h"
-#include "util/sha1.h"
 
 #define HEADER_CAP ((size_t)64 << 10)
 #define BODY_CAP ((size_t)64 << 20)
-
-/* What of a header is used, copied as far as it can matter: the stream's text moves. A missing value has length 0. */
-typedef struct value { char s[96]; size_t n; int times; } value;
-typedef struct header {
-    size_t size;            /* with the empty line that ends it */
-    int lf;                 /* its lines end in LF */
-    value type, length, digest, language, content;
-} header;
+#define LINE_ENDS ((size_t)16)  /* between two records */
 
 typedef enum lost { FOUND, SEARCH_TEXT, NEXT_MEMBER, NO_MORE } lost;
 
@@ -102,22 +95,6 @@ static int lose(xr_text_reader *r, xr_text_reason reason, const char *what)
     return xr_text_bad(r, reason, "%s; get the shard again, or leave such records out with --on-bad-record skip", what);
 }
 
-/* Does a record begin at p? */
-static int is_record(const char *p, const char *end)
-{
-    return end - p >= 8 && !memcmp(p, "WARC/", 5) && p[5] >= '0' && p[5] <= '9' && p[6] == '.' && p[7] >= '0' && p[7] <= '9';
-}
-
-/* Offset of the first line from `from` on that begins a record behind an empty line; n if there is none. */
-static size_t find_record(const char *s, size_t from, size_t n)
-{
-    const char *end = s + n;
-    for (const char *p = s + from; (p = memmem(p, (size_t)(end - p), "\nWARC/", 6)) != NULL; p++)
-        if (is_record(p + 1, end) && p > s && (p[-1] == '\n' || (p[-1] == '\r' && p > s + 1 && p[-2] == '\n')))
-            return (size_t)(p + 1 - s);
-    return n;
-}
-
 /* Damage in what is left of a member whose record was lost belongs to that record. */
 static int next_member(xr_text_reader *r)
 {
@@ -135,12 +112,12 @@ static int next_member(xr_text_reader *r)
 /* Passes over text up to the next record of the member; at its end, over to the next. */
 static int search_text(xr_text_reader *r)
 {
-    enum { BACK = 16 };     /* what find_record looks back on and ahead to */
+    enum { BACK = 16 };     /* what xr_warc_find looks back on and ahead to */
     const char *s;
     for (size_t want = 1;;) {
         long held = peek(r, want, &s);
         XR_TRY((int)(held < 0 ? held : 0));
-        size_t n = (size_t)held, at = find_record(s, 0, n);
+        size_t n = (size_t)held, at = xr_warc_find(s, 0, n);
         if (at < n) {
             xr_stream_skip(r->stream, at);
             return 1;
@@ -185,8 +162,8 @@ static long over_the_edge(xr_text_reader *r, long held, size_t want, const char 
 {
     wet *w = r->state;
     xr_stream_by_member(r->stream, 0);
-    long more = peek(r, (size_t)held + 8, s);
-    if (more > held && is_record(*s + held, *s + more))
+    long more = peek(r, (size_t)held + XR_WARC_LINE, s);
+    if (more > held && xr_warc_begins(*s + held, (size_t)(more - held)))
         more = held;
     else if (more > held) {
         w->fresh = 0;
@@ -212,21 +189,19 @@ static xr_status cut_short(xr_text_reader *r, size_t held, xr_text_reason reason
     return xr_text_bad(r, reason, "%s; get the shard again, or leave such records out with --on-bad-record skip", what);
 }
 
-/* Finds the empty line that ends the header. */
-static int header_end(xr_text_reader *r, const char **s, size_t *size)
+/* The header is the first *size bytes of what is held. */
+static int read_header(xr_text_reader *r, const char **s, size_t *size)
 {
     for (size_t searched = 0;;) {
         long held = peek(r, searched + 1, s);
         if (held == (long)searched)
             held = over_the_edge(r, held, searched + 1, s);
         XR_TRY((int)(held < 0 ? held : 0));
-        size_t n = (size_t)held;
-        for (size_t i = searched > 2 ? searched - 2 : 0; i + 1 < n && i < HEADER_CAP; i++)
-            if ((*s)[i] == '\n' && ((*s)[i + 1] == '\n' || (i + 2 < n && (*s)[i + 1] == '\r' && (*s)[i + 2] == '\n'))) {
-                *size = i + ((*s)[i + 1] == '\n' ? 2 : 3);
-                return 1;
-            }
-        if (n >= HEADER_CAP)
+        size_t n = (size_t)held < HEADER_CAP ? (size_t)held : HEADER_CAP;
+        *size = xr_warc_header_size(*s, searched > 2 ? searched - 2 : 0, n);
+        if (*size)
+            return 1;
+        if (n == HEADER_CAP)
             return lose(r, XR_TEXT_BAD_HEADER, "a record header of more than 64 KiB");
         if (n == searched)
             return cut_short(r, n, XR_TEXT_BAD_HEADER, "a record header that its gzip member cuts off");
@@ -234,98 +209,45 @@ static int header_end(xr_text_reader *r, const char **s, size_t *size)
     }
 }
 
-static int is_named(const char *line, size_t n, const char *name)
-{
-    return n == strlen(name) && !strncasecmp(line, name, n);
-}
-
-/* One line of a header; lines that carry nothing of ours, and continued ones, are passed over. */
-static void parse_line(header *h, const char *line, size_t n)
-{
-    const char *colon = memchr(line, ':', n), *end = line + n;
-    if (!colon)
-        return;
-    size_t name = (size_t)(colon - line);
-    while (name && (line[name - 1] == ' ' || line[name - 1] == '\t'))
-        name--;
-    value *v = is_named(line, name, "WARC-Type") ? &h->type : is_named(line, name, "Content-Length") ? &h->length :
-               is_named(line, name, "WARC-Block-Digest") ? &h->digest : is_named(line, name, "Content-Type") ? &h->content :
-               is_named(line, name, "WARC-Identified-Content-Language") ? &h->language : NULL;
-    if (!v)
-        return;
-    for (colon++; colon < end && (*colon == ' ' || *colon == '\t'); colon++)
-        ;
-    while (end > colon && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
-        end--;
-    v->times++;
-    v->n = (size_t)(end - colon) < sizeof v->s ? (size_t)(end - colon) : sizeof v->s - 1;
-    memcpy(v->s, colon, v->n);
-    v->s[v->n] = 0;
-}
-
-static int is_value(const value *v, const char *word)
-{
-    return !strcasecmp(v->s, word);
-}
-
-static int right_version(const char *s, size_t n)
-{
-    static const char *const versions[] = { "0.17", "0.18", "1.0", "1.1" };
-    size_t line = (size_t)((const char *)memchr(s, '\n', n) - s);
-    line -= line && s[line - 1] == '\r';
-    for (size_t i = 0; i < 4; i++)
-        if (line == 5 + strlen(versions[i]) && !memcmp(s, "WARC/", 5) && !memcmp(s + 5, versions[i], line - 5))
-            return 1;
-    return 0;
-}
-
-static int parse_header(xr_text_reader *r, header *h)
+static int parse_header(xr_text_reader *r, xr_warc_header *h, size_t *size)
 {
     const char *s;
-    XR_TRY(header_end(r, &s, &h->size));
-    if (!right_version(s, h->size))
+    XR_TRY(read_header(r, &s, size));
+    if (!xr_warc_header_parse(s, *size, h))
         return lose(r, XR_TEXT_BAD_HEADER, "no record where one should begin; expected WARC/0.17 to WARC/1.1");
-    for (size_t at = 0; at < h->size;) {
-        size_t n = (size_t)((const char *)memchr(s + at, '\n', h->size - at) - (s + at));
-        h->lf |= n == 0 || s[at + n - 1] != '\r';
-        if (s[at] != ' ' && s[at] != '\t')
-            parse_line(h, s + at, n);
-        at += n + 1;
-    }
     if (h->type.times != 1)
         return lose(r, XR_TEXT_BAD_HEADER, "a record header without WARC-Type, or with several");
     return 1;
 }
 
 /* A shard of the wrong kind is refused as a whole: nothing in it can be used. */
-static int check_kind(xr_text_reader *r, const header *h)
+static int check_kind(xr_text_reader *r, const xr_warc_header *h)
 {
     const char *path = xr_stream_path(r->stream);
-    if (is_value(&h->type, "response") || is_value(&h->type, "request") || is_value(&h->type, "resource") || is_value(&h->type, "revisit"))
+    if (xr_warc_is(&h->type, "response") || xr_warc_is(&h->type, "request") || xr_warc_is(&h->type, "resource") || xr_warc_is(&h->type, "revisit"))
         return xr_fail(XR_EDATA, "%s:%zu: a WARC record of type '%s': pages as they were fetched, in HTML; expected WET, the text of the same "
                        "pages; Common Crawl keeps it beside them: in the path, put wet for warc and .warc.wet.gz for .warc.gz", path, r->line,
                        h->type.s);
-    if (is_value(&h->type, "metadata") && !strncasecmp(h->content.s, "application/json", 16))
+    if (xr_warc_is(&h->type, "metadata") && !strncasecmp(h->content.s, "application/json", 16))
         return xr_fail(XR_EDATA, "%s:%zu: a WAT record: what is known of pages, as JSON; expected WET, their text; Common Crawl keeps it beside "
                        "them: in the path, put wet for wat", path, r->line);
     return 1;
 }
 
-static int parse_length(xr_text_reader *r, const header *h, size_t *length)
+static int parse_length(xr_text_reader *r, const xr_warc_header *h, size_t *length)
 {
     if (h->length.times != 1)
         return lose(r, XR_TEXT_BAD_LENGTH, h->length.times ? "a record header with several Content-Length" :
                                                              "a record header without Content-Length");
     *length = 0;
-    for (size_t i = 0; i < h->length.n; i++) {
-        char c = h->length.s[i];
-        if (c < '0' || c > '9')
+    for (const char *c = h->length.s; *c; c++) {
+        if (*c < '0' || *c > '9')
             return lose(r, XR_TEXT_BAD_LENGTH, "a Content-Length that is no decimal number");
-        *length = *length * 10 + (size_t)(c - '0');
+        *length = *length * 10 + (size_t)(*c - '0');
         if (*length > BODY_CAP)
             return lose(r, XR_TEXT_TOO_LONG, "a record of more than 64 MiB");
     }
-    return h->length.n ? 1 : lose(r, XR_TEXT_BAD_LENGTH, "an empty Content-Length");
+    return *h->length.s ? 1 : lose(r, XR_TEXT_BAD_LENGTH, "an empty Content-Length");
 }
 
 /* Does the record end at `end` as it should, with line ends and then another record or the end of the member? */
@@ -336,12 +258,12 @@ static int ends_well(xr_text_reader *r, size_t end)
     XR_TRY((int)(held < 0 ? held : 0));
     if (held >= (long)end + 4 && !memcmp(s + end, "\r\n\r\n", 4))
         return 1;
-    held = peek(r, end + 16, &s);
+    held = peek(r, end + LINE_ENDS + XR_WARC_LINE, &s);
     XR_TRY((int)(held < 0 ? held : 0));
-    size_t at = end, n = (size_t)held;
+    size_t at = end, n = (size_t)held < end + LINE_ENDS + XR_WARC_LINE ? (size_t)held : end + LINE_ENDS + XR_WARC_LINE;
     while (at < n && (s[at] == '\r' || s[at] == '\n'))
         at++;
-    return at == n || (at > end && is_record(s + at, s + n));
+    return at == n || (at > end && xr_warc_begins(s + at, n - at));
 }
 
 /* Size of the body of a record whose line ends may have been changed: up to the next record, or the end of the member. */
@@ -351,7 +273,7 @@ static int measure_by_lines(xr_text_reader *r, size_t begin, size_t *length)
     for (size_t searched = begin;;) {
         long held = peek(r, searched + 1, &s);
         XR_TRY((int)(held < 0 ? held : 0));
-        size_t n = (size_t)held, at = find_record(s, searched < begin + 16 ? begin - 1 : searched - 16, n);
+        size_t n = (size_t)held, at = xr_warc_find(s, searched < begin + 16 ? begin - 1 : searched - 16, n);
         if (at - begin > BODY_CAP)
             return lose(r, XR_TEXT_TOO_LONG, "a record of more than 64 MiB");
         *length = at - begin;
@@ -362,10 +284,10 @@ static int measure_by_lines(xr_text_reader *r, size_t begin, size_t *length)
 }
 
 /* The body is [begin, begin + *length) of what is held. *exact: its length is the one stated. */
-static int measure(xr_text_reader *r, const header *h, size_t *length, int *exact)
+static int measure(xr_text_reader *r, const xr_warc_header *h, size_t begin, size_t *length, int *exact)
 {
     const char *s;
-    size_t begin = h->size, end = begin + *length;
+    size_t end = begin + *length;
     long held = peek(r, end, &s);
     if (held >= 0 && held < (long)end && !h->lf)
         held = over_the_edge(r, held, end, &s);
@@ -391,57 +313,37 @@ static int check_member(xr_text_reader *r, size_t end)
     return held < 0 ? (int)held : 1;
 }
 
-/* The digest in base32 (RFC 4648) or in hexadecimal. */
-static int same_digest(const unsigned char digest[20], const char *s, size_t n)
-{
-    char text[41];
-    for (size_t i = 0; i < 20; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-    if (n == 40)
-        return !strncasecmp(text, s, n);
-    for (size_t i = 0; i < 32; i++) {
-        size_t bit = i * 5, byte = bit / 8;
-        unsigned pair = (unsigned)digest[byte] << 8 | (byte + 1 < 20 ? digest[byte + 1] : 0u);
-        text[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[pair >> (11 - bit % 8) & 31];
-    }
-    return n == 32 && !strncasecmp(text, s, n);
-}
-
-static int check_digest(xr_text_reader *r, const header *h, const char *body, size_t length, int exact)
+static int check_digest(xr_text_reader *r, const xr_warc_header *h, const char *body, size_t length, int exact)
 {
     wet *w = r->state;
-    unsigned char digest[20];
-    if (!r->o->verify_digest || h->digest.n == 0)
+    int known = !strncasecmp(h->digest.s, "sha1:", 5);
+    if (!r->o->verify_digest || !h->digest.times)
         return 1;
-    if (strncasecmp(h->digest.s, "sha1:", 5) || !exact) {
-        if (!w->noted_digest++)
-            xr_info("%s:%zu: the block digest is not checked: %s", xr_stream_path(r->stream), r->line,
-                    exact ? "only sha1 is known here" : "the line ends of the file were changed");
-        return 1;
-    }
-    xr_sha1(body, length, digest);
-    if (same_digest(digest, h->digest.s + 5, h->digest.n - 5))
+    if ((!known || !exact) && !w->noted_digest++)
+        xr_info("%s:%zu: the block digest is not checked: %s", xr_stream_path(r->stream), r->line,
+                known ? "the line ends of the file were changed" : "only sha1 is known here");
+    if (!known || !exact || xr_warc_same_sha1(h->digest.s + 5, body, length))
         return 1;
     return xr_text_bad(r, XR_TEXT_DIGEST, "the text does not have the digest in WARC-Block-Digest; get the shard again");
 }
 
 /* Makes a document of the body, if the record is one: 1, 0 = left out and counted, < 0. */
-static int take(xr_text_reader *r, const header *h, size_t length, int exact)
+static int take(xr_text_reader *r, const xr_warc_header *h, size_t begin, size_t length, int exact)
 {
     wet *w = r->state;
     const char *s;
     long held = xr_stream_peek(r->stream, 1, &s);
     XR_TRY((int)(held < 0 ? held : 0));
-    if (!is_value(&h->type, "conversion") || (h->content.n && strncasecmp(h->content.s, "text/", 5))) {
+    if (!xr_warc_is(&h->type, "conversion") || (h->content.times && strncasecmp(h->content.s, "text/", 5))) {
         xr_text_note(r, XR_TEXT_NOT_CONVERSION);
         return 0;
     }
-    const char *text = s + h->size;
+    const char *text = s + begin;
     XR_TRY(check_digest(r, h, text, length, exact));
     XR_TRY(xr_text_check(r, &w->fixed, &text, &length));
     if (!xr_text_body_open(r, &w->body, text, length))
         return 0;
-    for (size_t i = 0; i < h->size; i++)
+    for (size_t i = 0; i < begin; i++)
         w->body.line += s[i] == '\n';
     w->body.by_line = 1;
     if (xr_language_parse(h->language.s, w->language))
@@ -453,21 +355,21 @@ static int take(xr_text_reader *r, const header *h, size_t length, int exact)
 static int read_record(xr_text_reader *r)
 {
     wet *w = r->state;
-    header h = { 0 };
-    size_t length = 0;
+    xr_warc_header h;
+    size_t begin = 0, length = 0;
     int exact = 0;
     r->line = xr_stream_line_number(r->stream) + 1;
     r->counts.records++;
-    XR_TRY(parse_header(r, &h));
+    XR_TRY(parse_header(r, &h, &begin));
     XR_TRY(check_kind(r, &h));
     XR_TRY(parse_length(r, &h, &length));
-    XR_TRY(measure(r, &h, &length, &exact));
-    XR_TRY(check_member(r, h.size + length));
+    XR_TRY(measure(r, &h, begin, &length, &exact));
+    XR_TRY(check_member(r, begin + length));
     if (h.lf)
         xr_text_note(r, XR_TEXT_LF_HEADERS);
-    w->used = h.size + length;
+    w->used = begin + length;
     w->fresh = 0;
-    return take(r, &h, length, exact);
+    return take(r, &h, begin, length, exact);
 }
 
 static int next(xr_text_reader *r, xr_paragraph *out)

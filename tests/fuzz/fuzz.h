@@ -1,0 +1,84 @@
+/* What the fuzz targets share: an input as a file, its seeds, and shards read through two sizes of buffers, which must agree. */
+#ifndef XR_TESTS_FUZZ_H
+#define XR_TESTS_FUZZ_H
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "data/text.h"
+#include "util/alloc.h"
+#include "util/xxh.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* The path of a file in memory that holds these bytes; the same file each time. */
+static inline const char *fuzz_file(const void *bytes, size_t n)
+{
+    static int fd = -1;
+    static char path[40];
+    if (fd < 0)
+        fd = memfd_create("input", 0);
+    if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, bytes, n, 0) != (ssize_t)n)
+        abort();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+/* Writes a seed into the folder that the fuzzer was given. */
+static inline void fuzz_seed(char **argv, const char *name, const void *bytes, size_t n)
+{
+    for (char **arg = argv + 1; *arg; arg++) {
+        char path[4096];
+        if (**arg == '-')
+            continue;
+        snprintf(path, sizeof path, "%s/seed-%s", *arg, name);
+        FILE *f = fopen(path, "wb");
+        if (!f || fwrite(bytes, 1, n, f) != n || fclose(f))
+            abort();
+        return;
+    }
+}
+
+/* A number that stands for all that came out of a shard: paragraphs, counts, status. */
+static inline uint64_t fuzz_read(const char *path, const xr_text_options *o, size_t chunk)
+{
+    xr_text_reader r;
+    xr_paragraph p;
+    uint64_t sum = 0;
+    xr_stream_chunk(chunk);
+    int rc = xr_text_open(&r, path, o);
+    xr_stream_chunk(0);
+    if (rc < 0) {
+        xr_error_clear();
+        return (uint64_t)-rc;
+    }
+    while ((rc = xr_text_next(&r, &p)) == 1) {
+        if (p.len == 0 || memchr(p.text, 0, p.len) || memchr(p.text, '\n', p.len))
+            abort();
+        sum = sum * 31 + xr_xxh64(p.text, p.len) + (uint64_t)p.begins_document + p.line * 7;
+        if (p.language)
+            sum = sum * 31 + xr_xxh64(p.language, strlen(p.language));
+    }
+    sum = sum * 31 + xr_xxh64(&r.counts, sizeof r.counts) + (uint64_t)-rc;
+    if (r.counts.documents > r.counts.records)
+        abort();
+    xr_text_close(&r);
+    xr_error_clear();
+    return sum;
+}
+
+static inline void fuzz_shard(const void *bytes, size_t n, const xr_text_options *o, size_t chunk)
+{
+    const char *path = fuzz_file(bytes, n);
+    long live = xr_alloc_live();
+    if (fuzz_read(path, o, 0) != fuzz_read(path, o, chunk) || xr_alloc_live() != live)
+        abort();
+}
+
+#endif
