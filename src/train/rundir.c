@@ -114,6 +114,14 @@ json_t *xr_rundir_end(const char *path)
     return NULL;
 }
 
+static int has_final(const char *dir)
+{
+    char *path = xr_path_join(dir, "final");
+    int is = path && xr_path_is_dir(path);
+    xr_free(path);
+    return is;
+}
+
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
@@ -127,7 +135,7 @@ static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
     xr_free(yaml);
     XR_TRY(status);
     json_t *end = strcmp(o->resume, "auto") == 0 ? xr_rundir_end(o->output_dir) : NULL;
-    *kind = end ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
+    *kind = end && has_final(o->output_dir) ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
     json_decref(end);
     return XR_OK;
 }
