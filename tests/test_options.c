@@ -385,7 +385,7 @@ static void test_round_trip(void **state)
     xr_options_free(&b);
 }
 
-/* Every recipe in configs/ is one that finetune takes. The tests run in the root of the tree. */
+/* Every recipe in configs/ is one that finetune takes, or pretrain, if its comment says so. The tests run in the root of the tree. */
 static void test_recipes(void **state)
 {
     (void)state;
@@ -401,7 +401,8 @@ static void test_recipes(void **state)
         snprintf(path, sizeof path, "configs/%s", e->d_name);
         char *text = xr_file_read(path, 1 << 20, &len);
         assert_non_null(text);
-        assert_int_equal(xr_options_init(&o, XR_V_FINETUNE), XR_OK);
+        unsigned verb = strstr(text, "xlmr pretrain --config") ? XR_V_PRETRAIN : XR_V_FINETUNE;
+        assert_int_equal(xr_options_init(&o, verb), XR_OK);
         if (xr_options_yaml(&o, text, len, path) < 0)
             fail_msg("%s", xr_error_message());
         xr_options_free(&o);

@@ -22,6 +22,19 @@ setup() { common_setup; }
     diff -r "$dir/run/best" "$dir/small-again"
 }
 
+@test "a tokenizer that is not the model's is refused with all three numbers" {
+    head -3 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/few.txt"
+    "$xlmr" trim --quiet --model "$model" --corpus "$dir/few.txt" --output-dir "$dir/small" >/dev/null
+    copy_model
+    cp "$dir/small/sentencepiece.bpe.model" "$dir/m/"
+    local n
+    n=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$dir/small/config.json")
+    for args in 'pretrain --train-data' 'trim --corpus'; do
+        refused 65 "the tokenizer has $n ids ($((n - 2)) sentencepiece pieces and 2)" 'vocab_size 100' -- \
+            ${args% *} --model "$dir/m" "${args#* }" "$dir/few.txt" --output-dir "$dir/o"
+    done
+}
+
 @test "the corpus is raw text of any format, read with prepare's options" {
     head -3 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/a.txt"
     awk '{ printf "{\"text\": \"%s\"}\n", $0 }' "$dir/a.txt" >"$dir/b.jsonl"
