@@ -201,6 +201,7 @@ bench: setup
 golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
+	$(PYTHON) scripts/golden_tags.py > tests/golden/tags.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
 	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h

@@ -211,9 +211,7 @@ def batches(case):
         elif case.problem == "multi_label_classification":
             batch.labels, batch.target = None, rng.integers(0, 2, size=(3, case.labels)).astype(np.float32)
         elif head_of(case) == "tag":
-            words = [r for b, s in enumerate(batch.sequences) for r in range(batch.offsets[b] + 1, batch.offsets[b + 1] - 1)]
-            batch.mask_row = np.array([r for r in words if rng.random() < 0.6])
-            batch.labels, batch.mask_target = None, rng.integers(0, case.labels, size=len(batch.mask_row))
+            parity.tag_words(rng, batch, case.labels)
         elif not case.labels:
             batch.labels = None
     return a, b

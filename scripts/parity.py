@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares xlmr with transformers on one Hugging Face directory: the same numbers, or a table that says where they part.
 
-    scripts/parity.py DIR                        a directory with a masked-LM or a sequence-classification head
+    scripts/parity.py DIR                        a directory with a masked-LM, sequence- or token-classification head
     scripts/parity.py DIR --fresh-heads          also with the other head, freshly made on the same encoder
     scripts/parity.py --make mini --std 0.02     makes a random model first (mini: 6 x 384, 12layer: 12 x 768); no download
 
@@ -92,9 +92,16 @@ def random_batch(rng, config, lengths, n_labels=3):
     return Batch(sequences, np.array(rows), np.array(targets), labels)
 
 
+def tag_words(rng, batch, n_labels):
+    """Makes a tagger's batch of it: about 60 % of the tokens between <s> and </s> begin a word, each with a tag."""
+    inner = [r for b, s in enumerate(batch.sequences) for r in range(batch.offsets[b] + 1, batch.offsets[b + 1] - 1)]
+    batch.mask_row = np.array([r for r in inner if rng.random() < 0.6])
+    batch.labels, batch.mask_target = None, rng.integers(0, n_labels, size=len(batch.mask_row))
+
+
 def has_head(directory):
     name = json.loads((pathlib.Path(directory) / "config.json").read_text()).get("architectures", ["?"])[0]
-    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls"}.get(name)     # tag: only scripts/golden.py
+    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls", "XLMRobertaForTokenClassification": "tag"}.get(name)
 
 
 def load(directory, head, dtype, attention="eager"):
@@ -350,7 +357,9 @@ def check(args, directory, table, scratch):
     if head == "cls" and config.problem_type in ("regression", "multi_label_classification"):
         batch.target = rng.integers(0, 2, size=(len(batch.sequences), config.num_labels)).astype(np.float64)
         batch.labels = None
-    runs = [args.steps] + ([args.long_steps] if head == "cls" and args.long_steps else [])
+    if head == "tag":
+        tag_words(rng, batch, config.num_labels)
+    runs = [args.steps] + ([args.long_steps] if head != "mlm" and args.long_steps else [])
     for i, steps in enumerate(runs):
         recipe = Recipe(steps=steps, lr=args.learning_rate)
         got = xlmr_dump(args, directory, batch, recipe, scratch, passes=i == 0)
@@ -383,7 +392,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         directories = make(args.make, args.std, scratch) if args.make else [pathlib.Path(args.directory)]
         if args.directory and not has_head(args.directory):
-            parser.error(f"{args.directory}: neither XLMRobertaForMaskedLM nor XLMRobertaForSequenceClassification in config.json")
+            parser.error(f"{args.directory}: none of XLMRobertaForMaskedLM, …ForSequenceClassification, …ForTokenClassification in config.json")
         if args.fresh_heads and args.directory:
             directories.append(other_head(args.directory, scratch))
         std = deviation(directories[0])

@@ -471,6 +471,11 @@ static void test_bad_inputs(void **state)
     assert_int_equal(xr_file_write(path, "\x1f\x8b\x08garbage", 10), XR_OK);
     list[1] = path;
     refused(&c, XR_EDATA, "broken.txt.gz");
+    c.set[0] = (setting){ "max_bad_fraction", "0.5" };     /* milder: what is done stays */
+    refused(&c, XR_EDATA, "broken.txt.gz");
+    c.set[0].value = "0.1";
+    refused(&c, XR_ECANTCREAT, "max_bad_fraction was 0.5, now 0.1");
+    c.set[0].value = "0.5";
     assert_int_equal(count_files("bad/part-1-of-1", ".json"), 2);       /* the others are done */
     assert_int_equal(count_files("bad", ".h5"), 2);
     call alone = { .dir = "alone", .input = list + 1, .n_input = 1 };

@@ -13,7 +13,8 @@
 enum {
     CHUNK_TOKENS = 16384,       /* as read at once; see store_read.c */
     CHUNK_DOCUMENTS = 4096,
-    LANGUAGE_CAP = 1 << 16      /* a language is 16 bits in the file */
+    LANGUAGE_CAP = 1 << 16,     /* a language is 16 bits in the file */
+    NONE = -1
 };
 
 typedef struct counts { uint64_t documents, sentences, tokens, bytes; } counts;
@@ -21,7 +22,7 @@ typedef struct counts { uint64_t documents, sentences, tokens, bytes; } counts;
 struct xr_store_writer {
     xr_h5_out *h5;
     char *path;
-    int tokens, offsets, lang;                  /* datasets */
+    int tokens, offsets, lang, deflate;         /* datasets, or NONE */
     uint32_t token[CHUNK_TOKENS]; size_t n_token;
     uint64_t end[CHUNK_DOCUMENTS];              /* of the documents gathered */
     uint16_t of[CHUNK_DOCUMENTS]; size_t n_document;
@@ -29,21 +30,14 @@ struct xr_store_writer {
     char **language; counts *of_language; size_t n_language, cap_language, cap_counts;
 };
 
-static xr_status create(xr_store_writer *w, int deflate)
+static xr_status create(xr_store_writer *w)
 {
-    uint64_t zero = 0;
-    xr_h5_layout tokens = { CHUNK_TOKENS, deflate }, documents = { CHUNK_DOCUMENTS, deflate };
+    w->tokens = w->offsets = w->lang = NONE;
     w->h5 = xr_h5_create(w->path);
     if (!w->h5)
         return xr_error_status();
-    w->tokens = xr_h5_dataset_as(w->h5, "tokens", XR_H5_U32, 0, tokens);
-    w->offsets = xr_h5_dataset_as(w->h5, "doc_offsets", XR_H5_U64, 0, documents);
-    w->lang = xr_h5_dataset_as(w->h5, "lang", XR_H5_U16, 0, documents);
-    if (w->tokens < 0 || w->offsets < 0 || w->lang < 0)
-        return xr_error_status();
     XR_TRY(xr_h5_attribute(w->h5, "/", "format", "xlmr-store"));
-    XR_TRY(xr_h5_attribute(w->h5, "/", "format_version", "1"));
-    return xr_h5_append(w->h5, w->offsets, &zero, 1);
+    return xr_h5_attribute(w->h5, "/", "format_version", "1");
 }
 
 xr_store_writer *xr_store_create(const char *path, int deflate)
@@ -52,7 +46,8 @@ xr_store_writer *xr_store_create(const char *path, int deflate)
     if (!w)
         return NULL;
     w->path = xr_strdup(path);
-    if (w->path && create(w, deflate) == XR_OK)
+    w->deflate = deflate;
+    if (w->path && create(w) == XR_OK)
         return w;
     xr_store_abort(w);
     return NULL;
@@ -81,9 +76,20 @@ uint64_t xr_store_written(const xr_store_writer *w)
     return w->all.tokens + w->open.tokens;
 }
 
+/* A dataset is made when its first chunk is full or the shard ends: one that fits into a chunk gets a chunk of its size, since a chunk takes all of
+ * its room on disk, and small shards may be many. */
+static xr_status make(xr_store_writer *w, int *dataset, const char *name, xr_h5_type type, size_t rows)
+{
+    xr_h5_layout layout = { rows ? rows : 1, w->deflate };
+    if (*dataset == NONE)
+        *dataset = xr_h5_dataset_as(w->h5, name, type, 0, layout);
+    return *dataset < 0 ? xr_error_status() : XR_OK;
+}
+
 static xr_status flush_tokens(xr_store_writer *w)
 {
     size_t n = w->n_token;
+    XR_TRY(make(w, &w->tokens, "tokens", XR_H5_U32, n));
     w->n_token = 0;
     return xr_h5_append(w->h5, w->tokens, w->token, n);
 }
@@ -91,7 +97,13 @@ static xr_status flush_tokens(xr_store_writer *w)
 static xr_status flush_documents(xr_store_writer *w)
 {
     size_t n = w->n_document;
+    uint64_t zero = 0;
+    int first = w->offsets == NONE;
+    XR_TRY(make(w, &w->offsets, "doc_offsets", XR_H5_U64, n + 1));
+    XR_TRY(make(w, &w->lang, "lang", XR_H5_U16, n));
     w->n_document = 0;
+    if (first)
+        XR_TRY(xr_h5_append(w->h5, w->offsets, &zero, 1));
     XR_TRY(xr_h5_append(w->h5, w->offsets, w->end, n));
     return xr_h5_append(w->h5, w->lang, w->of, n);
 }

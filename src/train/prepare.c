@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "data/language.h"
 #include "data/store.h"
 #include "train/prepare_plan.h"
 #include "util/alloc.h"
@@ -18,12 +19,13 @@
 #include "util/log.h"
 
 enum { LOCK_TRIES = 100 };      /* 2 s */
-#define PLAN_FILE "plan.json"
 #define PLAN_CAP ((size_t)1 << 30)
 
 /* Names of a store and of what leads to one; blocks-*: indexes that training leaves there. */
-static const char *const own[] = { "shard-*.h5", "shard-*.h5.tmp-*", XR_STORE_MANIFEST, XR_STORE_MANIFEST ".tmp-*", PLAN_FILE, PLAN_FILE ".tmp-*",
-                                   "part-*-of-*", "blocks-*", NULL };
+static const char *const own[] = {
+    "shard-*.h5", "shard-*.h5.tmp-*", XR_STORE_MANIFEST, XR_STORE_MANIFEST ".tmp-*", XR_PREPARE_PLAN_FILE, XR_PREPARE_PLAN_FILE ".tmp-*",
+    "part-*-of-*", "blocks-*", NULL
+};
 
 /* ---- the folder ---- */
 
@@ -71,7 +73,7 @@ static xr_status remove_entry(void *context, const char *path, const char *name)
 static xr_status found_entry(void *context, const char *path, const char *name)
 {
     (void)path;
-    if (strncmp(name, PLAN_FILE ".tmp-", sizeof PLAN_FILE ".tmp-" - 1) != 0)
+    if (strncmp(name, XR_PREPARE_PLAN_FILE ".tmp-", sizeof XR_PREPARE_PLAN_FILE ".tmp-" - 1) != 0)
         *(int *)context = 1;
     return XR_OK;
 }
@@ -136,7 +138,7 @@ static xr_status look_at(const xr_prepare_plan *p, found *f)
     *f = NOTHING;
     XR_TRY(compare(p, XR_STORE_MANIFEST, SAME_STORE, f));
     if (*f == NOTHING)
-        XR_TRY(compare(p, PLAN_FILE, SAME_PLAN, f));
+        XR_TRY(compare(p, XR_PREPARE_PLAN_FILE, SAME_PLAN, f));
     if (*f == NOTHING)
         XR_TRY(each_entry(p->dir, found_entry, &any));
     return any ? xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir)
@@ -145,7 +147,7 @@ static xr_status look_at(const xr_prepare_plan *p, found *f)
 
 static xr_status make_plan_file(const xr_prepare_plan *p)
 {
-    char *path = xr_path_join(p->dir, PLAN_FILE);
+    char *path = xr_path_join(p->dir, XR_PREPARE_PLAN_FILE);
     xr_status status = path ? xr_json_write(path, p->json, 1) : xr_error_status();
     xr_free(path);
     return status;
@@ -162,7 +164,7 @@ static xr_status settle(const xr_prepare_plan *p, found *f)
         XR_TRY(clear(p->dir));
         *f = NOTHING;
     }
-    return *f == NOTHING ? make_plan_file(p) : XR_OK;
+    return *f == SAME_STORE ? XR_OK : make_plan_file(p);
 }
 
 /* ---- what a killed run left ---- */
@@ -199,6 +201,22 @@ static xr_status find_done(xr_prepare_plan *p)
 
 /* ---- a part ---- */
 
+/* Without a word about it, a language would be missing later, and nobody would know why. */
+static void warn_no_language(const json_t *list)
+{
+    const json_t *record, *first = NULL;
+    size_t i;
+    json_int_t n = 0;
+    json_array_foreach(list, i, record) {
+        json_int_t here = json_integer_value(json_object_get(json_object_get(record, "noted"), xr_text_reason_name(XR_TEXT_NO_LANGUAGE)));
+        first = here && !first ? record : first;
+        n += here;
+    }
+    if (n)
+        xr_warn("%lld documents, the first in %s, do not say their language, nor does the name of the file: kept as \"%s\"; --lang or --lang-map names it",
+                (long long)n, json_string_value(json_object_get(first, "name")), XR_LANGUAGE_UNKNOWN);
+}
+
 static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
 {
     for (size_t i = 0; i < p->n_input; i++) {
@@ -221,6 +239,8 @@ static xr_status write_part(const xr_prepare_plan *p)
     xr_status status = !part ? xr_fail(XR_ESYSTEM, "out of memory for a manifest") : path ? gather_records(p, list) : xr_error_status();
     if (status == XR_OK)
         status = xr_json_write(path, part, 1);
+    if (status == XR_OK)
+        warn_no_language(list);
     json_decref(list);
     json_decref(part);
     xr_free(path);
@@ -246,7 +266,7 @@ static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
 /* ---- the whole ---- */
 
 /* When nothing came of it, the folder is as it was. */
-static void leave_no_trace(const xr_prepare_plan *p, int made_dir)
+static void leave_no_trace(const xr_prepare_plan *p)
 {
     int done = 0;
     for (size_t i = 0; i < p->n_input; i++) {
@@ -258,12 +278,10 @@ static void leave_no_trace(const xr_prepare_plan *p, int made_dir)
         return;
     int pending = xr_error_status() < 0;
     (void)xr_remove_tree(p->part_dir);
-    char *plan = xr_path_join(p->dir, PLAN_FILE);
+    char *plan = xr_path_join(p->dir, XR_PREPARE_PLAN_FILE);
     if (plan)
         (void)remove(plan);
     xr_free(plan);
-    if (made_dir)
-        (void)rmdir(p->dir);
     if (!pending)
         xr_error_clear();
 }
@@ -302,7 +320,9 @@ static xr_status run(xr_prepare_plan *p, const xr_prepare_hooks *hooks, json_t *
     if (status == XR_OK) {
         status = run_locked(p, hooks, manifest, &mine);
         if (status < 0 && mine)
-            leave_no_trace(p, made_dir);
+            leave_no_trace(p);
+        if (status < 0 && made_dir)
+            (void)rmdir(p->dir);        /* stays when something is in it */
     }
     if (fd >= 0)
         close(fd);

@@ -18,7 +18,7 @@
 typedef struct parts {
     const char *dir;
     json_t **part; int n;       /* manifests of the parts */
-    json_t *plan;               /* of the first; borrowed */
+    json_t *plan;               /* as last written: --allow-truncated and the like may have come later */
 } parts;
 
 static xr_status out_of_memory(void)
@@ -83,16 +83,37 @@ static xr_status read_parts(parts *p)
     return status;
 }
 
+static json_t *read_plan(const char *dir)
+{
+    char *path = xr_path_join(dir, XR_PREPARE_PLAN_FILE);
+    json_t *plan = path ? xr_json_file(path, PART_CAP) : NULL;
+    xr_free(path);
+    return plan;
+}
+
+static int same_recipe(const json_t *a, const json_t *b)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(a, "recipe"), key, value)
+        if (!json_equal(value, json_object_get(json_object_get(b, "recipe"), key)) && strcmp(key, "allow_truncated") != 0 &&
+            strcmp(key, "on_bad_record") != 0 && strcmp(key, "max_bad_fraction") != 0)
+            return 0;
+    return json_equal(json_object_get(a, "tokenizer"), json_object_get(b, "tokenizer")) &&
+           json_equal(json_object_get(a, "inputs"), json_object_get(b, "inputs"));
+}
+
 /* All of one plan, each with all of its inputs. */
 static xr_status check_parts(parts *p)
 {
-    p->plan = json_object_get(p->part[0], "plan");
+    p->plan = read_plan(p->dir);
+    if (!p->plan)
+        return xr_error_status();
     size_t total = json_array_size(json_object_get(p->plan, "inputs")), n = (size_t)p->n;
     for (size_t i = 0; i < n; i++) {
         size_t want = total / n + (i < total % n);
-        if (!json_equal(p->plan, json_object_get(p->part[i], "plan")))
-            return xr_fail(XR_EDATA, "%s: parts 1/%zu and %zu/%zu are not of the same inputs and options; run one of them again in a fresh folder",
-                           p->dir, n, i + 1, n);
+        if (!same_recipe(p->plan, json_object_get(p->part[i], "plan")))
+            return xr_fail(XR_EDATA, "%s: part %zu/%zu is of other inputs or options than plan.json; remove its folder and run it again", p->dir, i + 1, n);
         if (json_array_size(json_object_get(p->part[i], "inputs")) != want)
             return xr_fail(XR_EDATA, "%s: part %zu/%zu has %zu inputs, not %zu; remove its folder and run it again", p->dir, i + 1, n,
                            json_array_size(json_object_get(p->part[i], "inputs")), want);
@@ -187,7 +208,7 @@ static xr_status write_store(const parts *p)
 /* The manifest holds all that these held; it is there, so whoever is killed here leaves a store. */
 static xr_status remove_parts(const char *dir)
 {
-    static const char *const made[] = { "part-*-of-*", "plan.json", "*.json.tmp-*" };
+    static const char *const made[] = { "part-*-of-*", XR_PREPARE_PLAN_FILE, "*.json.tmp-*" };
     xr_status status = XR_OK;
     DIR *d = opendir(dir);
     for (struct dirent *e; d && status == XR_OK && (e = readdir(d));)
@@ -217,6 +238,7 @@ xr_status xr_prepare_join(const char *dir, json_t **manifest)
     for (int i = 0; p.part && i < p.n; i++)
         json_decref(p.part[i]);
     xr_free(p.part);
+    json_decref(p.plan);
     if (status == XR_OK && manifest && !(*manifest = xr_store_read_manifest(dir)))
         status = xr_error_status();
     return status;

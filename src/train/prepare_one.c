@@ -1,6 +1,5 @@
 /* One input of prepare: text in, store shards and a record out. Nothing here knows of other inputs. */
 #include <fnmatch.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -38,7 +37,8 @@ typedef struct work {
     char language[XR_LANGUAGE_MAX];             /* of the document */
     char fallback[XR_LANGUAGE_MAX];             /* of documents that do not say */
     uint64_t duplicate, empty, no_language;
-    uint64_t text_bytes, documents, sent_tokens, sent_bytes;    /* since the last tick */
+    uint64_t text_bytes, documents, sent_tokens;        /* since the last tick */
+    uint64_t offset;            /* bytes of the input reported so far */
 } work;
 
 /* ---- language ---- */
@@ -143,9 +143,10 @@ static xr_status add_paragraph(work *w, const xr_paragraph *p)
     return w->tokens.n ? add_sentence(w, p->len) : XR_OK;
 }
 
-static xr_status tick(work *w, uint64_t bytes)
+static xr_status tick(work *w, uint64_t offset)
 {
-    int stop = w->tick && w->tick->tick(w->tick->context, bytes, w->text_bytes, w->documents, w->sent_tokens);
+    int stop = w->tick->tick(w->tick->context, offset - w->offset, w->text_bytes, w->documents, w->sent_tokens);
+    w->offset = offset;
     w->text_bytes = w->documents = w->sent_tokens = 0;
     return stop ? xr_fail(XR_ETEMPFAIL, "stopped by a signal; the same command goes on with the inputs that are not done") : XR_OK;
 }
@@ -157,7 +158,7 @@ static xr_status add_text(work *w)
     while ((got = xr_text_next(&w->reader, &paragraph)) > 0) {
         XR_TRY(add_paragraph(w, &paragraph));
         if (w->text_bytes >= TICK_BYTES)
-            XR_TRY(tick(w, 0));
+            XR_TRY(tick(w, xr_stream_offset(w->reader.stream)));
     }
     XR_TRY(got);
     XR_TRY(end_document(w));
@@ -220,9 +221,6 @@ static xr_status do_input(work *w)
     XR_TRY(add_text(w));
     if (!unchanged(w->in))
         return xr_fail(XR_EIO, "%s: changed while it was read; start again when it is complete", w->in->path);
-    if (w->no_language)
-        xr_warn("%s: %" PRIu64 " documents of no known language, kept as \"%s\"; --lang or --lang-map says which it is", w->in->path, w->no_language,
-                XR_LANGUAGE_UNKNOWN);
     XR_TRY(write_record(w));
     return tick(w, w->in->bytes);
 }

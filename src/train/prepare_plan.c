@@ -237,6 +237,14 @@ static const char *shown(const json_t *value)
     return out;
 }
 
+/* Settings that only decide whether an input is refused: what went through stays as it is when they become more lenient. */
+static int only_milder(const char *key, const json_t *was, const json_t *now)
+{
+    if (strcmp(key, "max_bad_fraction") == 0)
+        return json_number_value(was) <= json_number_value(now);
+    return (strcmp(key, "allow_truncated") == 0 && json_is_false(was)) || (strcmp(key, "on_bad_record") == 0 && strcmp(json_string_value(now), "skip") == 0);
+}
+
 static xr_status compare_recipe(const xr_prepare_plan *p, const json_t *found)
 {
     const char *key;
@@ -244,7 +252,8 @@ static xr_status compare_recipe(const xr_prepare_plan *p, const json_t *found)
     json_object_foreach(json_object_get(p->json, "recipe"), key, mine) {
         const json_t *other = json_object_get(json_object_get(found, "recipe"), key);
         double a = json_number_value(mine), b = json_number_value(other);
-        if (json_is_number(mine) && json_is_number(other) ? a < b || a > b : !json_equal(mine, other))
+        int same = json_is_number(mine) && json_is_number(other) ? a <= b && a >= b : json_equal(mine, other);
+        if (!same && !only_milder(key, other, mine))
             return differs(p, "%s was %s, now %s", key, shown(other), shown(mine));
     }
     return XR_OK;

@@ -5,6 +5,8 @@
 #include "data/text.h"
 #include "train/prepare.h"
 
+#define XR_PREPARE_PLAN_FILE "plan.json"
+
 typedef struct xr_prepare_input {
     const char *path;           /* borrowed */
     const char *name;           /* the path without the folders that all inputs share: in manifests */

@@ -221,6 +221,11 @@ int xr_stream_line_ended(const xr_stream *s)
     return s->ended;
 }
 
+unsigned long long xr_stream_offset(const xr_stream *s)
+{
+    return s->file->raw_read - (s->file->in_len - s->file->in_pos);
+}
+
 const char *xr_stream_path(const xr_stream *s)
 {
     return s->file->path;

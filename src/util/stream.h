@@ -39,6 +39,7 @@ int xr_stream_cut(const xr_stream *s);                      /* 1: the file ended
 
 size_t xr_stream_line_number(const xr_stream *s);           /* of the last line, from 1 */
 int xr_stream_line_ended(const xr_stream *s);               /* 0 if the last line had no LF: the file may be cut */
+unsigned long long xr_stream_offset(const xr_stream *s);    /* bytes of the file, as it is stored, that were used */
 const char *xr_stream_path(const xr_stream *s);
 
 /* Test hook: files are read and decoded at most so many bytes at a time by streams opened later; 0 = as usual. */
