@@ -603,6 +603,26 @@ static void test_wet_damage(void **state)
     xr_str_free(&got);
 }
 
+/* A record that runs over into a damaged member (found by fuzzing): it is lost, and the next is not. */
+static void test_wet_damage_over_the_edge(void **state)
+{
+    (void)state;
+    xr_str z = { 0 }, record = { 0 };
+    add_record(&record, "conversion", "", "the first page");
+    for (size_t at = 20; at < record.len; at += 30) {
+        xr_str_clear(&z);
+        pack_gzip(&z, record.s, at);
+        size_t begin = z.len;
+        pack_gzip(&z, record.s + at, record.len - at);
+        z.s[begin + 3] ^= (char)0x80;       /* a flag that means nothing */
+        pack_gzip(&z, record.s, record.len);
+        expect_with(&skipping, z.s, z.len, "*the first page\n", "damaged=1", 0);
+        assert_int_equal(counts.records, 2);
+    }
+    xr_str_free(&z);
+    xr_str_free(&record);
+}
+
 /* Catalogue 69: whole records up to the cut, wherever it is, and an error unless it is allowed. */
 static void test_wet_cut(void **state)
 {
@@ -773,7 +793,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_paragraphs), TEST(min_length), TEST(jsonl), TEST(cut_json),
         TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers), TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf),
-        TEST(wet_digest), TEST(not_wet), TEST(wet_damage), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
+        TEST(wet_digest), TEST(not_wet), TEST(wet_damage), TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
         TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
