@@ -4,7 +4,7 @@
     scripts/parity_pretrain.py                        text of the project's own making, a tokenizer and a mini model made from it
     scripts/parity_pretrain.py --model DIR TEXT…      continued pretraining from an XLM-R directory on text files
 
-xlmr prepares the text, packs, masks and trains with dropout 0; `xlmr mlm-batches` writes the very batches it used (blocks, masked positions,
+xlmr prepares the text, packs, masks and trains with dropout 0; `xlmr batch-dump` writes the very batches it used (blocks, masked positions,
 targets of every micro-batch of every update), and torch is given those: XLMRobertaForMaskedLM, sums of cross-entropies over the masked tokens
 of an update divided by their number, AdamW in the Trainer's decay groups, linear schedule with warm-up.
 
@@ -52,14 +52,15 @@ def make_model(args, scratch, text):
     return scratch / "model"
 
 
-def batches(args, scratch, recipe):
+def batches(args, recipe):
     """The updates of the run: lists of parity.Batch, one per micro-batch."""
+    words = [f"{flag[2:].replace('-', '_')}={value}" for flag, value in recipe]
     updates = {}
-    for line in xlmr(args, "mlm-batches", *recipe).splitlines():
+    for line in xlmr(args, "batch-dump", *words, f"steps={args.steps}").splitlines():
         b = json.loads(line)
-        ids, offsets = b["ids"], b["offsets"]
-        sequences = [ids[i:j] for i, j in zip(offsets, offsets[1:])]
-        updates.setdefault(b["step"], []).append(parity.Batch(sequences, np.array(b["mask_row"]), np.array(b["mask_target"])))
+        starts = np.cumsum([0] + [len(s) for s in b["ids"]])
+        rows = [start + position for start, masked in zip(starts, b["masked"]) for position in masked]
+        updates.setdefault(b["step"], []).append(parity.Batch(b["ids"], np.array(rows), np.array([t for of in b["targets"] for t in of])))
     return [updates[k] for k in sorted(updates)]
 
 
@@ -91,7 +92,7 @@ def main():
     parser.add_argument("text", nargs="*", type=pathlib.Path)
     parser.add_argument("--model", type=pathlib.Path)
     parser.add_argument("--preset", default="mini")
-    parser.add_argument("--vocab-size", type=int, default=2000)
+    parser.add_argument("--vocab-size", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
@@ -106,16 +107,17 @@ def main():
         text = args.text or [make_text(scratch)]
         model = args.model or make_model(args, scratch, text[0])
         xlmr(args, "prepare", "--model", model, "--output-dir", scratch / "store", "--lang", "xx", "--quiet", *text)
-        recipe = ["--model", model, "--train-data", scratch / "store", "--max-steps", args.steps, "--batch-size", args.batch_size,
-                  "--micro-batch-size", args.micro_batch_size, "--block-length", args.block_length, "--mask-policy", args.mask_policy]
+        recipe = [("--train-data", scratch / "store"), ("--batch-size", args.batch_size), ("--micro-batch-size", args.micro_batch_size),
+                  ("--block-length", args.block_length), ("--mask-policy", args.mask_policy)]
         run = scratch / "run"
-        xlmr(args, "pretrain", *recipe, "--output-dir", run, "--hidden-dropout", 0, "--attention-dropout", 0, "--optimizer", "adamw", "--lr-scheduler",
+        flags = [word for pair in recipe for word in pair]
+        xlmr(args, "pretrain", "--model", model, *flags, "--max-steps", args.steps, "--output-dir", run, "--hidden-dropout", 0, "--attention-dropout", 0, "--optimizer", "adamw", "--lr-scheduler",
              "linear", "--learning-rate", args.learning_rate, "--warmup-steps", args.warmup, "--weight-decay", 0.01, "--adam-beta2", 0.98,
              "--adam-epsilon", 1e-6, "--max-grad-norm", 0, "--logging-steps", 1, "--quiet")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         losses = np.array([line["loss"] for line in lines if "loss" in line and "event" not in line])
         weights = {k: v.astype(np.float64) for k, v in load_file(run / "final" / "model.safetensors").items()}
-        updates = batches(args, scratch, recipe)
+        updates = batches(args, recipe)
         assert len(updates) == len(losses) == args.steps, (len(updates), len(losses))
         f32, w32 = train(parity.load(model, "mlm", torch.float32), updates, args)
         f64, w64 = train(parity.load(model, "mlm", torch.float64), updates, args)

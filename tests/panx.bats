@@ -100,6 +100,8 @@ teardown() { rm -rf "$dir"; }
 @test "the wrong task is a usage error, wrong data name file and line" {
     run -2 "$xlmr" evaluate --task xnli --split dev --model "$base/run/best" --data-dir "$base/data"
     [[ $output == *"classifies words; score it with --task panx"* ]]
+    run -2 "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$base/data" --confusion
+    [[ $output == *"--confusion: --task panx counts entities"* ]]
     run -65 "$xlmr" evaluate --task panx --model "$base/model" --data-dir "$base/data" --split dev
     [[ $output == *"another head, masked_lm"* ]]
     run -2 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --metric f1_macro --output-dir "$dir/run"

@@ -502,6 +502,33 @@ static void test_by_member(void **state)
         }
 }
 
+/* xz streams whose sizes are wrong (found by fuzzing): liblzma gives more or less of their text, by how much it gets at a time. */
+static void test_damaged_the_same(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\xfd\x37\x7a\x58\x5a\x00\x00\x01\x69\x22\xde\x36\x02\xc0\x27\x2c\x21\x01\x0c\x00\x74\x5d\x7b\x40"
+        "\xe0\x00\x2b\x00\x1f\x5d\x00\x37\x9b\x88\xcc\xf6\xc6\x60\x32\x1f\xab\x63\x0c\x16\x5f\xb1\xc2\x05"
+        "\x79\x4c\x15\x70\x4e\x11\x53\x72\x85\xb0\x49\x54\x27\x40\x00\x00\x9c\x7a\x00\x86\x00\x01\x37\x2c"
+        "\xfc\x79\x59\x82\x90\x42\x99\x0d\x01\x00\x00\x00\x00\x01\x59\x5a\xfd\x37\x7a\x58\x5a\x00\x00\x01"
+        "\x69\x22\xde\x36\x02\xc0\x27\x2c\x21\x01\x0c\x00\x74\x5d\x7b\x40\xe0\x00\x2b\x00\x00\x5d\x00\x37"
+        "\x9b\x88\xcc\xf6\xc6\x60\x32\x1f\xab\x63\x0c\x16\x5f\xb1\xc2\x05\x79\x4c\x15\x70\x4e\x11\x53\x72"
+        "\x85\xb0\x49\x54\x27\x40\x00\x00\x9c\x7a\x00\x86\x00\x01\x37\x59\x5a\xfd\x37\x7a\x58\x5a\x00\x00"
+        "\x01\x00\x00\x00\x00\x01\x59\x5a";
+    xr_str all = { 0 }, got = { 0 };
+    int rc = lines_of(file_of(bytes, sizeof bytes - 1), &all);
+    assert_int_equal(rc, XR_EDATA);
+    xr_error_clear();
+    for (size_t chunk = 1; chunk < 80; chunk += 3) {
+        xr_stream_chunk(chunk);
+        assert_int_equal(lines_of(file_of(bytes, sizeof bytes - 1), &got), XR_EDATA);
+        xr_stream_chunk(0);
+        xr_error_clear();
+        assert_string_equal(got.s, all.s);
+    }
+    xr_str_free(&all);
+    xr_str_free(&got);
+}
+
 /* The same text, lines and member borders from a plain file. */
 static void test_peek(void **state)
 {
@@ -696,6 +723,7 @@ int main(void)
         cmocka_unit_test_teardown(test_nested, clear_error),
         cmocka_unit_test_teardown(test_every_bomb, clear_error),
         cmocka_unit_test_teardown(test_by_member, clear_error),
+        cmocka_unit_test_teardown(test_damaged_the_same, clear_error),
         cmocka_unit_test_teardown(test_peek, clear_error),
         cmocka_unit_test_teardown(test_head_of_cut_file, clear_error),
         cmocka_unit_test_teardown(test_bytes, clear_error),

@@ -40,6 +40,8 @@ static int is_nli(const xr_labels *l)
 static xr_status check_task(const xr_evaluation *e)
 {
     int tagger = e->context->model.config.problem == XR_PROBLEM_TAGS, panx = strcmp(e->o->task, "panx") == 0;
+    if (panx && e->o->confusion)
+        return xr_fail(XR_EUSAGE, "--confusion: --task panx counts entities, which are no classes; leave it out");
     if (tagger == panx)
         return XR_OK;
     return xr_fail(XR_EUSAGE, "--task %s: %s has a head that classifies %s; %s", e->o->task, e->context->dir, tagger ? "words" : "texts",

@@ -9,6 +9,7 @@
 #include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/log.h"
 
 #define SPM_FILE "sentencepiece.bpe.model"
 
@@ -91,7 +92,10 @@ static xr_status write_spm(const xr_vocab_dir *d, const char *from, const char *
 /* Made anew by transformers from the sentencepiece model, so that an old one need not be mended: left out when ids have moved. */
 static xr_status write_tokenizer_json(const xr_vocab_dir *d, const char *from, const char *to)
 {
-    return d->plan && !d->tokenizer_dir ? XR_OK : copy_file(from, to);
+    if (!d->plan || d->tokenizer_dir)
+        return copy_file(from, to);
+    xr_info("%s: holds the ids of before and is left out; transformers makes it anew from the sentencepiece model", from);
+    return XR_OK;
 }
 
 static xr_status write_same(const xr_vocab_dir *d, const char *from, const char *to)

@@ -1,0 +1,80 @@
+/* Sentences of tagged words. The first byte is the size of buffers. */
+#include "data/entities.h"
+#include "data/tagged.h"
+#include "fuzz.h"
+
+/* Entities lie in the sentence, one behind the other, and every B or S begins one. */
+static uint64_t check_entities(const xr_tagged_reader *r)
+{
+    xr_entity_walk walk = XR_ENTITY_WALK;
+    xr_entity e;
+    size_t found = 0, begun = 0, behind = 0;
+    for (size_t i = 0; i <= r->n; i++) {
+        const char *tag = i < r->n && r->word[i].tag && xr_tag_valid(r->word[i].tag) ? r->word[i].tag : "O";
+        begun += *tag == 'B' || *tag == 'S';
+        if (!(i < r->n ? xr_entity_step(&walk, (xr_tag){ *tag, (int)strlen(tag) }, i, &e) : xr_entity_finish(&walk, i, &e)))
+            continue;
+        if (e.begin < behind || e.begin >= e.end || e.end != i)
+            abort();
+        behind = e.end;
+        found++;
+    }
+    if (found < begun)
+        abort();
+    return found;
+}
+
+/* A number that stands for all that came out. */
+static uint64_t read_all(const char *path, size_t chunk)
+{
+    xr_tagged_reader r;
+    uint64_t sum = 0;
+    size_t line = 0;
+    int rc;
+    xr_stream_chunk(chunk);
+    rc = xr_tagged_open(&r, path);
+    xr_stream_chunk(0);
+    if (rc < 0) {
+        xr_error_clear();
+        return (uint64_t)-rc;
+    }
+    while ((rc = xr_tagged_next(&r)) != 0) {
+        sum = sum * 31 + (uint64_t)(rc + 100);
+        xr_error_clear();
+        if (rc < 0 && r.broken)
+            break;
+        for (size_t i = 0; rc > 0 && i < r.n; i++) {
+            const xr_tagged_word *w = &r.word[i];
+            if (strchr(w->text, '\t') || (w->tag && (!*w->tag || strchr(w->tag, '\t'))) || w->line <= line)
+                abort();
+            line = w->line;
+            sum = sum * 31 + xr_xxh64(w->text, strlen(w->text)) + (w->tag ? xr_xxh64(w->tag, strlen(w->tag)) : 5);
+        }
+        if (rc > 0)
+            sum = sum * 31 + check_entities(&r);
+    }
+    xr_tagged_close(&r);
+    xr_error_clear();
+    return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n < 1)
+        return 0;
+    long live = xr_alloc_live();
+    const char *path = fuzz_file(data + 1, n - 1);
+    if (read_all(path, 0) != read_all(path, 1 + data[0] % 40u) || xr_alloc_live() != live)
+        abort();
+    return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    static const char plain[] = "\3Paris\tB-LOC\nis\tO\r\n\n\tO\nx y\tI-PER\n  \n\xE2\x80\x8F\tS-ORG\nz\tE-ORG";
+    static const char prefixed[] = "\7en:Paris\tB-LOC\nen::\tO\n\nen:a\tB\tC\nb\xFF\tO\n\nen:c\nde:d\t \n";
+    fuzz_seed(*argv, "plain", plain, sizeof plain - 1);
+    fuzz_seed(*argv, "prefixed", prefixed, sizeof prefixed - 1);
+    return 0;
+}
