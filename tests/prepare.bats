@@ -174,6 +174,26 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     [[ "$stderr" == *"x.wet.gz:"* ]]
 }
 
+@test "every other reason a WET shard can give for leaving a record out is in the manifest" {
+    member() { printf "$@" | gzip; }
+    text() { member 'WARC/1.0\r\nWARC-Type: conversion\r\n%bContent-Length: %d\r\n\r\n%s\r\n\r\n' "$1" "${3:-${#2}}" "$2"; }
+    {
+        member 'WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n'
+        text '' "the cat sat on a mat"
+        member 'no record at all\r\n\r\n'
+        text 'WARC-Block-Digest: sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n' "another text than it was"
+        text '' "of 100 MB" 100000000
+        text '' "short"
+        text '' "over lazy brown fox, damaged" | head -c 60
+        head -c 30 /dev/zero
+        text '' "tree water light dark open"
+        member 'WARC/1.0\nWARC-Type: conversion\nContent-Length: 26\n\nsome more people close time\n\n'
+    } >"$dir/x.wet.gz"
+    run -0 --separate-stderr manifest --max-bad-fraction 1 --verify-digest --min-length 10 --lang en "$dir/x.wet.gz"
+    echo "$output$stderr"
+    [[ "$output" == *'"skipped":{"bad_header":1,"digest":1,"too_long":1,"damaged":1,"not_conversion":1,"short":1},"noted":{"lf_headers":1}'* ]]
+}
+
 @test "bytes that are no UTF-8, NUL, other encodings (85-87)" {
     for i in $(seq 300); do echo "the cat sat"; echo; done >"$dir/en-bad.txt"
     printf 'bad \xff\xc0\xaf text\n\nnul \0 byte\n\nend\n' >>"$dir/en-bad.txt"

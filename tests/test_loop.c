@@ -286,7 +286,11 @@ static void killed(void **state)
     static const char *const left[] = { "run/checkpoints/step-00000020.tmp-99", "run/best.old-99", "run/final.tmp-1", "run/config.yaml.tmp-5" };
     begin_anew();
     xr_threads_set(1);
-    die_after(18);
+    die_after(22);      /* the checkpoint is of update 20, behind its evaluation */
+    must_end("run");
+    expect_same_run();
+    begin_anew();
+    die_after(18);      /* of update 15 */
     assert_true(xr_path_exists(in_scratch("run/lock")));
     add_to("run/metrics.jsonl", "{\"step\":19,");
     add_to("run/timing.jsonl", "{\"st");
@@ -375,6 +379,33 @@ static void resume_by_name(void **state)
     expect_error(XR_ENOINPUT, "run/none: is no directory; expected auto, never, or a checkpoint");
 }
 
+/* A run that began with another one's checkpoint, which is gone in the meantime, goes on from its own when its command is repeated. */
+static void resume_by_name_again(void **state)
+{
+    (void)state;
+    assert_int_equal(rename(in_scratch("other"), in_scratch("at-once")), 0);
+    assert_int_equal(run("other", 18, 0, "resume", in_scratch("run/checkpoints/step-00000015")), XR_ETEMPFAIL);
+    assert_int_equal(xr_remove_tree(in_scratch("run/checkpoints/step-00000015")), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch("run/checkpoints/step-00000015")), XR_OK);
+    assert_int_equal(run("other", 0, 0, "resume", in_scratch("run/checkpoints/step-00000015")), XR_OK);
+    expect_same_file("other", "at-once", "metrics.jsonl");
+    assert_int_equal(run("other", 1, 0, "resume", in_scratch("run/checkpoints/step-00000015")), XR_OK);    /* finished: nothing is done */
+}
+
+/* One that would be removed before it is read again is refused. */
+static void overwritten_by_itself(void **state)
+{
+    xr_options o;
+    (void)state;
+    choose(&o, "run");
+    set(&o, "resume", in_scratch("run/checkpoints/step-00000020"));
+    set(&o, "overwrite-output-dir", "true");
+    assert_int_equal(xr_finetune_run(&o, NULL, NULL), XR_ECANTCREAT);
+    assert_non_null(strstr(xr_error_message(), "which --overwrite-output-dir would remove"));
+    xr_options_free(&o);
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000020/MANIFEST.json")));
+}
+
 static void expect_refused(xr_status status, const char *key, const char *value, const char *part)
 {
     xr_status got = run("run", 0, 0, key, value);
@@ -417,6 +448,11 @@ static void max_time(void **state)
     expect_error(XR_ETEMPFAIL, "stopped by --max-time after update 1 of 24; ");
     assert_int_equal(run("run", 0, 0, "max-time", "0.001s"), XR_ETEMPFAIL);
     expect_error(XR_ETEMPFAIL, "stopped by --max-time after update 2 of 24; ");
+    int n = 2;
+    while (run("run", 0, 0, "max-time", "0.001s") == XR_ETEMPFAIL)
+        assert_true(++n < 2 * STEPS);
+    expect_same_results();
+    begin_anew();
     assert_int_equal(run("run", 0, 0, "max-time", "0:10"), XR_OK);
     expect_same_results();
 }
@@ -577,7 +613,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
-        TEST(killed), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(refusals), TEST(max_time), TEST(failed_saves),
+        TEST(killed), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
+        TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -11,7 +11,7 @@
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-enum { SHARDS = 5, VOCAB = 1000, PAGE = 16384 };
+enum { SHARDS = 5, VOCAB = 1000, PAGE = 4096 };
 
 /* What went into the stores of a test. */
 static int32_t *expected;

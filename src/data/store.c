@@ -11,7 +11,7 @@
 #include "util/xxh.h"
 
 enum {
-    CHUNK_TOKENS = 16384,       /* as read at once; see store_read.c */
+    CHUNK_TOKENS = 4096,        /* as read at once; see store_read.c */
     CHUNK_DOCUMENTS = 4096,
     LANGUAGE_CAP = 1 << 16,     /* a language is 16 bits in the file */
     NONE = -1

@@ -11,8 +11,8 @@
 #include "util/h5.h"
 
 enum {
-    PAGE_TOKENS = 16384,        /* as the writer's chunks, so that a page is one of them */
-    CACHE_PAGES = 4096,         /* 256 MiB, by default */
+    PAGE_TOKENS = 4096,         /* as the writer's chunks, so that a page is one of them */
+    CACHE_PAGES = 16384,        /* 256 MiB, by default */
     OPEN_SHARDS = 64,           /* the same */
     TABLE_DOCUMENTS = 4096      /* of the document table, read at once */
 };

@@ -1,5 +1,6 @@
 #include "train/loop.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "train/checkpoint.h"
@@ -25,9 +26,10 @@ static double save_estimate(const xr_loop *l)
     return bytes / 100e6;
 }
 
+/* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
 static int out_of_time(const xr_loop *l)
 {
-    return l->max_seconds > 0.0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
+    return l->max_seconds > 0.0 && l->updates > 0 && xr_clock() - l->began + save_estimate(l) + l->step_seconds > l->max_seconds;
 }
 
 int xr_loop_stopping(const xr_loop *l)
@@ -189,10 +191,12 @@ static xr_status save_when_due(xr_loop *l)
     uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
     if (every == 0 || step == 0 || step % every != 0 || l->saved_step == step || save(l) == XR_OK)
         return XR_OK;
-    if (l->failed_saves >= MAX_FAILED_SAVES)
-        return xr_fail_context("step %llu: %d checkpoints in a row could not be written", (unsigned long long)step, l->failed_saves);
-    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, xr_error_message());
+    char why[1024];
+    snprintf(why, sizeof why, "%s", xr_error_message());
     xr_error_clear();
+    if (l->failed_saves >= MAX_FAILED_SAVES)
+        return xr_fail(XR_EIO, "step %llu: %d checkpoints in a row could not be written: %s", (unsigned long long)step, l->failed_saves, why);
+    xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, why);
     return XR_OK;
 }
 
@@ -234,8 +238,7 @@ static xr_status run(xr_loop *l)
 {
     for (;;) {
         int over = after_update(l);
-        /* Time that is too short for anything still brings one update, so that repeating the command ends some day. */
-        if (over == XR_ETEMPFAIL || (over == 0 && (signalled(l) || (l->updates > 0 && out_of_time(l)))))
+        if (over == XR_ETEMPFAIL || (over == 0 && xr_loop_stopping(l)))
             return stopped(l);
         if (over != 0)
             return over < 0 ? over : XR_OK;

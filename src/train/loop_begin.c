@@ -60,6 +60,8 @@ xr_status xr_loop_check(xr_loop *l)
     if (names_a_checkpoint(l->o) && !xr_path_is_dir(l->o->resume))
         return xr_fail(XR_ENOINPUT, "--resume %s: is no directory; expected auto, never, or a checkpoint such as RUN/checkpoints/step-00001000", l->o->resume);
     XR_TRY(xr_rundir_look(l->o, &l->kind));
+    if (names_a_checkpoint(l->o) && l->kind == XR_RUNDIR_NEW)
+        XR_TRY(xr_rundir_check_input(l->o->output_dir, l->o->resume));
     if (l->kind == XR_RUNDIR_FINISHED)
         xr_info("%s: this run is finished, so there is nothing to do; --overwrite-output-dir would begin it again", l->o->output_dir);
     return XR_OK;
@@ -187,33 +189,46 @@ static xr_status load(xr_loop *l, const char *path)
     return XR_OK;
 }
 
-/* From a checkpoint of this run, or from one given by name in a directory of its own, whose logs then begin here. */
-static xr_status go_on(xr_loop *l, const char *path, json_t *start)
+/* From a checkpoint of this run. */
+static xr_status go_on(xr_loop *l, const char *path)
 {
     XR_TRY(load(l, path));
-    if (l->kind == XR_RUNDIR_NEW)
-        return begin_new(l, start);
     return xr_runlog_resume(&l->log, l->o->output_dir, l->metrics_bytes, l->trainer->step);
+}
+
+/* From nothing, or from a checkpoint of another run; the logs begin here. */
+static xr_status begin_anew(xr_loop *l, json_t *start)
+{
+    if (names_a_checkpoint(l->o))
+        XR_TRY(load(l, l->o->resume));
+    else if (l->kind == XR_RUNDIR_RESUME)
+        xr_warn("%s: the run in it ended before its first checkpoint; it begins again (--save-steps makes checkpoints)", l->o->output_dir);
+    l->saved_step = UINT64_MAX;
+    return begin_new(l, start);
+}
+
+/* Repeating a command that names a checkpoint of another run goes on from what this run has saved since; one of its own is gone back to. */
+static xr_status begin_or_go_on(xr_loop *l, json_t *start)
+{
+    char *found = NULL;
+    if (l->kind == XR_RUNDIR_RESUME && xr_rundir_owns_checkpoint(l->o->output_dir, l->o->resume))
+        return go_on(l, l->o->resume);
+    if (l->kind == XR_RUNDIR_RESUME)
+        XR_TRY(xr_checkpoint_find(l->o->output_dir, &found));
+    xr_status status = found ? go_on(l, found) : begin_anew(l, start);
+    xr_free(found);
+    return status;
 }
 
 static xr_status begin(xr_loop *l, json_t *start)
 {
-    char *found = NULL;
     XR_TRY(xr_rundir_lock_take(&l->lock, l->o->output_dir));
     XR_TRY(xr_rundir_look(l->o, &l->kind));     /* another writer may have come first */
     if (l->kind == XR_RUNDIR_FINISHED)
         return xr_fail(XR_ETEMPFAIL, "%s: another process has finished this run in the meantime", l->o->output_dir);
     XR_TRY(declare_rows(l));
     XR_TRY(complete_facts(l));
-    if (names_a_checkpoint(l->o))
-        return go_on(l, l->o->resume, start);
-    if (l->kind == XR_RUNDIR_RESUME)
-        XR_TRY(xr_checkpoint_find(l->o->output_dir, &found));
-    if (l->kind == XR_RUNDIR_RESUME && !found)
-        xr_warn("%s: the run in it ended before its first checkpoint; it begins again (--save-steps makes checkpoints)", l->o->output_dir);
-    xr_status status = found ? go_on(l, found, start) : begin_new(l, start);
-    xr_free(found);
-    return status;
+    return begin_or_go_on(l, start);
 }
 
 xr_status xr_loop_begin(xr_loop *l, json_t *start)

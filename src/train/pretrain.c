@@ -262,7 +262,7 @@ static xr_status train(xr_pretrain *p)
     if (!l->facts)
         return xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
     XR_TRY(xr_loop_begin(l, xr_pretrain_start_line(p)));
-    if (p->valid.blocks && p->trainer.step == 0)
+    if (p->valid.blocks && p->losses.made == 0)     /* a run can also go on from a checkpoint before its first update */
         XR_TRY(evaluate_start(p));
     return xr_loop_run(l);
 }

@@ -114,6 +114,30 @@ json_t *xr_rundir_end(const char *path)
     return NULL;
 }
 
+/* Whether `path` is, or lies in, the entry `name` of the run directory; both by their real names. */
+static int lies_in_entry(const char *path, const char *dir, const char *name)
+{
+    char real[PATH_MAX], inside[PATH_MAX];
+    char *entry = xr_path_join(dir, name);
+    int known = entry && realpath(entry, inside) && realpath(path, real);
+    size_t n = known ? strlen(inside) : 0;
+    xr_free(entry);
+    return known && strncmp(real, inside, n) == 0 && (real[n] == 0 || real[n] == '/');
+}
+
+int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint)
+{
+    return lies_in_entry(checkpoint, path, "checkpoints");
+}
+
+static int has_final(const char *dir)
+{
+    char *path = xr_path_join(dir, "final");
+    int is = path && xr_path_is_dir(path);
+    xr_free(path);
+    return is;
+}
+
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
@@ -126,8 +150,8 @@ static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
                          o->output_dir);
     xr_free(yaml);
     XR_TRY(status);
-    json_t *end = strcmp(o->resume, "auto") == 0 ? xr_rundir_end(o->output_dir) : NULL;
-    *kind = end ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
+    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
+    *kind = end && has_final(o->output_dir) ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
     json_decref(end);
     return XR_OK;
 }
@@ -143,17 +167,6 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
     if (o->overwrite_output_dir || is_empty(path))
         return XR_OK;
     return look_inside(o, kind);
-}
-
-/* Whether `path` is, or lies in, the entry `name` of the run directory; both by their real names. */
-static int lies_in_entry(const char *path, const char *dir, const char *name)
-{
-    char real[PATH_MAX], inside[PATH_MAX];
-    char *entry = xr_path_join(dir, name);
-    int known = entry && realpath(entry, inside) && realpath(path, real);
-    size_t n = known ? strlen(inside) : 0;
-    xr_free(entry);
-    return known && strncmp(real, inside, n) == 0 && (real[n] == 0 || real[n] == '/');
 }
 
 xr_status xr_rundir_check_input(const char *path, const char *input)

@@ -25,6 +25,8 @@ void xr_rundir_lock_drop(xr_rundir_lock *l);    /* fine when not held */
 
 /* Refuses an input (model directory or file) that xr_rundir_create would remove. */
 xr_status xr_rundir_check_input(const char *path, const char *input);
+/* Is it one of the checkpoints of the run in `path`? */
+int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint);
 /* Refuses (XR_ECANTCREAT) to replace a directory that holds anything but the files of a model. Changes nothing; a missing one is fine. */
 xr_status xr_model_dir_check(const char *path);
 /* Creates the directory; an overwritten one loses what a run writes, and nothing else. Writes config.yaml. */
