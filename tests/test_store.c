@@ -317,7 +317,7 @@ static void test_random_damage(void **state)
         else
             memset(copy + at / n * n, 0, at / n * n + n < len ? n : len - at / n * n);
         put_file("r/shard-00000.h5", copy, len);
-        xr_store *s = xr_store_open(in_scratch("r"), SHA);
+        xr_store *s = open_good("r");
         int32_t *id = xr_alloc(n_expected, sizeof *id);
         if (xr_store_read(s, 0, n_expected, id) == XR_OK)
             assert_memory_equal(id, expected, n_expected * sizeof *id);
@@ -470,13 +470,14 @@ static void test_out_of_memory(void **state)
     }
 }
 
+#define TEST(name) cmocka_unit_test_teardown(name, clear_error)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_small_limits), cmocka_unit_test(test_manifest),
-        cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_wrong_tokenizer), cmocka_unit_test(test_language_names),
-        cmocka_unit_test(test_damaged_shards), cmocka_unit_test(test_random_damage), cmocka_unit_test(test_edited_manifest),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_out_of_memory),
+        TEST(test_there_and_back), TEST(test_small_limits), TEST(test_manifest), TEST(test_same_bytes), TEST(test_wrong_tokenizer),
+        TEST(test_language_names), TEST(test_damaged_shards), TEST(test_random_damage), TEST(test_edited_manifest), TEST(test_strangers),
+        TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_scratch, free_all);
 }

@@ -57,13 +57,14 @@ static xr_status check_file(const xr_store *s, const shard *h)
     if (!path)
         return xr_error_status();
     uint64_t expected = count(h->facts, "bytes");
+    xr_status status = XR_OK;
     if (stat(path, &st) < 0)
-        xr_fail(XR_ENOINPUT, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
+        status = xr_fail(XR_ENOINPUT, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
     else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != expected)
-        xr_fail(XR_EDATA, "%s: %lld bytes, %" PRIu64 " in the manifest; put the right file there, or prepare the store again", path,
-                (long long)st.st_size, expected);
+        status = xr_fail(XR_EDATA, "%s: %lld bytes, %" PRIu64 " in the manifest; put the right file there, or prepare the store again", path,
+                         (long long)st.st_size, expected);
     xr_free(path);
-    return xr_error_status();
+    return status;
 }
 
 static xr_status list_shards(xr_store *s)

@@ -132,17 +132,26 @@ static xr_status compare(const xr_prepare_plan *p, const char *file, found same,
     return status;
 }
 
+static xr_status look_for_own(const xr_prepare_plan *p, found *f)
+{
+    *f = NOTHING;
+    XR_TRY(compare(p, XR_STORE_MANIFEST, SAME_STORE, f));
+    return *f == NOTHING ? compare(p, XR_PREPARE_PLAN_FILE, SAME_PLAN, f) : XR_OK;
+}
+
+/* Jobs of an array begin together: what was not there a moment ago may be the plan of another, so that a folder with something in it is looked at
+ * again. */
 static xr_status look_at(const xr_prepare_plan *p, found *f)
 {
     int any = 0;
-    *f = NOTHING;
-    XR_TRY(compare(p, XR_STORE_MANIFEST, SAME_STORE, f));
-    if (*f == NOTHING)
-        XR_TRY(compare(p, XR_PREPARE_PLAN_FILE, SAME_PLAN, f));
+    XR_TRY(look_for_own(p, f));
     if (*f == NOTHING)
         XR_TRY(each_entry(p->dir, found_entry, &any));
-    return any ? xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir)
-               : XR_OK;
+    if (any)
+        XR_TRY(look_for_own(p, f));
+    if (!any || *f != NOTHING)
+        return XR_OK;
+    return xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the store in it", p->dir);
 }
 
 static xr_status make_plan_file(const xr_prepare_plan *p)

@@ -11,8 +11,12 @@
 #ifndef XR_TRAIN_PREPARE_H
 #define XR_TRAIN_PREPARE_H
 
+#include "data/text.h"
 #include "data/tokenizer.h"
 #include "train/options.h"
+
+/* How the options of prepare, pretrain and trim say that raw text is read; borrows their strings. */
+xr_text_options xr_prepare_text_options(const xr_options *o);
 
 typedef struct xr_prepare_job {
     const xr_options *o;                        /* of prepare or pretrain: how to read text, workers, deflate, dedup; all of this is borrowed */

@@ -128,10 +128,11 @@ static xr_status check_shard(const char *dir, const json_t *facts)
     char *path = file ? xr_path_join(dir, file) : NULL;
     if (!path)
         return xr_fail(XR_EDATA, "%s: a shard without a name in a part", dir);
+    xr_status status = XR_OK;
     if (stat(path, &st) < 0 || st.st_size != json_integer_value(json_object_get(facts, "bytes")))
-        xr_fail(XR_EDATA, "%s: missing or of another size than when it was written; remove the folder of its part and run that again", path);
+        status = xr_fail(XR_EDATA, "%s: missing or of another size than when it was written; remove the folder of its part and run that again", path);
     xr_free(path);
-    return xr_error_status();
+    return status;
 }
 
 static int add_reasons(json_t *to, json_t *from)

@@ -138,9 +138,9 @@ static xr_status read_map(xr_language_map *m, const char *path)
 
 /* ---- the recipe ---- */
 
-static void text_options(xr_text_options *t, const xr_options *o)
+xr_text_options xr_prepare_text_options(const xr_options *o)
 {
-    *t = (xr_text_options){
+    return (xr_text_options){
         .format = strcmp(o->text_format, "auto") == 0 ? NULL : o->text_format, .text_field = o->text_field,
         .min_language_score = o->min_language_score, .max_perplexity = o->max_perplexity, .buckets = o->buckets,
         .min_length = (size_t)o->min_length, .verify_digest = o->verify_digest, .replace_bad_utf8 = o->replace_bad_utf8,
@@ -183,7 +183,7 @@ xr_status xr_prepare_plan_make(xr_prepare_plan *p, const xr_prepare_job *job)
     p->dir = job->output_dir;
     p->part = job->n_parts ? job->part : 1;
     p->n_parts = job->n_parts ? job->n_parts : 1;
-    text_options(&p->text, job->o);
+    p->text = xr_prepare_text_options(job->o);
     if (job->o->lang && !xr_language_parse(job->o->lang, lang))
         return xr_fail(XR_EUSAGE, "--lang %s: is no name of a language; expected one like de or zh-hant", job->o->lang);
     XR_TRY(list_inputs(p));

@@ -22,11 +22,26 @@ enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
 
+/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
+static int is_leftover(const char *name)
+{
+    const char *tail = strstr(name, ".tmp-");
+    if (!tail)
+        tail = strstr(name, ".old-");
+    if (!tail || tail[5 + strspn(tail + 5, "0123456789")])
+        return 0;
+    size_t n = (size_t)(tail - name);
+    for (size_t i = 0; i < N_ENTRIES; i++)
+        if (strlen(run_entry[i]) == n && strncmp(run_entry[i], name, n) == 0)
+            return 1;
+    return strncmp(name, "step-", 5) == 0;
+}
+
 static xr_status filled_entry(const char *path, const char *name, void *context)
 {
     (void)path;
     (void)context;
-    return strcmp(name, LOCK) != 0 && strcmp(name, DATA) != 0;
+    return strcmp(name, LOCK) != 0 && strcmp(name, DATA) != 0 && !is_leftover(name);
 }
 
 static int is_empty(const char *path)
@@ -256,21 +271,6 @@ xr_status xr_rundir_save_model(const char *path, const char *name, const xr_mode
 }
 
 /* --- lock ------------------------------------------------------------------------------------------------------- */
-
-/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
-static int is_leftover(const char *name)
-{
-    const char *tail = strstr(name, ".tmp-");
-    if (!tail)
-        tail = strstr(name, ".old-");
-    if (!tail || tail[5 + strspn(tail + 5, "0123456789")])
-        return 0;
-    size_t n = (size_t)(tail - name);
-    for (size_t i = 0; i < N_ENTRIES; i++)
-        if (strlen(run_entry[i]) == n && strncmp(run_entry[i], name, n) == 0)
-            return 1;
-    return strncmp(name, "step-", 5) == 0;
-}
 
 static xr_status sweep_entry(const char *path, const char *name, void *context)
 {

@@ -1,11 +1,11 @@
 #include "train/vocab_corpus.h"
 
 #include <limits.h>
-#include <string.h>
 
 #include "data/store.h"
 #include "data/text.h"
 #include "data/tokenizer.h"
+#include "train/prepare.h"
 #include "util/alloc.h"
 
 enum { CHUNK = 1 << 16 };               /* tokens of a store read at once */
@@ -55,16 +55,6 @@ static xr_status visit_store(const char *dir, const char *tokenizer_sha256, cons
 
 /* ---- raw text ------------------------------------------------------------------------------------------------------- */
 
-static xr_text_options text_options(const xr_options *o)
-{
-    return (xr_text_options){
-        .format = strcmp(o->text_format, "auto") == 0 ? NULL : o->text_format, .text_field = o->text_field, .min_language_score = o->min_language_score,
-        .max_perplexity = o->max_perplexity, .buckets = o->buckets, .min_length = (size_t)o->min_length, .verify_digest = o->verify_digest,
-        .replace_bad_utf8 = o->replace_bad_utf8, .skip_bad = strcmp(o->on_bad_record, "skip") == 0, .max_bad_fraction = o->max_bad_fraction,
-        .allow_truncated = o->allow_truncated,
-    };
-}
-
 static xr_status visit_text(const char *path, const xr_text_options *o, int again, const xr_corpus_visitor *v)
 {
     xr_text_reader r;
@@ -81,7 +71,7 @@ static xr_status visit_text(const char *path, const xr_text_options *o, int agai
 
 xr_status xr_corpus_visit(const xr_options *o, const char *tokenizer_sha256, int again, const xr_corpus_visitor *v)
 {
-    xr_text_options text = text_options(o);
+    xr_text_options text = xr_prepare_text_options(o);
     for (size_t i = 0; i < o->corpus.n; i++) {
         const char *path = o->corpus.v[i];
         XR_TRY(xr_store_is(path) ? visit_store(path, tokenizer_sha256, v) : visit_text(path, &text, again, v));

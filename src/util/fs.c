@@ -486,3 +486,5 @@ xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed)
     *renamed = 1;
     return sync_parent(path);
 }
+
+xr_status xr_dir_sync(const char *path) { return sync_path(path); }
