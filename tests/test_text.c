@@ -791,9 +791,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_paragraphs), TEST(min_length), TEST(jsonl), TEST(cut_json),
-        TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers), TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf),
-        TEST(wet_digest), TEST(not_wet), TEST(wet_damage), TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
+        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_paragraphs), TEST(min_length),
+        TEST(jsonl), TEST(cut_json), TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers),
+        TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf), TEST(wet_digest), TEST(not_wet), TEST(wet_damage),
+        TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
         TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
