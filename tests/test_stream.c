@@ -554,6 +554,30 @@ static void test_peek(void **state)
     xr_stream_close(s);
 }
 
+/* Someone who looks far ahead and takes byte by byte must not have all that is held moved for each: crafted headers of records ask for this. */
+static void test_peek_far(void **state)
+{
+    (void)state;
+    enum { AHEAD = (1 << 17) - 72, TAKEN = 20000, SIZE = AHEAD + 2 * TAKEN };
+    const char *text, *before = NULL;
+    size_t moves = 0;
+    char *bytes = xr_alloc(SIZE, 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (char)(' ' + i % 95);
+    xr_stream *s = xr_stream_open(file_of(bytes, SIZE));
+    for (size_t i = 0; i < TAKEN; i++) {
+        assert_true(xr_stream_peek(s, AHEAD, &text) >= AHEAD);
+        assert_memory_equal(text, bytes + i, 8);
+        moves += i && text != before + 1;
+        before = text;
+        xr_stream_skip(s, 1);
+    }
+    assert_true(moves <= 8);
+    xr_stream_close(s);
+    xr_free(bytes);
+}
+
 /* Looking at the head of a cut file loses none of its lines, and the error comes when it is reached. */
 static void test_head_of_cut_file(void **state)
 {
@@ -725,6 +749,7 @@ int main(void)
         cmocka_unit_test_teardown(test_by_member, clear_error),
         cmocka_unit_test_teardown(test_damaged_the_same, clear_error),
         cmocka_unit_test_teardown(test_peek, clear_error),
+        cmocka_unit_test_teardown(test_peek_far, clear_error),
         cmocka_unit_test_teardown(test_head_of_cut_file, clear_error),
         cmocka_unit_test_teardown(test_bytes, clear_error),
         cmocka_unit_test_teardown(test_standard_input, clear_error),

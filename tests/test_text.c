@@ -146,6 +146,31 @@ static void test_utf16(void **state)
     xr_text_close(&r);
 }
 
+/* The last piece of a long line may be white: no empty line, so no end of the document. */
+static void test_long_line_with_white_end(void **state)
+{
+    (void)state;
+    static const char *const ends[] = { " ", "   ", "\r" };
+    for (size_t k = 0; k < 3; k++) {
+        xr_str text = { 0 };
+        xr_text_options o = skipping;
+        xr_text_reader r;
+        xr_paragraph p;
+        while (text.len < XR_PARAGRAPH_CAP)
+            xr_str_puts(&text, "abc ");
+        xr_str_printf(&text, "%s\nsame\n\nother\n", ends[k]);
+        assert_int_equal(xr_text_open(&r, file_of(text.s, text.len), &o), XR_OK);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(xr_text_next(&r, &p), 1);
+            assert_int_equal(p.begins_document, i != 1);
+        }
+        assert_int_equal(p.len, 5);
+        assert_int_equal(xr_text_next(&r, &p), 0);
+        xr_text_close(&r);
+        xr_str_free(&text);
+    }
+}
+
 /* Catalogue 89: ten million bytes without a space; and with spaces. */
 static void test_long_paragraphs(void **state)
 {
@@ -791,7 +816,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_paragraphs), TEST(min_length),
+        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_line_with_white_end),
+        TEST(long_paragraphs), TEST(min_length),
         TEST(jsonl), TEST(cut_json), TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers),
         TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf), TEST(wet_digest), TEST(not_wet), TEST(wet_damage),
         TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
