@@ -188,7 +188,7 @@ fuzz:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=address,undefined,fuzzer-no-link BUILD=build/fuzz fuzzers
 	@for f in $(FUZZ); do \
 	    mkdir -p build/fuzz/corpus/$$f && echo "fuzz: $$f, $(SECONDS) s" && \
-	    build/fuzz/tests/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 -verbosity=0 \
+	    LSAN_OPTIONS="suppressions=$$PWD/tests/lsan.supp:print_suppressions=0" build/fuzz/tests/fuzz/$$f -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 -verbosity=0 \
 	        -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f || exit 1; done
 
 lint: setup

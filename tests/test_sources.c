@@ -357,6 +357,24 @@ static void test_detection(void **state)
     xr_free(got);
 }
 
+/* The same rows, compressed by the xz and zstd programs. */
+static void test_packed(void **state)
+{
+    static const char xz[] = "\xfd\x37\x7a\x58\x5a\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x16\x00\x00\x00\x74\x2f\xe5\xa3"
+        "\x01\x00\x12\x74\x65\x78\x74\x2c\x6c\x61\x62\x65\x6c\x0a\x22\x61\x2c\x62\x22\x2c\x63\x0a\x00\x00"
+        "\x7a\xf0\x03\x1c\x07\x86\x0d\xde\x00\x01\x2b\x13\x9c\x09\x48\xd2\x1f\xb6\xf3\x7d\x01\x00\x00\x00"
+        "\x00\x04\x59\x5a";
+    static const char zstd[] = "\x28\xb5\x2f\xfd\x04\x58\x99\x00\x00\x74\x65\x78\x74\x2c\x6c\x61\x62\x65\x6c\x0a\x22\x61\x2c\x62"
+        "\x22\x2c\x63\x0a\x13\x0f\xdd\xb5";
+    (void)state;
+    char *got = read_all(write_bytes("d.csv.xz", xz, sizeof xz - 1), NULL, NULL);
+    assert_string_equal(got, "a,b|~|c|~@2;");
+    xr_free(got);
+    got = read_all(write_bytes("d.CSV.zst", zstd, sizeof zstd - 1), NULL, NULL);
+    assert_string_equal(got, "a,b|~|c|~@2;");
+    xr_free(got);
+}
+
 /* A reader goes on behind a bad record, so that the caller can skip it; after a damaged file it does not. */
 static void test_going_on(void **state)
 {
@@ -570,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_bad_jsonl),
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_detection),
+        cmocka_unit_test(test_packed),
         cmocka_unit_test(test_going_on),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_real_xnli),

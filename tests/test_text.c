@@ -102,7 +102,7 @@ static void test_encoding(void **state)
     static const char *const bad[] = { "\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80", "\x80",
                                        "\xE2\x82", "\xC3", "\xF0\x9F\x98", "caf\xE9" };
     static const char *const guesses[] = { "overlong", "overlong", "overlong", "surrogate", "U+10FFFF", "Latin-1", "continuation", "cut off",
-                                           "cut off", "cut off", "" };
+                                           "Latin-1", "cut off", "Latin-1" };
     for (size_t i = 0; i < 11; i++) {
         char text[40];
         snprintf(text, sizeof text, "one\n%s\ntwo\n", bad[i]);
@@ -144,6 +144,31 @@ static void test_utf16(void **state)
     assert_int_equal(xr_text_next(&r, &p), XR_EDATA);
     expect_error(XR_EDATA, "iconv -f UTF-16LE");
     xr_text_close(&r);
+}
+
+/* The last piece of a long line may be white: no empty line, so no end of the document. */
+static void test_long_line_with_white_end(void **state)
+{
+    (void)state;
+    static const char *const ends[] = { " ", "   ", "\r" };
+    for (size_t k = 0; k < 3; k++) {
+        xr_str text = { 0 };
+        xr_text_options o = skipping;
+        xr_text_reader r;
+        xr_paragraph p;
+        while (text.len < XR_PARAGRAPH_CAP)
+            xr_str_puts(&text, "abc ");
+        xr_str_printf(&text, "%s\nsame\n\nother\n", ends[k]);
+        assert_int_equal(xr_text_open(&r, file_of(text.s, text.len), &o), XR_OK);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(xr_text_next(&r, &p), 1);
+            assert_int_equal(p.begins_document, i != 1);
+        }
+        assert_int_equal(p.len, 5);
+        assert_int_equal(xr_text_next(&r, &p), 0);
+        xr_text_close(&r);
+        xr_str_free(&text);
+    }
 }
 
 /* Catalogue 89: ten million bytes without a space; and with spaces. */
@@ -201,6 +226,8 @@ static void test_jsonl(void **state)
            "*a\n*b\n", "nul=1 bad_json=2 no_text_field=2 empty=1");
     assert_int_equal(counts.records, 8);
     expect("{\"text\": \"\\ud800\"}\n{\"text\": \"x\", \"text\": \"y\"}\n{\"text\": \"\xC0\xAF\"}\n", "", "bad_utf8=1 bad_json=2");
+    expect(" [ {\"text\": \"a\"} ]\n", "", "bad_json=1");     /* a list is not taken for plain text */
+    expect("[\n  {\n", "", "bad_json=2");
     xr_text_options o = skipping;
     o.text_field = "body";
     static const char own[] = "{\"body\": \"a\", \"text\": \"b\"}\n{\"text\": \"b\"}\n";
@@ -603,6 +630,26 @@ static void test_wet_damage(void **state)
     xr_str_free(&got);
 }
 
+/* A record that runs over into a damaged member (found by fuzzing): it is lost, and the next is not. */
+static void test_wet_damage_over_the_edge(void **state)
+{
+    (void)state;
+    xr_str z = { 0 }, record = { 0 };
+    add_record(&record, "conversion", "", "the first page");
+    for (size_t at = 20; at < record.len; at += 30) {
+        xr_str_clear(&z);
+        pack_gzip(&z, record.s, at);
+        size_t begin = z.len;
+        pack_gzip(&z, record.s + at, record.len - at);
+        z.s[begin + 3] ^= (char)0x80;       /* a flag that means nothing */
+        pack_gzip(&z, record.s, record.len);
+        expect_with(&skipping, z.s, z.len, "*the first page\n", "damaged=1", 0);
+        assert_int_equal(counts.records, 2);
+    }
+    xr_str_free(&z);
+    xr_str_free(&record);
+}
+
 /* Catalogue 69: whole records up to the cut, wherever it is, and an error unless it is allowed. */
 static void test_wet_cut(void **state)
 {
@@ -771,9 +818,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_paragraphs), TEST(min_length), TEST(jsonl), TEST(cut_json),
-        TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers), TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf),
-        TEST(wet_digest), TEST(not_wet), TEST(wet_damage), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
+        TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_line_with_white_end),
+        TEST(long_paragraphs), TEST(min_length),
+        TEST(jsonl), TEST(cut_json), TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers),
+        TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf), TEST(wet_digest), TEST(not_wet), TEST(wet_damage),
+        TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),
         TEST(out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

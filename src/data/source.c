@@ -1,5 +1,6 @@
 /* Opening a file of labelled examples: which format it is, and lines that are known to be UTF-8. */
 #include <string.h>
+#include <strings.h>
 #include "data/source.h"
 #include "util/str.h"
 #include "util/utf8.h"
@@ -13,6 +14,18 @@ const xr_source *const xr_sources[] = {
     NULL
 };
 #undef XR_REG
+
+int xr_source_named(const char *path, const char *ending)
+{
+    static const char *const packed[] = { "", ".gz", ".xz", ".zst", ".zstd" };
+    size_t n = strlen(path), m = strlen(ending);
+    for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++) {
+        size_t k = strlen(packed[i]);
+        if (n >= m + k && !strncasecmp(path + n - k - m, ending, m) && !strcasecmp(path + n - k, packed[i]))
+            return 1;
+    }
+    return 0;
+}
 
 /* NUL is well-formed UTF-8, but would end a text early. */
 xr_status xr_line_check(const xr_stream *s, const char *line, size_t len)

@@ -51,6 +51,8 @@ void xr_source_close(xr_source_reader *r);
 
 /* A line just read from the stream is UTF-8 without NUL; XR_EDATA with path and line otherwise. */
 xr_status xr_line_check(const xr_stream *s, const char *line, size_t len);
+/* For the sources: does the file's name end so (".csv"), whatever it was compressed with? */
+int xr_source_named(const char *path, const char *ending);
 /* For the sources: next line, checked to be UTF-8 without NUL. As xr_stream_line. */
 int xr_source_line(xr_source_reader *r, char **line, size_t *len);
 

@@ -64,7 +64,7 @@ static const char *guess(const char *s, size_t n)
         return "a surrogate, as in CESU-8";
     if ((a == 0xF4 && b >= 0x90 && b < 0xC0) || (a >= 0xF5 && a < 0xF8 && b >= 0x80 && b < 0xC0))
         return "a character above U+10FFFF";
-    if (a >= 0xC2 && a < 0xF5 && n < 4)
+    if (a >= 0xC2 && a < 0xF5 && n > 1 && n < 4 && (b & 0xC0) == 0x80)
         return "a character that is cut off";
     return a < 0xC0 ? "a continuation byte alone; Latin-1 or another 8-bit encoding?" : "Latin-1 or another 8-bit encoding?";
 }

@@ -17,6 +17,8 @@ extern "C" {
 
 namespace sp = sentencepiece;
 
+enum { KEPT_PIECES = 1 << 14 };
+
 struct xr_spm {
     sp::SentencePieceProcessor processor;
 };
@@ -83,7 +85,8 @@ extern "C" const char *xr_spm_piece(const xr_spm *m, int id)
 extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out)
 {
     try {
-        sp::ImmutableSentencePieceText spt;
+        /* Kept between calls, so that its strings need not be allocated again, three for each piece; but not as large as one huge text made it. */
+        static thread_local sp::ImmutableSentencePieceText spt;
         const auto status = m->processor.Encode({text, len}, spt.mutable_proto());
         if (!status.ok())
             return xr_fail(XR_ESOFTWARE, "encoding %zu bytes: sentencepiece says: %s", len, status.error_message());
@@ -95,6 +98,8 @@ extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len
             out->v[out->n++] = {id == 0 ? static_cast<int32_t>(XR_ID_UNK) : id + 1, base + piece.begin(),
                                 base + piece.end()};
         }
+        if (n > KEPT_PIECES)
+            spt = {};
         return XR_OK;
     } catch (...) {
         return caught("encoding text");
@@ -105,7 +110,8 @@ extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len
 extern "C" xr_status xr_spm_normalize(const xr_spm *m, const char *text, size_t len, xr_str *out)
 {
     try {
-        sp::ImmutableSentencePieceText spt;
+        /* Kept between calls, so that its strings need not be allocated again, three for each piece; but not as large as one huge text made it. */
+        static thread_local sp::ImmutableSentencePieceText spt;
         const auto status = m->processor.Encode({text, len}, spt.mutable_proto());
         if (!status.ok())
             return xr_fail(XR_ESOFTWARE, "encoding %zu bytes: sentencepiece says: %s", len, status.error_message());

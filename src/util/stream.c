@@ -49,10 +49,16 @@ void xr_stream_close(xr_stream *s)
     xr_free(s);
 }
 
+/* Moving what is held to the front must be worth it: someone who looks far ahead and takes little would have it moved for every byte. */
+static int move_pays(const xr_stream *s)
+{
+    return s->out_pos > 0 && (s->out_pos == s->out_len || (s->out_len + 1 >= s->out_cap && s->out_pos >= s->out_cap / 8));
+}
+
 /* More text behind what is in the buffer; *got = 0 at the end. One byte stays free for a line's NUL. */
 static xr_status refill(xr_stream *s, size_t *got)
 {
-    if (s->out_pos > 0 && (s->out_pos == s->out_len || s->out_len + 1 >= s->out_cap)) {
+    if (move_pays(s)) {
         memmove(s->out, s->out + s->out_pos, s->out_len - s->out_pos);
         s->out_len -= s->out_pos;
         s->out_pos = 0;

@@ -6,7 +6,6 @@
  * number and the first row holds no known name, the file has no header. Empty lines are accepted at the end of the file
  * only. */
 #include <string.h>
-#include <strings.h>
 #include "data/columns.h"
 #include "util/alloc.h"
 #include "util/str.h"
@@ -18,16 +17,10 @@ typedef struct table {
     size_t cap_start;
 } table;
 
-static int ends_with(const char *path, const char *end)
-{
-    size_t n = strlen(path), m = strlen(end);
-    return n >= m && !strcasecmp(path + n - m, end);
-}
-
 static int detect(const char *path, const char *head, size_t n)
 {
     (void)head, (void)n;
-    return ends_with(path, ".csv") || ends_with(path, ".csv.gz") ? 10 : 0;
+    return xr_source_named(path, ".csv") ? 10 : 0;
 }
 
 /* One character of a quoted field; a line that ends inside the quotes goes on with the next one. */

@@ -5,7 +5,6 @@
  * IndoNLI's own files. Texts are strings. A label is a string, a number, a boolean, a list of these (multi-label), or
  * null or absent for none. Blank lines are skipped. */
 #include <string.h>
-#include <strings.h>
 #include "data/columns.h"
 #include "util/alloc.h"
 #include "util/json.h"
@@ -18,12 +17,6 @@ typedef struct records {
     xr_str label_text;
 } records;
 
-static int ends_with(const char *path, const char *end)
-{
-    size_t n = strlen(path), m = strlen(end);
-    return n >= m && !strcasecmp(path + n - m, end);
-}
-
 static int detect(const char *path, const char *head, size_t n)
 {
     size_t i = 0;
@@ -31,10 +24,7 @@ static int detect(const char *path, const char *head, size_t n)
         i++;
     if (i < n && head[i] == '{')
         return 100;
-    return ends_with(path, ".jsonl") || ends_with(path, ".jsonl.gz") || ends_with(path, ".json") ||
-                   ends_with(path, ".json.gz")
-               ? 20
-               : 0;
+    return xr_source_named(path, ".jsonl") || xr_source_named(path, ".json") ? 20 : 0;
 }
 
 static xr_status open(xr_source_reader *r)

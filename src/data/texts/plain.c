@@ -14,6 +14,7 @@ typedef struct plain {
     size_t characters;      /* of `held` */
     int long_enough;
     int inside;             /* a document has begun */
+    int goes_on;            /* the last piece did not end its line */
 } plain;
 
 static int detect(const char *head, size_t n)
@@ -63,9 +64,11 @@ static int next(xr_text_reader *r, xr_paragraph *out)
             return 1;
         if (p->long_enough)
             xr_str_clear(&p->held);
+        int begins = !p->goes_on;
         rc = xr_text_line(r, XR_PARAGRAPH_CAP, &line, &len, &whole);
+        p->goes_on = rc > 0 && !whole;
         if (rc <= 0 || xr_text_is_blank(line, len)) {
-            if (rc <= 0 || whole)
+            if (rc <= 0 || (whole && begins))   /* the white end of a long line is no empty line */
                 end_document(r, p);
             if (rc <= 0)
                 return rc;

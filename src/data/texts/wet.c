@@ -59,6 +59,7 @@ static int lose_member(xr_text_reader *r)
         return xr_error_status();
     snprintf(message, sizeof message, "%s", xr_error_message());
     xr_error_clear();
+    xr_stream_by_member(r->stream, 1);
     int more = xr_stream_next_member(r->stream);
     XR_TRY(more);
     w->lost = more ? FOUND : NO_MORE;
