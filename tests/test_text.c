@@ -226,6 +226,8 @@ static void test_jsonl(void **state)
            "*a\n*b\n", "nul=1 bad_json=2 no_text_field=2 empty=1");
     assert_int_equal(counts.records, 8);
     expect("{\"text\": \"\\ud800\"}\n{\"text\": \"x\", \"text\": \"y\"}\n{\"text\": \"\xC0\xAF\"}\n", "", "bad_utf8=1 bad_json=2");
+    expect(" [ {\"text\": \"a\"} ]\n", "", "bad_json=1");     /* a list is not taken for plain text */
+    expect("[\n  {\n", "", "bad_json=2");
     xr_text_options o = skipping;
     o.text_field = "body";
     static const char own[] = "{\"body\": \"a\", \"text\": \"b\"}\n{\"text\": \"b\"}\n";

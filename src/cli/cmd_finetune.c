@@ -1,40 +1,8 @@
-/* xlmr finetune: train a classifier or a tagger on labelled data (train/finetune.c). This file shows progress and turns signals into a clean stop. */
+/* xlmr finetune: train a classifier or a tagger on labelled data (train/finetune.c). This file says what came of it. */
 #include "cli/cmd.h"
-#include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/watch.h"
 #include "train/finetune.h"
-
-typedef struct view {
-    xr_progress bar;
-    int quiet, shown;
-} view;
-
-static void on_begin(void *context, uint64_t done, uint64_t total_steps)
-{
-    view *v = context;
-    xr_progress_start(&v->bar, "finetune", "step", total_steps, done, v->quiet);
-    v->shown = 1;
-}
-
-static void on_step(void *context, uint64_t step, double loss, double tokens_per_s)
-{
-    view *v = context;
-    xr_progress_postfix(&v->bar, "loss=%.4f, %.0f tokens/s", loss, tokens_per_s);
-    xr_progress_update(&v->bar, step);
-}
-
-static void on_evaluating(void *context, size_t done, size_t total)
-{
-    view *v = context;
-    xr_progress_postfix(&v->bar, "evaluating %zu/%zu", done, total);
-    xr_progress_update(&v->bar, v->bar.done);
-}
-
-static int on_stop(void *context)
-{
-    (void)context;
-    return xr_signals_asked();
-}
 
 static long long integer(const json_t *s, const char *key)
 {
@@ -63,13 +31,12 @@ static xr_status print_summary(const xr_options *o, const json_t *s)
 
 static xr_status run(const xr_options *o)
 {
-    view v = { .quiet = o->quiet };
-    xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
+    xr_watch watch = { .name = "finetune", .quiet = o->quiet };
+    xr_loop_hooks hooks = xr_watch_hooks(&watch);
     json_t *summary = NULL;
     xr_signals_catch();
     xr_status status = xr_finetune_run(o, &hooks, &summary);
-    if (v.shown)
-        xr_progress_end(&v.bar);
+    xr_watch_end(&watch);
     if (status == XR_OK)
         status = print_summary(o, summary);
     json_decref(summary);

@@ -1,64 +1,19 @@
-/* xlmr pretrain: masked-LM training on raw text or token stores (train/pretrain.c). This file shows progress and turns signals into a clean stop. */
+/* xlmr pretrain: masked-LM training on raw text or token stores (train/pretrain.c). This file says what came of it. */
 #include "cli/cmd.h"
-#include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/watch.h"
 #include "train/pretrain.h"
-
-typedef struct view {
-    xr_progress bar;
-    int quiet, shown;
-} view;
-
-static void end_bar(view *v)
-{
-    if (v->shown)
-        xr_progress_end(&v->bar);
-    v->shown = 0;
-}
 
 static void on_prepare(void *context, const xr_prepare_progress *p)
 {
-    view *v = context;
-    end_bar(v);
-    xr_progress_start(&v->bar, "prepare", "KiB", p->bytes_total >> 10, p->bytes_before >> 10, v->quiet);
-    v->shown = 1;
+    xr_watch_start(context, "prepare", "KiB", p->bytes_total >> 10, p->bytes_before >> 10);
 }
 
 static void on_prepared(void *context, const xr_prepare_progress *p)
 {
-    view *v = context;
-    xr_progress_postfix(&v->bar, "%llu documents, %llu tokens", (unsigned long long)p->documents, (unsigned long long)p->tokens);
-    xr_progress_update(&v->bar, (p->bytes_before + p->bytes) >> 10);
-}
-
-static void on_begin(void *context, uint64_t done, uint64_t total_steps)
-{
-    view *v = context;
-    end_bar(v);
-    xr_progress_start(&v->bar, "pretrain", "step", total_steps, done, v->quiet);
-    v->shown = 1;
-}
-
-static void on_step(void *context, uint64_t step, double loss, double tokens_per_s)
-{
-    view *v = context;
-    xr_progress_postfix(&v->bar, "loss=%.4f, %.0f tokens/s", loss, tokens_per_s);
-    xr_progress_update(&v->bar, step);
-}
-
-static void on_evaluating(void *context, size_t done, size_t total)
-{
-    view *v = context;
-    if (!v->shown)
-        return;
-    xr_progress_postfix(&v->bar, "evaluating %zu/%zu", done, total);
-    xr_progress_update(&v->bar, v->bar.done);
-}
-
-static int on_stop(void *context)
-{
-    (void)context;
-    return xr_signals_asked();
+    xr_watch *w = context;
+    xr_progress_postfix(&w->bar, "%llu documents, %llu tokens", (unsigned long long)p->documents, (unsigned long long)p->tokens);
+    xr_progress_update(&w->bar, (p->bytes_before + p->bytes) >> 10);
 }
 
 static long long integer(const json_t *s, const char *key)
@@ -104,13 +59,13 @@ static xr_status print_summary(const xr_options *o, const json_t *s)
 
 static xr_status run(const xr_options *o)
 {
-    view v = { .quiet = o->quiet };
-    xr_loop_hooks hooks = { &v, on_begin, on_step, on_evaluating, on_stop };
-    xr_prepare_hooks preparing = { &v, on_prepare, on_prepared, on_stop };
+    xr_watch watch = { .name = "pretrain", .quiet = o->quiet };
+    xr_loop_hooks hooks = xr_watch_hooks(&watch);
+    xr_prepare_hooks preparing = { &watch, on_prepare, on_prepared, xr_watch_stop };
     json_t *summary = NULL;
     xr_signals_catch();
     xr_status status = xr_pretrain_run(o, &hooks, &preparing, &summary);
-    end_bar(&v);
+    xr_watch_end(&watch);
     if (status == XR_OK)
         status = print_summary(o, summary);
     json_decref(summary);

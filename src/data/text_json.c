@@ -4,11 +4,18 @@
 #include <string.h>
 #include "util/alloc.h"
 
+static size_t skip_white(const char *s, size_t at, size_t n)
+{
+    while (at < n && (s[at] == ' ' || s[at] == '\t' || s[at] == '\r' || s[at] == '\n'))
+        at++;
+    return at;
+}
+
 int xr_text_json_looks(const char *head, size_t n)
 {
-    size_t i = 0;
-    while (i < n && strchr(" \t\r\n", head[i]))
-        i++;
+    size_t i = skip_white(head, 0, n);
+    if (i < n && head[i] == '[')        /* a list of objects, which is refused: as plain text it would be taken for text */
+        i = skip_white(head, i + 1, n);
     return i < n && head[i] == '{';
 }
 

@@ -17,7 +17,7 @@ typedef int (*xr_text_json_take)(xr_text_reader *r, const json_t *object, const 
 xr_status xr_text_json_open(xr_text_reader *r);
 int xr_text_json_next(xr_text_reader *r, xr_text_json_take take, xr_paragraph *out);
 void xr_text_json_close(xr_text_reader *r);
-int xr_text_json_looks(const char *head, size_t n);     /* the first thing is an object */
+int xr_text_json_looks(const char *head, size_t n);     /* the first thing is an object, or a list of them */
 /* The string under the first of the names that is there (ended by NULL); a bad record when there is none, or no string. */
 int xr_text_json_text(xr_text_reader *r, const json_t *object, const char *const *names, const char **text);
 
