@@ -86,23 +86,12 @@ static const struct tokenizer_file {
     { "trim.json", NULL },              /* what the vocabulary was trimmed from (train/vocab.h) */
 };
 
-static xr_status copy_file(const char *from, const char *to)
-{
-    size_t len;
-    char *bytes = xr_file_read(from, tokenizer_cap, &len);
-    if (!bytes)
-        return xr_error_status();
-    xr_status status = xr_file_write(to, bytes, len);
-    xr_free(bytes);
-    return status;
-}
-
 static xr_status place_file(const xr_model *m, const struct tokenizer_file *file, const char *dir, const char *source)
 {
     char *to = xr_path_join(dir, file->name), *from = source ? xr_path_join(source, file->name) : NULL;
     xr_status status = to && (from || !source) ? XR_OK : xr_error_status();
     if (status == XR_OK && from && xr_path_exists(from))
-        status = copy_file(from, to);
+        status = xr_file_copy(from, to, tokenizer_cap);
     else if (status == XR_OK && file->make)
         status = file->make(m, to);
     xr_free(from);

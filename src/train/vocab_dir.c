@@ -46,22 +46,11 @@ static xr_status edit_config(char *text, size_t rows, const char *from, const ch
     return status;
 }
 
-static xr_status copy_file(const char *from, const char *to)
-{
-    size_t len;
-    char *bytes = xr_file_read(from, tokenizer_cap, &len);
-    if (!bytes)
-        return xr_error_status();
-    xr_status status = xr_file_write(to, bytes, len);
-    xr_free(bytes);
-    return status;
-}
-
 static xr_status write_config(const xr_vocab_dir *d, const char *from, const char *to)
 {
     size_t len;
     if (!d->plan)
-        return copy_file(from, to);
+        return xr_file_copy(from, to, tokenizer_cap);
     char *text = xr_file_read(from, small_cap, &len);
     if (!text)
         return xr_error_status();
@@ -77,23 +66,23 @@ static xr_status write_tokenizer_config(const xr_vocab_dir *d, const char *from,
 {
     json_t *j = d->plan && !d->tokenizer_dir ? xr_json_file(from, small_cap) : NULL;
     if (!j)
-        return xr_error_status() < 0 ? xr_error_status() : copy_file(from, to);
+        return xr_error_status() < 0 ? xr_error_status() : xr_file_copy(from, to, tokenizer_cap);
     int stale = json_object_del(j, "added_tokens_decoder") == 0;
-    xr_status status = stale ? xr_json_write(to, j, 2) : copy_file(from, to);
+    xr_status status = stale ? xr_json_write(to, j, 2) : xr_file_copy(from, to, tokenizer_cap);
     json_decref(j);
     return status;
 }
 
 static xr_status write_spm(const xr_vocab_dir *d, const char *from, const char *to)
 {
-    return d->spm ? xr_file_write(to, d->spm, d->spm_len) : copy_file(from, to);
+    return d->spm ? xr_file_write(to, d->spm, d->spm_len) : xr_file_copy(from, to, tokenizer_cap);
 }
 
 /* Made anew by transformers from the sentencepiece model, so that an old one need not be mended: left out when ids have moved. */
 static xr_status write_tokenizer_json(const xr_vocab_dir *d, const char *from, const char *to)
 {
     if (!d->plan || d->tokenizer_dir)
-        return copy_file(from, to);
+        return xr_file_copy(from, to, tokenizer_cap);
     xr_info("%s: holds the ids of before and is left out; transformers makes it anew from the sentencepiece model", from);
     return XR_OK;
 }
@@ -101,13 +90,13 @@ static xr_status write_tokenizer_json(const xr_vocab_dir *d, const char *from, c
 static xr_status write_same(const xr_vocab_dir *d, const char *from, const char *to)
 {
     (void)d;
-    return copy_file(from, to);
+    return xr_file_copy(from, to, tokenizer_cap);
 }
 
 /* A map fits its own sentencepiece model only. */
 static xr_status write_map(const xr_vocab_dir *d, const char *from, const char *to)
 {
-    return d->plan && !d->tokenizer_dir ? XR_OK : copy_file(from, to);
+    return d->plan && !d->tokenizer_dir ? XR_OK : xr_file_copy(from, to, tokenizer_cap);
 }
 
 typedef xr_status file_writer(const xr_vocab_dir *d, const char *from, const char *to);

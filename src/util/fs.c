@@ -227,6 +227,17 @@ xr_status xr_file_write(const char *path, const void *data, size_t len)
     return status;
 }
 
+xr_status xr_file_copy(const char *from, const char *to, size_t cap)
+{
+    size_t len;
+    char *bytes = xr_file_read(from, cap, &len);
+    if (!bytes)
+        return xr_error_status();
+    xr_status status = xr_file_write(to, bytes, len);
+    xr_free(bytes);
+    return status;
+}
+
 static xr_status make_dir(const char *path)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && xr_path_is_dir(path)))

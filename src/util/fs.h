@@ -15,6 +15,8 @@ char *xr_file_read(const char *path, size_t cap, size_t *len);
 
 /* Writes via a temporary sibling, fsync and rename: the file is whole or absent. */
 xr_status xr_file_write(const char *path, const void *data, size_t len);
+/* The same with the bytes of another file, refused over `cap`. */
+xr_status xr_file_copy(const char *from, const char *to, size_t cap);
 
 xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
 xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */
