@@ -2,7 +2,8 @@
  *
  * Language sampling as in XLM (Conneau & Lample 2019, section 3.1) and fairseq's multilingual tasks: n_i blocks of language i, p_i = n_i / N,
  * q_i = p_i^alpha / sum, size_i = q_i N per epoch (rounded so that sizes add up to N, none below 1). size_i >= n_i: drawn
- * with replacement, else without; a single language is read through, each block once an epoch. Redrawn every epoch; then all languages are permuted together. */
+ * with replacement, else without; a single language is read through, each block once an epoch. Redrawn every epoch; then all languages are
+ * permuted together. */
 #ifndef XR_DATA_SAMPLING_H
 #define XR_DATA_SAMPLING_H
 
