@@ -256,6 +256,23 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     refused 65 "map:1: expected the name of a file or a pattern" -- prepare --model "$model" --output-dir "$dir/o4" --lang-map "$dir/map" "$dir/corpus.txt"
 }
 
+@test "one note says how many files may have been cut between two members, whoever read them" {
+    local part note='are compressed in several members: one that was cut exactly between two of them would look whole; compare the sizes'
+    for part in a b c; do cat "$dir/in/de.txt.gz" "$dir/in/de.txt.gz" >"$dir/in/de.$part.txt.gz"; done
+    xz -k "$dir/in/en.txt"
+    accepted "note: 3 of 7 inputs, the first de.a.txt.gz, $note" -- prepare --model "$model" --output-dir "$out" --workers 1 "$dir"/in/*
+    [ "$(grep -c "$note" "$dir/err")" -eq 1 ]
+    accepted "note: 3 of 7 inputs, the first de.a.txt.gz, $note" -- prepare --model "$model" --output-dir "$dir/o3" --workers 3 "$dir"/in/*
+    [ "$(grep -c "$note" "$dir/err")" -eq 1 ]
+    cmp "$out/manifest.json" "$dir/o3/manifest.json"
+    accepted -- prepare --model "$model" --output-dir "$dir/o4" "$dir/in/de.txt.gz" "$dir/in/en.txt" "$dir/in/en.txt.xz"
+    run ! grep "several members" "$dir/err"
+    # a part of two that goes on: the first input was done before
+    accepted "note: 2 of 4 inputs, the first de.a.txt.gz" -- prepare --model "$model" --output-dir "$dir/o5" --shard 1/2 "$dir"/in/*
+    rm "$dir/o5/part-1-of-2/manifest.json" "$dir/o5/part-1-of-2/00002.json"
+    accepted "3 of 4 inputs were done before" "note: 2 of 4 inputs, the first de.a.txt.gz" -- prepare --model "$model" --output-dir "$dir/o5" --shard 1/2 "$dir"/in/*
+}
+
 @test "a refusal takes nothing from a folder of others" {
     mkdir "$dir/theirs"
     echo '{"my": "plan"}' >"$dir/theirs/plan.json"

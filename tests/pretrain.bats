@@ -105,6 +105,8 @@ until_step() {
 @test "new pieces: a larger vocabulary from the first update on, stopped and resumed; validation on the training data is told" {
     printf '\xe2\x96\x81FOX\nDOG\nWATER\n' >"$dir/pieces"
     data=(--train-data "$raw/en.txt" --train-data "$raw/de.txt.gz" --validation-data "$raw/en.txt" --validation-data "$raw/de.txt.gz")
+    refused 2 'leave out --extend-vocab for the plan' -- pretrain --model "$model" "${data[@]}" "${recipe[@]}" --output-dir "$dir/o" \
+        --extend-vocab "$dir/pieces" --dry-run
     pretrain --output-dir "$dir/r" --extend-vocab "$dir/pieces" --max-time 0.01s >/dev/null 2>"$dir/err" && return 1
     grep -q 'vocabulary of 103 instead of 100 ids' "$dir/err"
     grep -q 'is also trained on' "$dir/err"

@@ -308,6 +308,31 @@ static void killed(void **state)
     xr_free(timing);
 }
 
+/* Those of RUN/data are made before the lock is taken, so that one that is alive may be at work there. */
+static void leftovers_of_data(void **state)
+{
+    (void)state;
+    xr_rundir_lock lock = { 0 };
+    char dead[64], alive[64];
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    snprintf(dead, sizeof dead, "run/data/extended-model.tmp-%ld", (long)pid);
+    snprintf(alive, sizeof alive, "run/data/extended-model.tmp-%ld", (long)getpid());
+    begin_anew();
+    assert_int_equal(xr_mkdirs(in_scratch(dead)), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch(alive)), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch("run/data/extended-model")), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch("run/data/train.tmp-")), XR_OK);
+    assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("run")), XR_OK);
+    xr_rundir_lock_drop(&lock);
+    assert_false(xr_path_exists(in_scratch(dead)));
+    assert_true(xr_path_exists(in_scratch(alive)));
+    assert_true(xr_path_exists(in_scratch("run/data/extended-model")));
+    assert_true(xr_path_exists(in_scratch("run/data/train.tmp-")));
+}
+
 static char warning[8192];     /* all of them since it was emptied */
 
 static void keep_warning(xr_level level, const char *line)
@@ -500,6 +525,121 @@ static void failed_saves(void **state)
     expect_same_file("run", "ref", "final/model.safetensors");
 }
 
+/* --- data that cannot be read ------------------------------------------------------------------------------------- */
+
+/* A task of its own, whose data are damaged at update `at`: micro-batch `micro` of it cannot be had, or (-1) its beginning. */
+typedef struct damaged { uint64_t at, step; int micro; xr_status status; int no_room; xr_batch_buffer batch; char digest[33]; } damaged;
+
+static int is_damaged(damaged *d, int k)
+{
+    if (d->at == 0 || d->step != d->at || k != d->micro)
+        return 0;
+    if (d->no_room)
+        write_scratch("run/checkpoints", "in the way");
+    xr_fail(d->status, "store/shard-00000.h5: damaged");
+    return 1;
+}
+
+static int damaged_begin(void *context, uint64_t step)
+{
+    damaged *d = context;
+    d->step = step;
+    return is_damaged(d, -1) ? (int)d->status : 2;
+}
+
+static const xr_batch *damaged_batch(void *context, int k)
+{
+    damaged *d = context;
+    if (is_damaged(d, k))
+        return NULL;
+    xr_batch_clear(&d->batch);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t sample = (uint32_t)d->step * 4 + (uint32_t)k * 2 + i;
+        int32_t id[] = { 0, 5 + (int32_t)sample, 60 + (int32_t)(sample % 7), 2 };
+        assert_int_equal(xr_batch_add(&d->batch, id, 4, sample), XR_OK);
+        assert_int_equal(xr_batch_add_label(&d->batch, (int32_t)(sample / 2 % 2)), XR_OK);
+    }
+    return xr_batch_finish(&d->batch);
+}
+
+static double damaged_epoch(void *context, uint64_t step)
+{
+    (void)context;
+    return (double)step;
+}
+
+static xr_status damaged_save(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return XR_OK;
+}
+
+static xr_status run_damaged(damaged *d, const char *save_steps)
+{
+    const xr_loop_task task = { d, "none", NULL, damaged_begin, damaged_batch, damaged_epoch, NULL, damaged_save };
+    const xr_optim_options how = { "adamw", "constant", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 12, 0, 0, 1.0, 0.0 };
+    const xr_batch_bound bound = { 8, 2, 4, 0 };
+    xr_load_options quiet = { .quiet = 1 };
+    xr_options o;
+    xr_model m;
+    xr_trainer t;
+    xr_error_clear();
+    choose(&o, "run");
+    set(&o, "save-steps", save_steps);
+    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &quiet), XR_OK);
+    assert_int_equal(xr_trainer_init(&t, &m, &how, 42, &bound), XR_OK);
+    xr_loop l = { .o = &o, .task = &task, .trainer = &t, .total_steps = 12 };
+    assert_int_equal(xr_loop_check(&l), XR_OK);
+    xr_status status = xr_loop_begin(&l, json_pack("{ss}", "event", "start"));
+    if (status == XR_OK)
+        status = xr_loop_run(&l);
+    snprintf(d->digest, sizeof d->digest, "%s", l.digest);
+    xr_loop_free(&l);
+    xr_trainer_free(&t);
+    xr_model_free(&m);
+    xr_options_free(&o);
+    xr_batch_free(&d->batch);
+    d->batch = (xr_batch_buffer){ 0 };
+    return status;
+}
+
+/* The updates before are saved, the message is the first error's, and what follows the mending is what would have been. */
+static void damaged_data(void **state)
+{
+    (void)state;
+    static const damaged row[] = { { .at = 8, .micro = -1, .status = XR_EIO }, { .at = 8, .micro = 1, .status = XR_EDATA },
+                                   { .at = 10, .micro = 0, .status = XR_EDATA } };      /* 10: saved already */
+    damaged whole = { 0 };
+    begin_anew();
+    assert_int_equal(run_damaged(&whole, "5"), XR_OK);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        damaged d = row[i];
+        char end[64];
+        snprintf(end, sizeof end, "/run/checkpoints/step-%08d", (int)d.at);
+        begin_anew();
+        for (int twice = 0; twice < 2; twice++) {
+            assert_int_equal(run_damaged(&d, "5"), d.status);
+            assert_ptr_equal(strstr(xr_error_message(), "store/shard-00000.h5: damaged; once that is mended, the same command goes on from "),
+                             xr_error_message());
+            assert_non_null(strstr(xr_error_message(), end));
+            assert_true(xr_path_exists(in_scratch(end)));
+        }
+        d.at = 0;
+        assert_int_equal(run_damaged(&d, "5"), XR_OK);
+        assert_string_equal(d.digest, whole.digest);
+    }
+}
+
+static void damaged_data_without_room(void **state)
+{
+    (void)state;
+    damaged d = { .at = 8, .status = XR_EDATA, .no_room = 1 };
+    begin_anew();
+    assert_int_equal(run_damaged(&d, "0"), XR_EDATA);
+    expect_error(XR_EDATA, "store/shard-00000.h5: damaged; nor could a checkpoint be written after update 8: ");
+}
+
 /* --- updates that are not finite ---------------------------------------------------------------------------------- */
 
 /* A model that the unknown character makes overflow, and data with `foreign` such sentences. */
@@ -551,6 +691,7 @@ static void not_finite(void **state)
     begin_anew();
     assert_int_equal(run_overflow("run", 0, "foreign.tsv", "abort"), XR_EDIVERGED);
     expect_error(XR_EDIVERGED, "not finite; the weights were left as they were before the step");
+    assert_null(strstr(xr_error_message(), "checkpoints/"));
     begin_anew();
     assert_int_equal(run_overflow("run", 0, "foreign.tsv", "skip"), XR_OK);
     size_t skipped = count_in("run/metrics.jsonl", "{\"event\":\"skip\",\"step\":");
@@ -613,8 +754,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
-        TEST(killed), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
-        TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves),
+        TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
+        TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
+        TEST(damaged_data_without_room),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -205,6 +205,34 @@ static void test_long_paragraphs(void **state)
     }
 }
 
+/* A run of characters that no piece knows costs the square of its length: pieces of 64 KiB at most, the same from every buffer, cut behind white
+ * space of any kind in the second half and never inside a character. */
+static void test_where_paragraphs_are_cut(void **state)
+{
+    (void)state;
+    enum { CAP = 64 << 10 };
+    static const struct { const char *fill, *space; size_t at, first; } row[] = {
+        { "\xCC\x81", "", 0, CAP }, { "\xE3\x81\x82", "", 0, CAP - 1 }, { "\xF0\xA0\x80\x80", " ", CAP - 8, CAP - 7 },
+        { "\xCC\x81", "\t", CAP - 100, CAP - 99 }, { "\xCC\x81", "\xE3\x80\x80", CAP - 6, CAP - 3 }, { "\xCC\x81", "\xE3\x80\x80", CAP - 2, CAP - 2 },
+        { "\xCC\x81", " ", 1000, CAP - 1 },
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        xr_str text = { 0 }, want = { 0 };
+        while (text.len < CAP + 5000)
+            xr_str_puts(&text, *row[i].space && text.len == row[i].at ? row[i].space : row[i].fill);
+        xr_str_printf(&want, "*%.*s\n%s\n", (int)row[i].first, text.s, text.s + row[i].first);
+        expect(text.s, want.s, "");
+        xr_str_printf(&text, "\n");
+        xr_str json = { 0 };
+        xr_str_printf(&json, "{\"text\": \"%.*s\"}\n", (int)text.len - 1, text.s);
+        if (row[i].space[0] != '\t')    /* which JSON wants escaped */
+            expect(json.s, want.s, "");
+        xr_str_free(&json);
+        xr_str_free(&text);
+        xr_str_free(&want);
+    }
+}
+
 static void test_min_length(void **state)
 {
     (void)state;
@@ -819,7 +847,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(plain), TEST(encoding), TEST(replacing), TEST(utf16), TEST(long_line_with_white_end),
-        TEST(long_paragraphs), TEST(min_length),
+        TEST(long_paragraphs), TEST(where_paragraphs_are_cut), TEST(min_length),
         TEST(jsonl), TEST(cut_json), TEST(long_json), TEST(ccnet), TEST(bucket_of_name), TEST(wet), TEST(wet_headers),
         TEST(wet_header_cap), TEST(wet_lengths), TEST(wet_lf), TEST(wet_digest), TEST(not_wet), TEST(wet_damage),
         TEST(wet_damage_over_the_edge), TEST(wet_cut), TEST(shown), TEST(reasons), TEST(sha1), TEST(real_files),

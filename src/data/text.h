@@ -85,7 +85,9 @@ int xr_text_next(xr_text_reader *r, xr_paragraph *out);
 void xr_text_close(xr_text_reader *r);
 
 /* For the formats. */
-#define XR_PARAGRAPH_CAP ((size_t)1 << 20)      /* longer paragraphs come in pieces, cut at a space or between two characters */
+/* Longer paragraphs come in pieces, cut behind white space or between two characters. Tokenizing takes time that grows with the square of a run of
+ * unknown characters (docs/decisions.md), so that the cap bounds it. */
+#define XR_PARAGRAPH_CAP ((size_t)1 << 16)
 
 /* Only this record cannot be used: leaves its reason and the message, which begins with path and line. */
 xr_status xr_text_bad(xr_text_reader *r, xr_text_reason reason, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -3,12 +3,21 @@
 #include "data/text.h"
 #include "util/utf8.h"
 
-/* Where to cut a text longer than `cap`: behind the last space of its second half, else between two characters. */
+/* The end of the last white space in the second half of s[0, len); 0 = there is none. */
+static size_t last_space(const char *s, size_t len)
+{
+    for (size_t at = len, size; at > len / 2; at--)
+        if (xr_utf8_is_space(xr_utf8_decode(s + at - 1, len - at + 1, &size)))
+            return at - 1 + size;
+    return 0;
+}
+
+/* Where to cut a text longer than `cap`: behind white space near the end, else between two characters. Looks at cap + 1 bytes. */
 static size_t cut_at(const char *s, size_t cap)
 {
-    for (size_t n = cap; n > cap / 2; n--)
-        if (s[n - 1] == ' ')
-            return n;
+    size_t space = last_space(s, cap);
+    if (space)
+        return space;
     for (size_t n = cap; n + 3 >= cap && n > 0; n--)
         if ((s[n] & 0xC0) != 0x80)
             return n;

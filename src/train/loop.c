@@ -138,32 +138,6 @@ static xr_status skip(xr_loop *l, const xr_step_result *r)
     return xr_runlog_metrics(&l->log, j);
 }
 
-static xr_status update(xr_loop *l, xr_step_result *r)
-{
-    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
-    XR_TRY(n_micro < 0 ? (xr_status)n_micro : XR_OK);
-    xr_status status = xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
-    if (status == XR_OK)
-        count(l, r);
-    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
-        status = skip(l, r);
-    return status;
-}
-
-static xr_status one_step(xr_loop *l)
-{
-    xr_step_result r;
-    double began = xr_clock();
-    XR_TRY(update(l, &r));
-    double seconds = xr_clock() - began;
-    l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
-    l->updates++;
-    if (l->hooks && l->hooks->step)
-        l->hooks->step(l->hooks->context, l->trainer->step, r.loss, (double)r.tokens / seconds);
-    uint64_t done = l->trainer->step;
-    return done % (uint64_t)l->o->logging_steps == 0 || done == l->total_steps ? log_window(l, &r) : XR_OK;
-}
-
 /* --- checkpoints ------------------------------------------------------------------------------------------------ */
 
 static xr_status write_checkpoint(xr_loop *l)
@@ -185,6 +159,11 @@ static xr_status save(xr_loop *l)
     return status;
 }
 
+static int is_saved(const xr_loop *l)
+{
+    return l->saved_step == l->trainer->step && l->failed_saves == 0;
+}
+
 /* A save that fails is tried again when the next is due; the third failure in a row ends the run. */
 static xr_status save_when_due(xr_loop *l)
 {
@@ -200,6 +179,53 @@ static xr_status save_when_due(xr_loop *l)
     return XR_OK;
 }
 
+/* --- an update --------------------------------------------------------------------------------------------------- */
+
+/* The data of an update cannot be had: what was learned before it is kept, so that nothing is lost once they are mended. The first error stays that
+ * of the run. */
+static xr_status save_before_failing(xr_loop *l, xr_status status)
+{
+    char why[2048], also[1024];
+    unsigned long long step = l->trainer->step;
+    if (step == 0)
+        return status;
+    snprintf(why, sizeof why, "%s", xr_error_message());
+    xr_error_clear();
+    if (!is_saved(l) && save(l) < 0) {
+        snprintf(also, sizeof also, "%s", xr_error_message());
+        xr_error_clear();
+        return xr_fail(status, "%s; nor could a checkpoint be written after update %llu: %s", why, step, also);
+    }
+    return xr_fail(status, "%s; once that is mended, the same command goes on from %s/checkpoints/step-%08llu", why, l->o->output_dir, step);
+}
+
+static xr_status update(xr_loop *l, xr_step_result *r)
+{
+    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    xr_status status = n_micro < 0 ? (xr_status)n_micro : xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
+    if (status == XR_OK)
+        count(l, r);
+    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
+        status = skip(l, r);
+    else if (status == XR_EDATA || status == XR_EIO)
+        status = save_before_failing(l, status);
+    return status;
+}
+
+static xr_status one_step(xr_loop *l)
+{
+    xr_step_result r;
+    double began = xr_clock();
+    XR_TRY(update(l, &r));
+    double seconds = xr_clock() - began;
+    l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
+    l->updates++;
+    if (l->hooks && l->hooks->step)
+        l->hooks->step(l->hooks->context, l->trainer->step, r.loss, (double)r.tokens / seconds);
+    uint64_t done = l->trainer->step;
+    return done % (uint64_t)l->o->logging_steps == 0 || done == l->total_steps ? log_window(l, &r) : XR_OK;
+}
+
 /* --- the run ---------------------------------------------------------------------------------------------------- */
 
 static xr_status stopped(xr_loop *l)
@@ -207,7 +233,7 @@ static xr_status stopped(xr_loop *l)
     const char *why = signalled(l) ? "a signal" : "--max-time";
     unsigned long long step = l->trainer->step;
     xr_error_clear();           /* an evaluation that was stopped says so */
-    if ((l->saved_step != step || l->failed_saves > 0) && save(l) < 0)
+    if (!is_saved(l) && save(l) < 0)
         return xr_fail_context("stopped by %s after update %llu of %llu, and the checkpoint could not be written", why, step,
                                (unsigned long long)l->total_steps);
     return xr_fail(XR_ETEMPFAIL, "stopped by %s after update %llu of %llu; the same command goes on from %s/checkpoints/step-%08llu", why, step,

@@ -73,7 +73,8 @@ json_t *xr_loop_finished(const xr_loop *l);
 /* Declares the loop's rows in the trainer's state; then goes on from a checkpoint in o->output_dir (--resume auto|never|PATH), or makes the
  * run directory afresh. `start` (taken over) is the "start" line of metrics.jsonl. */
 xr_status xr_loop_begin(xr_loop *l, json_t *start);
-/* Runs to total_steps, early stop, or a stop hook or --max-time (XR_ETEMPFAIL, exit 75). Writes final/ at the end. */
+/* Runs to total_steps, early stop, or a stop hook or --max-time (XR_ETEMPFAIL, exit 75). Writes final/ at the end. When the data of an update cannot be
+ * had (XR_EDATA, XR_EIO), the state before it is saved if that can be done. */
 xr_status xr_loop_run(xr_loop *l);
 void xr_loop_free(xr_loop *l);
 

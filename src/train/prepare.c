@@ -226,6 +226,22 @@ static void warn_no_language(const json_t *list)
                 (long long)n, json_string_value(json_object_get(first, "name")), XR_LANGUAGE_UNKNOWN);
 }
 
+/* A file that ends exactly between two of its members looks whole, and whether it is one nobody but its maker can tell. */
+static void note_members(const json_t *list)
+{
+    const json_t *record, *first = NULL;
+    size_t i, n = 0;
+    json_array_foreach(list, i, record) {
+        if (json_integer_value(json_object_get(record, "members")) < 2)
+            continue;
+        first = first ? first : record;
+        n++;
+    }
+    if (n)
+        xr_info("%zu of %zu inputs, the first %s, are compressed in several members: one that was cut exactly between two of them would look whole; "
+                "compare the sizes with the list of where they come from", n, json_array_size(list), json_string_value(json_object_get(first, "name")));
+}
+
 static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
 {
     for (size_t i = 0; i < p->n_input; i++) {
@@ -248,8 +264,10 @@ static xr_status write_part(const xr_prepare_plan *p)
     xr_status status = !part ? xr_fail(XR_ESYSTEM, "out of memory for a manifest") : path ? gather_records(p, list) : xr_error_status();
     if (status == XR_OK)
         status = xr_json_write(path, part, 1);
-    if (status == XR_OK)
+    if (status == XR_OK) {
         warn_no_language(list);
+        note_members(list);
+    }
     json_decref(list);
     json_decref(part);
     xr_free(path);

@@ -55,7 +55,8 @@ static xr_status extend_vocabulary(xr_pretrain *p)
     if (!o->extend_vocab)
         return XR_OK;
     if (o->dry_run)
-        return xr_fail(XR_EUSAGE, "--dry-run does not go with --extend-vocab: the model with the new pieces has to be written first");
+        return xr_fail(XR_EUSAGE, "--dry-run does not go with --extend-vocab: the model with the new pieces has to be written first; leave out "
+                       "--extend-vocab for the plan of the same run with the old vocabulary");
     p->extended = xr_asprintf("%s/data/extended-model", o->output_dir);
     if (!p->extended)
         return xr_error_status();

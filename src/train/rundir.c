@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -22,13 +23,20 @@ enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
 
-/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
-static int is_leftover(const char *name)
+/* Where ".tmp-PID" or ".old-PID" begins at the end of a name; NULL = there is no such end. */
+static const char *find_tail(const char *name)
 {
     const char *tail = strstr(name, ".tmp-");
     if (!tail)
         tail = strstr(name, ".old-");
-    if (!tail || tail[5 + strspn(tail + 5, "0123456789")])
+    return tail && tail[5] && !tail[5 + strspn(tail + 5, "0123456789")] ? tail : NULL;
+}
+
+/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
+static int is_leftover(const char *name)
+{
+    const char *tail = find_tail(name);
+    if (!tail)
         return 0;
     size_t n = (size_t)(tail - name);
     for (size_t i = 0; i < N_ENTRIES; i++)
@@ -278,14 +286,28 @@ static xr_status sweep_entry(const char *path, const char *name, void *context)
     return is_leftover(name) ? xr_remove_tree(path) : XR_OK;
 }
 
+/* What is in RUN/data is made before the lock is taken, perhaps by another process right now. */
+static xr_status sweep_data_entry(const char *path, const char *name, void *context)
+{
+    const char *tail = find_tail(name);
+    long pid = tail ? strtol(tail + 5, NULL, 10) : 0;
+    (void)context;
+    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH ? xr_remove_tree(path) : XR_OK;
+}
+
+static xr_status sweep_inside(const char *path, const char *name, xr_status (*entry)(const char *path, const char *name, void *context))
+{
+    char *inside = xr_path_join(path, name);
+    xr_status status = !inside ? xr_error_status() : xr_path_is_dir(inside) ? xr_dir_each(inside, entry, NULL) : XR_OK;
+    xr_free(inside);
+    return status;
+}
+
 static xr_status sweep(const char *path)
 {
-    char *checkpoints = xr_path_join(path, "checkpoints");
-    xr_status status = checkpoints ? xr_dir_each(path, sweep_entry, NULL) : xr_error_status();
-    if (status == XR_OK && xr_path_is_dir(checkpoints))
-        status = xr_dir_each(checkpoints, sweep_entry, NULL);
-    xr_free(checkpoints);
-    return status;
+    XR_TRY(xr_dir_each(path, sweep_entry, NULL));
+    XR_TRY(sweep_inside(path, "checkpoints", sweep_entry));
+    return sweep_inside(path, DATA, sweep_data_entry);
 }
 
 static xr_status held_by_another(const char *dir, int fd)
