@@ -161,6 +161,9 @@ tune() { "$xlmr" finetune --model "$model" --train-file "$train" --max-seq-lengt
     # The model to start from must not be removed by its own run.
     refused 73 "$dir/p/final" 'would remove' -- finetune --model "$dir/p/final" --train-file "$train" --output-dir "$dir/p" --overwrite-output-dir
     [ -s "$dir/p/final/model.safetensors" ]
+    copy_model
+    refused 73 "$dir/m: is also an input" -- finetune --model "$dir/m" --train-file "$train" --output-dir "$dir/m" --overwrite-output-dir
+    [ ! -e "$dir/m/config.yaml" ]
 }
 
 @test "init and features: outputs that cannot be made, directories with other people's files" {
