@@ -66,7 +66,7 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
     bad_tsv "${H}a\tpos\n\xe9\tneg\n" ':3: byte 0xE9' 'iconv'
     bad_tsv '\xff\xfet\x00e\x00' 'UTF-16' iconv
     bad_tsv "${H}a\x00b\tpos\n" ':2: a NUL byte at byte 1'
-    bad_tsv '\x1f\x8b\x08\x00garbage' 'cut off inside a gzip member'
+    bad_tsv '\x1f\x8b\x08\x00garbage' 'cut off inside gzip member 1'
     printf '%b' "$H$G" | gzip | head -c 30 >"$dir/d.tsv"
     refused 65 "$dir/d.tsv" 'cut off' -- $(plan d.tsv)
     { printf '%b' "$H$G"; head -c 17000000 /dev/zero | tr '\0' a; printf '\tpos\n'; } >"$dir/d.tsv"
