@@ -1,6 +1,7 @@
 /* xlmr train-tokenizer: a sentencepiece model with XLM-R's settings. */
 #include "cli/cmd.h"
 #include "data/tokenizer.h"
+#include "train/prepare.h"
 
 static xr_status report(const xr_options *o)
 {
@@ -23,12 +24,14 @@ static xr_status report(const xr_options *o)
 
 static xr_status run(const xr_options *o)
 {
+    xr_text_options text = xr_prepare_text_options(o);
     xr_tokenizer_training how = {
         .vocab_size = (int)o->vocab_size, .input = o->args, .n_input = (int)o->n_args,
         .max_sentences = (long)o->max_sentences, .threads = (int)o->threads, .seed = (uint64_t)o->seed,
+        .text = &text,
     };
     if (o->n_args == 0)
-        return xr_fail(XR_EUSAGE, "no training text; name one or more files (plain or gzip), or - for standard input");
+        return xr_fail(XR_EUSAGE, "no training text; name one or more files of plain text, WET or JSON lines, or - for standard input");
     XR_TRY(xr_tokenizer_train(&how, o->output));
     return report(o);
 }

@@ -57,7 +57,7 @@ void xr_truncate_longest_first(size_t len_a, size_t len_b, size_t remove, size_t
 char *xr_tokenizer_decode(const xr_tokenizer *t, const int32_t *id, size_t n, int skip_specials);
 
 /* Trains a unigram model with XLM-R's settings (nmt_nfkc, dummy prefix, <unk> 0, <s> 1, </s> 2) from text files
- * (plain or gzip) and writes PATH atomically: the same bytes for the same input at any number of threads. nmt_nfkc
+ * (plain, WET, JSON lines) and writes PATH atomically: the same bytes for the same input at any number of threads. nmt_nfkc
  * is that of the library: 0.1.97's leaves U+200D alone, which XLM-R's own model turns into a space, and knows 14
  * newer characters. */
 typedef struct xr_tokenizer_training {
@@ -66,6 +66,7 @@ typedef struct xr_tokenizer_training {
     long max_sentences;         /* 0 = all */
     int threads;                /* 0 = all; the model does not depend on it */
     uint64_t seed;              /* of the choice of max_sentences lines */
+    const struct xr_text_options *text;     /* of raw text (data/text.h); NULL = formats by content, a bad record is an error */
     double character_coverage;  /* 0 = 0.999995; XLM-R's own model, of 250,000 pieces, had 0.999995 */
 } xr_tokenizer_training;
 xr_status xr_tokenizer_train(const xr_tokenizer_training *how, const char *output);

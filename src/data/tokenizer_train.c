@@ -6,6 +6,8 @@
 
 #include "data/spm.h"
 #include "data/spm_check.h"
+#include "data/text.h"
+#include "data/tokenizer.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -21,9 +23,10 @@ typedef struct text { char *s; size_t len; } text;
 
 typedef struct corpus {
     const xr_tokenizer_training *how;
-    xr_stream *stream;      /* of input[i_input - 1] */
+    xr_text_reader reader;  /* of input[i_input - 1]; no stream: none is open */
     int i_input;
-    char *rest;             // [len] of the current line
+    int by_line;            /* plain text, every line of it as it is */
+    const char *rest;       // [len] of the current line
     size_t len;
     long n_texts, n_reserved;
     text *sample;           // [n_sample] only with max_sentences
@@ -48,31 +51,58 @@ static int has_text(const char *s, size_t len)
     return 0;
 }
 
+/* Lines of plain text are taken from below its reader, which would leave out those with NUL and cut long ones elsewhere: the same text is to give the
+ * model that it always gave. Options about bad records are the reader's matter. */
+static xr_status open_next(corpus *c)
+{
+    static const xr_text_options by_content;
+    const xr_text_options *o = c->how->text ? c->how->text : &by_content;
+    XR_TRY(xr_text_open(&c->reader, c->how->input[c->i_input++], o));
+    c->by_line = strcmp(c->reader.format->name, "plain") == 0 && !o->skip_bad && !o->allow_truncated;
+    return XR_OK;
+}
+
+static int next_plain_line(corpus *c)
+{
+    xr_stream *s = c->reader.stream;
+    char *line;
+    int got = xr_stream_line(s, &line, &c->len);
+    if (got <= 0)
+        return got;
+    c->rest = line;
+    size_t good = xr_utf8_check(line, c->len);
+    if (good < c->len)
+        return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or "
+                       "mend it",
+                       xr_stream_path(s), xr_stream_line_number(s), good, (unsigned char)line[good]);
+    return 1;
+}
+
+static int next_paragraph(corpus *c)
+{
+    xr_paragraph p;
+    int got = xr_text_next(&c->reader, &p);
+    if (got > 0) {
+        c->rest = p.text;
+        c->len = p.len;
+    }
+    return got;
+}
+
 /* The next line of the files: 1, 0 at the end, < 0 on error. */
 static int next_line(corpus *c)
 {
     for (;;) {
-        if (!c->stream) {
+        if (!c->reader.stream) {
             if (c->i_input == c->how->n_input)
                 return 0;
-            c->stream = xr_stream_open(c->how->input[c->i_input++]);
-            if (!c->stream)
-                return xr_error_status();
+            XR_TRY(open_next(c));
         }
-        int got = xr_stream_line(c->stream, &c->rest, &c->len);
-        if (got < 0)
+        int got = c->by_line ? next_plain_line(c) : next_paragraph(c);
+        if (got != 0)
             return got;
-        if (got > 0)
-            break;
-        xr_stream_close(c->stream);
-        c->stream = NULL;
+        xr_text_close(&c->reader);
     }
-    size_t good = xr_utf8_check(c->rest, c->len);
-    if (good < c->len)
-        return xr_fail(XR_EDATA, "%s:%zu: byte %zu of the line (0x%02X) is not UTF-8; convert the file (iconv) or "
-                       "mend it",
-                       xr_stream_path(c->stream), xr_stream_line_number(c->stream), good, (unsigned char)c->rest[good]);
-    return 1;
 }
 
 /* Where to cut a line that is too long: behind the last space that fits, otherwise between two characters. */
@@ -150,8 +180,7 @@ static xr_status take_sample(corpus *c)
 
 static void corpus_free(corpus *c)
 {
-    if (c->stream)
-        xr_stream_close(c->stream);
+    xr_text_close(&c->reader);
     for (size_t i = 0; i < c->n_sample; i++)
         xr_free(c->sample[i].s);
     xr_free(c->sample);
@@ -201,7 +230,7 @@ static xr_status train(corpus *c, xr_spm_model *model)
     }
     int got = first.from.next(c, &first.line, &first.len);
     if (got <= 0)
-        return got < 0 ? got : xr_fail(XR_EDATA, "%s: no line with text in the input; expected plain or gzip text, "
+        return got < 0 ? got : xr_fail(XR_EDATA, "%s: no line with text in the input; expected plain text, "
                                        "a sentence or paragraph a line", how->input[0]);
     int bound = bind_processors(how->threads, &before);
     xr_status status = xr_spm_train(how->vocab_size - 2, coverage, (xr_spm_lines){next_primed, &first}, model);
