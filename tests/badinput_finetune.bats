@@ -66,7 +66,7 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
     bad_tsv "${H}a\tpos\n\xe9\tneg\n" ':3: byte 0xE9' 'iconv'
     bad_tsv '\xff\xfet\x00e\x00' 'UTF-16' iconv
     bad_tsv "${H}a\x00b\tpos\n" ':2: a NUL byte at byte 1'
-    bad_tsv '\x1f\x8b\x08\x00garbage' 'cut off inside a gzip member'
+    bad_tsv '\x1f\x8b\x08\x00garbage' 'cut off inside gzip member 1'
     printf '%b' "$H$G" | gzip | head -c 30 >"$dir/d.tsv"
     refused 65 "$dir/d.tsv" 'cut off' -- $(plan d.tsv)
     { printf '%b' "$H$G"; head -c 17000000 /dev/zero | tr '\0' a; printf '\tpos\n'; } >"$dir/d.tsv"
@@ -161,6 +161,9 @@ tune() { "$xlmr" finetune --model "$model" --train-file "$train" --max-seq-lengt
     # The model to start from must not be removed by its own run.
     refused 73 "$dir/p/final" 'would remove' -- finetune --model "$dir/p/final" --train-file "$train" --output-dir "$dir/p" --overwrite-output-dir
     [ -s "$dir/p/final/model.safetensors" ]
+    copy_model
+    refused 73 "$dir/m: is also an input" -- finetune --model "$dir/m" --train-file "$train" --output-dir "$dir/m" --overwrite-output-dir
+    [ ! -e "$dir/m/config.yaml" ]
 }
 
 @test "init and features: outputs that cannot be made, directories with other people's files" {

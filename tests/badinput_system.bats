@@ -24,8 +24,8 @@ start_run() {
     return 1
 }
 
-@test "SIGINT, SIGTERM, SIGUSR1: exit 75 with a checkpoint, from which the same command goes on" {
-    for signal in INT TERM USR1 USR2; do
+@test "SIGINT, SIGTERM, SIGUSR1, SIGHUP: exit 75 with a checkpoint, from which the same command goes on" {
+    for signal in INT TERM USR1 USR2 HUP; do
         start_run
         kill -$signal "$pid"
         status=0; wait "$pid" || status=$?
@@ -43,6 +43,25 @@ start_run() {
     # A line for every update, each once.
     [ "$(grep -o '^{"step":[0-9]*' "$dir/p/metrics.jsonl" | tail -1)" = "{\"step\":$step" ]
     [ "$(grep -c '^{"step":' "$dir/p/metrics.jsonl")" -eq "$step" ]
+}
+
+@test "SIGHUP: twice is still a clean stop; under nohup it changes nothing" {
+    start_run
+    kill -HUP "$pid"
+    kill -HUP "$pid"
+    status=0; wait "$pid" || status=$?
+    [ "$status" -eq 75 ]
+    trap '' HUP             # what nohup does
+    start_run
+    trap - HUP
+    kill -HUP "$pid"
+    sleep 0.3
+    seen=$(cat "$dir/p/metrics.jsonl" | wc -l)
+    sleep 0.5
+    [ "$(cat "$dir/p/metrics.jsonl" | wc -l)" -gt "$seen" ]
+    kill -TERM "$pid"
+    status=0; wait "$pid" || status=$?
+    [ "$status" -eq 75 ]
 }
 
 @test "a second signal ends the program at once" {

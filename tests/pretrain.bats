@@ -140,3 +140,30 @@ until_step() {
     refused 66 "$dir/none.txt: does not exist" -- pretrain --model "$model" --train-data "$dir/none.txt" --output-dir "$dir/o"
     refused 2 '--block-length 600' 'at most 512' -- pretrain --model "$model" "${data[@]}" --block-length 600 --output-dir "$dir/o"
 }
+
+@test "a run is not mixed into a directory that is none, whatever --overwrite-output-dir says" {
+    copy_model
+    "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/store" "$raw/en.txt" >/dev/null
+    mkdir "$dir/text"
+    cp "$raw/en.txt" "$dir/text"
+    find "$dir/m" "$dir/store" "$dir/text" -type f -exec sha256sum {} + >"$dir/before"
+    local over
+    for over in '' --overwrite-output-dir; do
+        refused 73 "$dir/store: holds " 'no part of a run' 'move that away' -- pretrain --model "$model" --train-data "$dir/store" \
+            --output-dir "$dir/store" $over
+        refused 73 "$dir/m: holds " -- pretrain --model "$dir/m" "${data[@]}" --output-dir "$dir/m" $over
+        refused 73 "$dir/text: holds en.txt" -- pretrain --model "$model" --train-data "$dir/text/en.txt" --output-dir "$dir/text" $over
+    done
+    sha256sum --quiet -c "$dir/before"
+    [ "$(find "$dir/m" "$dir/store" "$dir/text" -type f | wc -l)" -eq "$(wc -l <"$dir/before")" ]
+    # of a run: its own final model as an input, and notes that somebody put there
+    pretrain --output-dir "$dir/r" --max-steps 1 --quiet >/dev/null
+    refused 73 "$dir/r/final" 'would remove' -- pretrain --model "$dir/r/final" "${data[@]}" --output-dir "$dir/r" --overwrite-output-dir
+    cp "$dir/text/en.txt" "$dir/r/best/pieces"
+    refused 73 "$dir/r/best/pieces" 'would remove' -- pretrain --model "$model" "${data[@]}" --extend-vocab "$dir/r/best/pieces" --output-dir "$dir/r" \
+        --overwrite-output-dir
+    pretrain --output-dir "$dir/r" --max-steps 2 --quiet --overwrite-output-dir >/dev/null
+    echo mine >"$dir/r/notes"
+    pretrain --output-dir "$dir/r" --max-steps 2 --quiet >/dev/null     # a finished run may have notes
+    refused 73 "$dir/r: holds notes" -- pretrain --model "$model" "${data[@]}" --output-dir "$dir/r" --overwrite-output-dir
+}

@@ -97,7 +97,7 @@ static void check_sequence(const xr_batch *b, size_t s, const xr_masking *m, siz
     long masked = xr_mask_block(m, epoch, sample, id, (size_t)n, position, target);
     assert_int_equal(b->rows.offset[s + 1] - row, n);
     assert_memory_equal(b->id + row, id, (size_t)n * sizeof *id);
-    assert_true(masked > 0);
+    assert_true(masked >= m->at_least_one);
     for (long i = 0; i < masked; i++, ++*at) {
         assert_int_equal(b->mask_row[*at], row + position[i]);
         assert_int_equal(b->mask_target[*at], target[i]);
@@ -109,7 +109,6 @@ static void batches_follow_from_the_sample(void **state)
     (void)state;
     for (int policy = 0; policy < 2; policy++) {
         xr_masking m = masking((xr_mask_policy)policy);
-        m.at_least_one = 1;
         xr_mlm_loader *l = loader((xr_mask_policy)policy, 5);
         for (uint64_t n = 0; n < 80; n++) {
             uint64_t step = n < 40 ? n : n * 1000;      /* later epochs too */
@@ -214,7 +213,28 @@ static void validation_is_fixed(void **state)
 
 /* ---- small and bad data ---- */
 
-/* One sentence a block, of one or two pieces, many of them <unk>: every sequence still has a target. */
+/* Updates of two short blocks: one that has a target is as chance made it; where none has, each block gets one. */
+static void updates_have_a_target(xr_blocks *b, uint64_t n, const xr_masking *m)
+{
+    xr_sampling s;
+    size_t by_chance = 0, given = 0;
+    assert_int_equal(xr_sampling_init(&s, &n, 1, 1.0, 3, xr_blocks_digest(b)), XR_OK);
+    xr_mlm_loader *l = xr_mlm_loader_new(b, &s, m, 2, 1);
+    for (uint64_t step = 0; step < 300; step++) {
+        size_t masked[2];
+        assert_int_equal(xr_mlm_loader_begin(l, step), 2);
+        for (int k = 0; k < 2; k++)
+            masked[k] = xr_mlm_loader_batch(l, k)->n_mask;
+        assert_true(masked[0] + masked[1] >= 1);
+        by_chance += masked[0] + masked[1] == 1;
+        given += masked[0] == 1 && masked[1] == 1;
+    }
+    assert_true(by_chance > 60 && given > 60);
+    xr_mlm_loader_free(l);
+    xr_sampling_free(&s);
+}
+
+/* One sentence a block, of one or two pieces, many of them <unk>: every validation sequence still has a target, and every update. */
 static void short_blocks_have_a_target(void **state)
 {
     (void)state;
@@ -234,6 +254,7 @@ static void short_blocks_have_a_target(void **state)
         for (uint64_t k = 0; k < n; k++)
             assert_true(xr_mlm_loader_validation(l, 0, k, 1)->n_mask >= 1);
         xr_mlm_loader_free(l);
+        updates_have_a_target(b, n, &m);
     }
     xr_blocks_close(b);
     xr_store_close(s);

@@ -6,7 +6,8 @@
 
 static volatile sig_atomic_t stop_asked, end_asked;
 
-/* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. */
+/* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. A terminal that closes may send SIGHUP twice: the
+ * kernel does, and the shell for its jobs. */
 static void on_signal(int number)
 {
     int end = number == SIGINT || number == SIGTERM;
@@ -18,6 +19,12 @@ static void on_signal(int number)
     end_asked |= end;
 }
 
+static int is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 void xr_signals_catch(void)
 {
     struct sigaction sa;
@@ -27,6 +34,8 @@ void xr_signals_catch(void)
     const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         sigaction(number[i], &sa, NULL);
+    if (!is_ignored(SIGHUP))
+        sigaction(SIGHUP, &sa, NULL);
 }
 
 int xr_signals_asked(void)

@@ -36,7 +36,6 @@ xr_mlm_loader *xr_mlm_loader_new(xr_blocks *blocks, const xr_sampling *sampling,
     l->blocks = blocks;
     l->sampling = sampling;
     l->masking = *masking;
-    l->masking.at_least_one = 1;
     l->batch_size = batch_size;
     l->micro_size = micro_size && micro_size < batch_size ? micro_size : batch_size;
     if (alloc_block(l) < 0) {
@@ -57,15 +56,33 @@ void xr_mlm_loader_free(xr_mlm_loader *l)
     xr_free(l);
 }
 
+/* Which block, and what its masks follow from. */
+typedef struct place { size_t lang; uint64_t block, sample; uint32_t epoch; } place;
+
+static place place_of(const xr_mlm_loader *l, uint64_t g)
+{
+    xr_sample s = xr_sampling_at(l->sampling, g);
+    return (place){ s.language, s.block, g % l->sampling->total, s.epoch };
+}
+
+/* Reads and masks a block into id, position and target; the number of masks, < 0 on error. */
+static long mask_block(xr_mlm_loader *l, const place *p, long *n)
+{
+    *n = xr_blocks_read(l->blocks, p->lang, p->block, l->id);
+    long masked = *n < 0 ? *n : xr_mask_block(&l->masking, p->epoch, p->sample, l->id, (size_t)*n, l->position, l->target);
+    if (masked < 0)
+        return xr_fail_context("block %llu of language %s", (unsigned long long)p->block, xr_blocks_language(l->blocks, p->lang));
+    return masked;
+}
+
 /* One more masked sequence. */
-static xr_status add_block(xr_mlm_loader *l, size_t lang, uint64_t block, uint32_t epoch, uint64_t sample, uint32_t place)
+static xr_status add_block(xr_mlm_loader *l, const place *p, uint32_t in_update)
 {
     size_t row = l->batch.n;
-    long n = xr_blocks_read(l->blocks, lang, block, l->id);
-    long masked = n < 0 ? n : xr_mask_block(&l->masking, epoch, sample, l->id, (size_t)n, l->position, l->target);
+    long n, masked = mask_block(l, p, &n);
     if (masked < 0)
-        return xr_fail_context("block %llu of language %s", (unsigned long long)block, xr_blocks_language(l->blocks, lang));
-    XR_TRY(xr_batch_add(&l->batch, l->id, (size_t)n, place));
+        return (xr_status)masked;
+    XR_TRY(xr_batch_add(&l->batch, l->id, (size_t)n, in_update));
     for (long i = 0; i < masked; i++)
         XR_TRY(xr_batch_add_mask(&l->batch, (uint32_t)row + l->position[i], l->target[i]));
     return XR_OK;
@@ -75,6 +92,15 @@ int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step)
 {
     XR_ASSERT(l->sampling && step < INT64_MAX / l->batch_size, "step %llu", (unsigned long long)step);
     l->step = step;
+    l->masking.at_least_one = 0;
+    long n, masked = 0;
+    for (size_t i = 0; i < l->batch_size && masked == 0; i++) {
+        place p = place_of(l, step * l->batch_size + i);
+        masked = mask_block(l, &p, &n);
+    }
+    if (masked < 0)
+        return (int)masked;
+    l->masking.at_least_one = masked == 0;
     return (int)((l->batch_size + l->micro_size - 1) / l->micro_size);
 }
 
@@ -84,9 +110,8 @@ const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k)
     XR_ASSERT(k >= 0 && first < l->batch_size, "micro-batch %d", k);
     xr_batch_clear(&l->batch);
     for (size_t i = first; i < end && i < l->batch_size; i++) {
-        uint64_t g = l->step * l->batch_size + i;
-        xr_sample s = xr_sampling_at(l->sampling, g);
-        if (add_block(l, s.language, s.block, s.epoch, g % l->sampling->total, (uint32_t)i) < 0)
+        place p = place_of(l, l->step * l->batch_size + i);
+        if (add_block(l, &p, (uint32_t)i) < 0)
             return NULL;
     }
     return xr_batch_finish(&l->batch);
@@ -99,9 +124,12 @@ double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step)
 
 const xr_batch *xr_mlm_loader_validation(xr_mlm_loader *l, size_t lang, uint64_t first, size_t n)
 {
+    l->masking.at_least_one = 1;
     xr_batch_clear(&l->batch);
-    for (size_t i = 0; i < n; i++)
-        if (add_block(l, lang, first + i, VALIDATION_EPOCH, first + i, (uint32_t)i) < 0)
+    for (size_t i = 0; i < n; i++) {
+        place p = { lang, first + i, first + i, VALIDATION_EPOCH };
+        if (add_block(l, &p, (uint32_t)i) < 0)
             return NULL;
+    }
     return xr_batch_finish(&l->batch);
 }

@@ -30,6 +30,8 @@ static xr_status check_inputs(const xr_options *o, const xr_strs *path)
 static xr_status check_directories(const xr_options *o)
 {
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
+    if (o->extend_vocab)
+        XR_TRY(xr_rundir_check_input(o->output_dir, o->extend_vocab));
     XR_TRY(check_inputs(o, &o->train_data));
     return check_inputs(o, &o->validation_data);
 }

@@ -52,6 +52,24 @@ static xr_status filled_entry(const char *path, const char *name, void *context)
     return strcmp(name, LOCK) != 0 && strcmp(name, DATA) != 0 && !is_leftover(name);
 }
 
+static xr_status foreign_entry(const char *path, const char *name, void *context)
+{
+    if (filled_entry(path, name, context) == 0)
+        return XR_OK;
+    for (size_t i = 0; i < N_ENTRIES; i++)
+        if (strcmp(run_entry[i], name) == 0)
+            return XR_OK;
+    return xr_fail(XR_ECANTCREAT, "%s: holds %s, which is no part of a run; choose another --output-dir, or move that away first",
+                   *(const char *const *)context, name);
+}
+
+/* What pretraining reads are directories, easily given for the output by mistake: a run is not mixed into one. finetune keeps what else is there. */
+static xr_status check_foreign(const xr_options *o)
+{
+    const char *dir = o->output_dir;
+    return o->verb == XR_V_PRETRAIN ? xr_dir_each(dir, foreign_entry, &dir) : XR_OK;
+}
+
 static int is_empty(const char *path)
 {
     return xr_dir_each(path, filled_entry, NULL) == XR_OK;
@@ -170,7 +188,7 @@ static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
     xr_status status;
     if (is_run(o, yaml))
         status = check_recipe(o, yaml, len);
-    else
+    else if ((status = check_foreign(o)) == XR_OK)
         status = xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
                          o->output_dir);
     xr_free(yaml);
@@ -189,13 +207,18 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
         return XR_OK;
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ECANTCREAT, "%s: is not a directory; choose another --output-dir", path);
-    if (o->overwrite_output_dir || is_empty(path))
+    if (is_empty(path))
         return XR_OK;
+    if (o->overwrite_output_dir)
+        return check_foreign(o);
     return look_inside(o, kind);
 }
 
 xr_status xr_rundir_check_input(const char *path, const char *input)
 {
+    char real[PATH_MAX], real_input[PATH_MAX];
+    if (realpath(path, real) && realpath(input, real_input) && strcmp(real, real_input) == 0)
+        return xr_fail(XR_ECANTCREAT, "%s: is also an input of this run; choose another --output-dir", path);
     for (size_t i = 0; i < N_ENTRIES; i++)
         if (lies_in_entry(input, path, run_entry[i]))
             return xr_fail(XR_ECANTCREAT, "%s: is part of the run in %s, which --overwrite-output-dir would remove; choose another --output-dir, or move it "

@@ -11,8 +11,8 @@ typedef enum xr_rundir_kind {
     XR_RUNDIR_FINISHED      /* holds this run, ended */
 } xr_rundir_kind;
 
-/* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT) or a run of another recipe (XR_ECONFIG).
- * Changes nothing. */
+/* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT; for pretrain even one to be overwritten) or a
+ * run of another recipe (XR_ECONFIG). Changes nothing. */
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);
 /* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3. NULL if not, or unreadable; no error is set. */
 json_t *xr_rundir_end(const char *path);
@@ -23,7 +23,7 @@ typedef struct xr_rundir_lock { int fd; char *path; } xr_rundir_lock;  /* path N
 xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path);
 void xr_rundir_lock_drop(xr_rundir_lock *l);    /* fine when not held */
 
-/* Refuses an input (model directory or file) that xr_rundir_create would remove. */
+/* Refuses an input (directory or file) that xr_rundir_create would remove, or that is the run directory itself. */
 xr_status xr_rundir_check_input(const char *path, const char *input);
 /* Is it one of the checkpoints of the run in `path`? */
 int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint);
