@@ -110,6 +110,8 @@ teardown() { rm -rf "$dir"; }
     [[ $output == *"--label-column: --task tag reads lines"* ]]
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-yo.tsv" --output-dir "$dir/run"
     [[ $output == *"dev-yo.tsv:1: no tag behind"* ]]
+    run -65 "$xlmr" predict --quiet --model "$base/run/best" "$base/data/dev-en.tsv"
+    [[ $output == *'dev-en.tsv:1: is no JSON object; a tagger reads JSON lines, {"tokens": ["word", …]} or {"text": "…"}'* ]]
     printf 'bado\tNOUN\n' >"$dir/pos.tsv"
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$dir/pos.tsv" --output-dir "$dir/run"
     [[ $output == *"pos.tsv:1: the tag 'NOUN' is neither O nor"* ]]

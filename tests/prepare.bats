@@ -133,6 +133,8 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     refused 66 "pipe: is no plain file" -- prepare --model "$model" --output-dir "$out" "$dir/pipe"
     refused 66 "map: cannot be opened" -- prepare --model "$model" --output-dir "$out" --lang-map "$dir/map" "$dir/in/en.txt"
     refused 2 "--lang 1: is no name of a language" -- prepare --model "$model" --output-dir "$out" --lang 1 "$dir/in/en.txt"
+    refused 2 "--lang xx yy: is no name of a language" -- prepare --model "$model" --output-dir "$out" --lang 'xx yy' "$dir/in/en.txt"
+    refused 2 "--lang de,fr: is no name of a language" -- prepare --model "$model" --output-dir "$out" --lang de,fr "$dir/in/en.txt"
     refused 73 "en.txt: the directory cannot be created" -- prepare --model "$model" --output-dir "$dir/in/en.txt" "$dir/in/en.txt"
     refused 73 "a file with that name is in the way" -- prepare --model "$model" --output-dir "$dir/in/en.txt/o" "$dir/in/en.txt"
     accepted "en.txt: comes twice among the inputs; used once" -- prepare --model "$model" --output-dir "$out" "$dir/in/en.txt" "$dir/in/../in/en.txt"
@@ -240,6 +242,16 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     [[ "$output" == *'"skipped":{"bad_json":1,"no_text_field":1,"filtered":3,"duplicate":396}'* ]]
     rm -r "$out"
     refused 65 "shard.json:204" -- prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/shard.json"
+}
+
+@test "a store of nothing is told, with the option that left all out; training on it names it" {
+    printf '{"raw_content": "the cat sat", "language": "en", "bucket": "head", "url": "u"}\n%.0s' 1 2 3 >"$dir/shard.json"
+    accepted 'no document was kept: the store is empty; most were left out as filtered by --buckets (3)' -- \
+        prepare --model "$model" --output-dir "$dir/none" --text-format ccnet --buckets foo "$dir/shard.json"
+    refused 65 "--train-data $dir/none: there is no text in it that makes a block" -- \
+        pretrain --model "$model" --train-data "$dir/none" --max-steps 1 --output-dir "$dir/o"
+    printf '\n' >"$dir/en.txt"
+    accepted 'no document was kept: the store is empty, for there is no text' -- prepare --model "$model" --output-dir "$dir/o2" "$dir/en.txt"
 }
 
 @test "a language nobody names is und, with a warning; --lang-map and --lang name it" {

@@ -112,6 +112,16 @@ until_step() {
     grep -q 'is also trained on' "$dir/err"
     pretrain --output-dir "$dir/r" --extend-vocab "$dir/pieces" >/dev/null 2>"$dir/err"
     grep -q '"vocab_size": 103' "$dir/r/final/config.json"
+    "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/old" "$raw/en.txt" >/dev/null
+    run pretrain --output-dir "$dir/t" --extend-vocab "$dir/pieces" --train-data "$dir/old"
+    [ "$status" -eq 65 ]
+    [[ $output == *"old: was not made with the tokenizer that --extend-vocab made"*"--model $dir/t/data/extended-model"* ]]
+    "$xlmr" prepare --quiet --model "$dir/t/data/extended-model" --output-dir "$dir/new" "$raw/en.txt" >/dev/null
+    "$xlmr" pretrain --quiet --model "$model" "${recipe[@]}" --output-dir "$dir/t" --extend-vocab "$dir/pieces" --train-data "$dir/new" >/dev/null
+    refused 66 "$dir/r/config.json: cannot be opened; $dir/r is a run: give $dir/r/best or $dir/r/final" -- \
+        fill-mask --model "$dir/r" 'the <mask>'
+    refused 78 "(to train longer: with --model $dir/r/final)" -- \
+        pretrain --model "$model" "${data[@]}" "${recipe[@]}" --extend-vocab "$dir/pieces" --output-dir "$dir/r" --max-steps 99
     printf 'the FOX\n' | "$xlmr" tokenize --model "$dir/r/final" | grep -q '▁FOX'
     pretrain --output-dir "$dir/s" --extend-vocab "$dir/pieces" --quiet >/dev/null
     cmp "$dir/r/metrics.jsonl" "$dir/s/metrics.jsonl"

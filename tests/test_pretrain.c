@@ -172,6 +172,16 @@ static double loss_by_logits(xr_model *m, validation *v, size_t lang, uint64_t *
     return sum / (double)*masked;
 }
 
+static void perplexity_is_short(void **state)
+{
+    (void)state;
+    char text[XR_PERPLEXITY_TEXT];
+    assert_string_equal(xr_perplexity_text(12.345, 1, text), "12.3");
+    assert_string_equal(xr_perplexity_text(1e6, 2, text), "1000000.00");
+    assert_string_equal(xr_perplexity_text(exp(300), 2, text), "1.942e+130");
+    assert_string_equal(xr_perplexity_text((double)INFINITY, 2, text), "inf");
+}
+
 /* The evaluation before the first update is the starting model's loss; perplexity and bits follow from it; the mean counts languages alike. */
 static void validation_by_language(void **state)
 {
@@ -371,6 +381,7 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(perplexity_is_short),
         cmocka_unit_test_setup(validation_by_language, clear_error),
         cmocka_unit_test_setup(accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),

@@ -53,10 +53,10 @@ static void huge_pages(char out[32])
  * missing. */
 static int add_library(struct dl_phdr_info *info, size_t size, void *context)
 {
-    static const char *const wanted[] = { "openblas", "hdf5", "sentencepiece", "jansson",  "yaml",
-                                          "libz.",    "gomp", "libomp",        "libstdc++" };
-    static const char *const name[] = { "openblas", "hdf5",   "sentencepiece", "jansson", "yaml",
-                                        "zlib",     "openmp", "openmp",        "c++" };
+    static const char *const wanted[] = { "openblas", "hdf5", "sentencepiece", "jansson",   "yaml",   "libz.",
+                                          "liblzma",  "libzstd", "libxxhash",  "gomp", "libomp",    "libstdc++" };
+    static const char *const name[] = { "openblas", "hdf5",   "sentencepiece", "jansson", "yaml", "zlib",
+                                        "lzma",     "zstd",   "xxhash",        "openmp",  "openmp", "c++" };
     char file[PATH_MAX];
     (void)size;
     if (!info->dlpi_name || !*info->dlpi_name || !realpath(info->dlpi_name, file))

@@ -181,7 +181,7 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_prepare = {
-    "prepare", XR_V_PREPARE, "tokenise raw text into a store for pretraining", "[FILE ...]",
+    "prepare", XR_V_PREPARE, "tokenise raw text (also gzip, xz, zstd, told by content) into a store for pretraining", "[FILE ...]",
     "xlmr prepare --model DIR --output-dir store text/*.txt.gz\n"
     "xlmr prepare --model DIR --output-dir store --lang en --dedup --deflate 4 CC-MAIN-*.wet.gz\n"
     "xlmr prepare --model DIR --output-dir store --shard 3/100 text/*.txt.xz\n"

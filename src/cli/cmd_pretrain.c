@@ -33,6 +33,13 @@ static xr_status print_plan(const json_t *s)
                   integer(s, "parameters"), number(s, "memory_mb"));
 }
 
+static xr_status print_row(const char *name, const json_t *j)
+{
+    char text[XR_PERPLEXITY_TEXT];
+    return xr_out("%-10s %8.4f %11s %11.3f\n", name, number(j, "loss"), xr_perplexity_text(number(j, "perplexity"), 2, text),
+                  number(j, "bits_per_token"));
+}
+
 static xr_status print_languages(const json_t *s)
 {
     const char *name;
@@ -41,19 +48,20 @@ static xr_status print_languages(const json_t *s)
         return XR_OK;
     XR_TRY(xr_out("%-10s %8s %11s %11s\n", "language", "loss", "perplexity", "bits/token"));
     json_object_foreach(all, name, j)
-        XR_TRY(xr_out("%-10s %8.4f %11.2f %11.3f\n", name, number(j, "loss"), number(j, "perplexity"), number(j, "bits_per_token")));
-    return xr_out("%-10s %8.4f %11.2f %11.3f\n", "mean", number(s, "loss"), number(s, "perplexity"), number(s, "bits_per_token"));
+        XR_TRY(print_row(name, j));
+    return print_row("mean", s);
 }
 
 static xr_status print_summary(const xr_options *o, const json_t *s)
 {
+    char text[XR_PERPLEXITY_TEXT];
     if (o->json)
         return xr_out_json(s);
     if (o->dry_run)
         return print_plan(s);
     XR_TRY(print_languages(s));
     if (json_object_get(s, "best"))
-        XR_TRY(xr_out("best perplexity %.2f at step %lld: %s/best\n", number(s, "best"), integer(s, "best_step"), o->output_dir));
+        XR_TRY(xr_out("best perplexity %s at step %lld: %s/best\n", xr_perplexity_text(number(s, "best"), 2, text), integer(s, "best_step"), o->output_dir));
     return xr_out("final model after step %lld: %s/final\n", integer(s, "steps"), o->output_dir);
 }
 

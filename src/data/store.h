@@ -48,6 +48,7 @@ int xr_store_vocab_size(const xr_store *s);
 size_t xr_store_n_languages(const xr_store *s);
 const char *xr_store_language(const xr_store *s, size_t i);         /* sorted by name */
 uint64_t xr_store_documents(const xr_store *s);
+const char *xr_store_tokenizer(const xr_store *s);          /* sha256 of the tokenizer it was made with */
 uint64_t xr_store_tokens(const xr_store *s);
 const json_t *xr_store_manifest(const xr_store *s);                 /* borrowed */
 /* Offsets of documents [first, first + n) within the store's tokens, n + 1 of them, and their languages (index of

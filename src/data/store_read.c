@@ -183,6 +183,7 @@ int xr_store_is(const char *dir)
 }
 
 const char *xr_store_digest(const xr_store *s) { return json_string_value(json_object_get(s->manifest, "digest")); }
+const char *xr_store_tokenizer(const xr_store *s) { return json_string_value(json_object_get(json_object_get(s->manifest, "tokenizer"), "sha256")); }
 const char *xr_store_path(const xr_store *s) { return s->dir; }
 int xr_store_vocab_size(const xr_store *s) { return s->vocab_size; }
 size_t xr_store_n_languages(const xr_store *s) { return s->n_language; }

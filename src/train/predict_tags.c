@@ -86,6 +86,15 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     return xr_dataset_add_words(&g->chunk, g->c->tokenizer, g->word, NULL, n - first, g->data.max_len);
 }
 
+/* A file in the format of training, which is the likeliest slip. */
+static xr_status looks_like_record(const char *line, const char *where)
+{
+    line += strncmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    if (line[strspn(line, " \t")] == '{')
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: is no JSON object; a tagger reads JSON lines, {\"tokens\": [\"word\", …]} or {\"text\": \"…\"}", where);
+}
+
 static int next(xr_predicting *g)
 {
     char *line;
@@ -98,7 +107,7 @@ static int next(xr_predicting *g)
     if (got <= 0)
         return got;
     char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
-    json_t *j = where && xr_line_check(g->stream, line, len) == XR_OK ? xr_json_parse(line, len, where) : NULL;
+    json_t *j = where && xr_line_check(g->stream, line, len) == XR_OK && looks_like_record(line, where) == XR_OK ? xr_json_parse(line, len, where) : NULL;
     xr_status status = j ? take_record(g, j) : xr_error_status();
     if (j && status < 0)
         status = xr_fail_context("%s", where);

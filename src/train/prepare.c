@@ -242,6 +242,48 @@ static void note_members(const json_t *list)
                 "compare the sizes with the list of where they come from", n, json_array_size(list), json_string_value(json_object_get(first, "name")));
 }
 
+/* The option that leaves out records for this reason; "" where no option does, but the text itself. */
+static const char *culprit(const xr_options *o, const char *reason)
+{
+    if (strcmp(reason, xr_text_reason_name(XR_TEXT_FILTERED)) == 0)
+        return (o->buckets != NULL) + (o->min_language_score > 0) + (o->max_perplexity > 0) > 1
+               ? " by --buckets, --min-language-score or --max-perplexity"
+               : o->buckets ? " by --buckets" : o->min_language_score > 0 ? " by --min-language-score" : " by --max-perplexity";
+    return strcmp(reason, xr_text_reason_name(XR_TEXT_SHORT)) == 0 ? " by --min-length"
+           : strcmp(reason, xr_text_reason_name(XR_TEXT_DUPLICATE)) == 0 ? " by --dedup" : "";
+}
+
+static json_int_t count_skipped(const json_t *list, const char *reason)
+{
+    const json_t *record;
+    size_t i;
+    json_int_t n = 0;
+    json_array_foreach(list, i, record)
+        n += json_integer_value(json_object_get(json_object_get(record, "skipped"), reason));
+    return n;
+}
+
+/* A store of nothing is one that training refuses much later. */
+static void warn_nothing_kept(const xr_options *o, const json_t *list)
+{
+    const json_t *record;
+    const char *most = "";
+    size_t i;
+    json_int_t n = 0;
+    json_array_foreach(list, i, record)
+        if (json_array_size(json_object_get(record, "shards")) > 0)
+            return;
+    for (int r = 1; r < XR_TEXT_N_REASONS; r++) {
+        json_int_t here = count_skipped(list, xr_text_reason_name((xr_text_reason)r));
+        most = here > n ? xr_text_reason_name((xr_text_reason)r) : most;
+        n = here > n ? here : n;
+    }
+    if (n)
+        xr_warn("no document was kept: the store is empty; most were left out as %s%s (%lld)", most, culprit(o, most), (long long)n);
+    else
+        xr_warn("no document was kept: the store is empty, for there is no text in the input");
+}
+
 static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
 {
     for (size_t i = 0; i < p->n_input; i++) {
@@ -266,6 +308,7 @@ static xr_status write_part(const xr_prepare_plan *p)
         status = xr_json_write(path, part, 1);
     if (status == XR_OK) {
         warn_no_language(list);
+        warn_nothing_kept(p->job->o, list);
         note_members(list);
     }
     json_decref(list);

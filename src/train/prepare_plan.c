@@ -184,8 +184,9 @@ xr_status xr_prepare_plan_make(xr_prepare_plan *p, const xr_prepare_job *job)
     p->part = job->n_parts ? job->part : 1;
     p->n_parts = job->n_parts ? job->n_parts : 1;
     p->text = xr_prepare_text_options(job->o);
-    if (job->o->lang && !xr_language_parse(job->o->lang, lang))
-        return xr_fail(XR_EUSAGE, "--lang %s: is no name of a language; expected one like de or zh-hant", job->o->lang);
+    /* a record may name several languages and the first counts; here that would hide a slip */
+    if (job->o->lang && (job->o->lang[strcspn(job->o->lang, ",; ")] || !xr_language_parse(job->o->lang, lang)))
+        return xr_fail(XR_EUSAGE, "--lang %s: is no name of a language; expected one like de or zh-hant: letters, digits, - and _", job->o->lang);
     XR_TRY(list_inputs(p));
     if (job->o->lang_map)
         XR_TRY(read_map(&p->map, job->o->lang_map));

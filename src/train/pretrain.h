@@ -66,6 +66,9 @@ xr_status xr_pretrain_add_figures(const xr_pretrain *p, json_t *line);
 /* pretrain_report.c: what is said at the start, and the model card. */
 xr_status xr_pretrain_say_plan(const xr_pretrain *p);
 json_t *xr_pretrain_start_line(const xr_pretrain *p);
+/* As a table shows it; that of a model that diverged would have hundreds of digits. */
+enum { XR_PERPLEXITY_TEXT = 32 };
+const char *xr_perplexity_text(double perplexity, int decimals, char out[XR_PERPLEXITY_TEXT]);
 void xr_pretrain_say_figures(const xr_pretrain *p);
 char *xr_pretrain_card(const xr_pretrain *p);       /* caller frees; NULL with the error set */
 

@@ -11,11 +11,14 @@ enum { LOOKED_AT = 500 };       /* blocks of a language in which <unk> is counte
 
 static xr_status add_store(xr_pretrain *p, xr_corpus *c, const char *path)
 {
-    xr_store *s = xr_store_open(path, xr_tokenizer_sha256(p->tokenizer));
+    xr_store *s = xr_store_open(path, p->extended ? NULL : xr_tokenizer_sha256(p->tokenizer));
     if (!s)
         return xr_error_status();
     c->store[c->n_stores++] = s;
-    return XR_OK;
+    if (!p->extended || strcmp(xr_store_tokenizer(s), xr_tokenizer_sha256(p->tokenizer)) == 0)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: was not made with the tokenizer that --extend-vocab made; prepare the text with it: xlmr prepare --model %s", path,
+                   p->extended);
 }
 
 /* Opens the stores among `path`; the others go to raw. */
@@ -114,7 +117,8 @@ static xr_status read_corpus(xr_pretrain *p, xr_corpus *c, const xr_strs *path, 
     for (size_t i = 0; i < c->n_languages; i++)
         if (c->count[i] > 0)
             return XR_OK;
-    return xr_fail(XR_EDATA, "%s: there is no text in it that makes a block", flag);
+    return xr_fail(XR_EDATA, "%s %s: there is no text in %s that makes a block", flag, path->v[0],
+                   path->n > 1 ? "it and the others" : "it");
 }
 
 static void warn_overlap(const xr_pretrain *p)

@@ -1,5 +1,6 @@
 /* What pretraining says: the table of languages before it begins, the figures of an evaluation, the card of a saved model. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "train/card.h"
@@ -107,11 +108,22 @@ json_t *xr_pretrain_start_line(const xr_pretrain *p)
     return j;
 }
 
+const char *xr_perplexity_text(double perplexity, int decimals, char out[XR_PERPLEXITY_TEXT])
+{
+    if (perplexity > 1e6)
+        snprintf(out, XR_PERPLEXITY_TEXT, "%.4g", perplexity);
+    else
+        snprintf(out, XR_PERPLEXITY_TEXT, "%.*f", decimals, perplexity);
+    return out;
+}
+
 void xr_pretrain_say_figures(const xr_pretrain *p)
 {
+    char text[XR_PERPLEXITY_TEXT];
     xr_str list = { 0 };
     for (size_t i = 0; i < p->valid.n_languages; i++)
-        if (xr_str_printf(&list, "%s%s %.1f", i ? ", " : "", xr_blocks_language(p->valid.blocks, i), exp(xr_pretrain_loss(p, i))) < 0)
+        if (xr_str_printf(&list, "%s%s %s", i ? ", " : "", xr_blocks_language(p->valid.blocks, i),
+                          xr_perplexity_text(exp(xr_pretrain_loss(p, i)), 1, text)) < 0)
             break;
     xr_info("step %llu: validation perplexity: %s", (unsigned long long)p->trainer.step, list.s ? list.s : "");
     xr_str_free(&list);
@@ -132,6 +144,7 @@ static xr_status add_data(xr_str *s, const xr_pretrain *p)
 
 static xr_status add_figures(xr_str *s, const xr_pretrain *p)
 {
+    char text[XR_PERPLEXITY_TEXT];
     if (!p->valid.blocks)
         return xr_str_puts(s, "No validation data were given.\n");
     if (!p->losses.made || p->losses.step != p->trainer.step)
@@ -140,11 +153,11 @@ static xr_status add_figures(xr_str *s, const xr_pretrain *p)
                        "languages' losses.\n\n| language | loss | perplexity | bits a token | masked tokens |\n|---|---|---|---|---|\n"));
     for (size_t i = 0; i < p->valid.n_languages; i++) {
         double loss = xr_pretrain_loss(p, i);
-        XR_TRY(xr_str_printf(s, "| %s | %.4f | %.2f | %.3f | %llu |\n", xr_blocks_language(p->valid.blocks, i), loss, exp(loss), loss / M_LN2,
-                             (unsigned long long)p->losses.masked[i]));
+        XR_TRY(xr_str_printf(s, "| %s | %.4f | %s | %.3f | %llu |\n", xr_blocks_language(p->valid.blocks, i), loss,
+                             xr_perplexity_text(exp(loss), 2, text), loss / M_LN2, (unsigned long long)p->losses.masked[i]));
     }
     double mean = xr_pretrain_mean_loss(p);
-    return xr_str_printf(s, "| mean | %.4f | %.2f | %.3f | |\n", mean, exp(mean), mean / M_LN2);
+    return xr_str_printf(s, "| mean | %.4f | %s | %.3f | |\n", mean, xr_perplexity_text(exp(mean), 2, text), mean / M_LN2);
 }
 
 static xr_status write_card(xr_str *s, const xr_pretrain *p)

@@ -120,9 +120,11 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len)
         status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
     if (status == XR_OK)
         status = compare(&there, o, &s);
+    int longer = o->max_steps > there.max_steps && there.max_steps > 0;
     if (status == XR_OK && s.len)
-        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
-                         "--overwrite-output-dir to replace that run", o->output_dir, s.s);
+        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir%s%s%s, or give "
+                         "--overwrite-output-dir to replace that run", o->output_dir, s.s, longer ? " (to train longer: with --model " : "",
+                         longer ? o->output_dir : "", longer ? "/final)" : "");
     xr_options_free(&there);
     xr_str_free(&s);
     xr_free(path);

@@ -2,6 +2,7 @@
  * trained rows for those that were kept. */
 #include <string.h>
 
+#include "train/checkpoint.h"
 #include "train/context.h"
 #include "train/export_checkpoint.h"
 #include "train/vocab_dir.h"
@@ -161,8 +162,15 @@ static char *find_model(const char *from)
         return xr_path_join(from, "best");
     if (has_file(from, "final/config.json"))
         return xr_path_join(from, "final");
-    xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), a run directory with best/ or final/, or a checkpoint", from,
-            xr_path_is_dir(from) ? "holds no model" : "is no directory");
+    char *newest = NULL;
+    if (has_file(from, "checkpoints") && xr_checkpoint_find(from, &newest) < 0)
+        return NULL;
+    if (newest)
+        xr_fail(XR_ENOINPUT, "%s: is a run that has no model yet, but checkpoints; give the newest: --from %s", from, newest);
+    else
+        xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), a run directory with best/ or final/, or a checkpoint", from,
+                xr_path_is_dir(from) ? "holds no model" : "is no directory");
+    xr_free(newest);
     return NULL;
 }
 

@@ -37,10 +37,11 @@ typedef struct extend {
     xr_spm_entry **by_text;             // [file.n] the old pieces, sorted
     new_piece *piece;                   // [n]
     size_t n, cap;
+    size_t known, first_known;          /* lines with an old piece; the first of them */
     uint32_t *part;                     // [n_part]
     size_t n_part, part_cap;
     xr_tokens tokens;
-    xr_str text;
+    xr_str text, known_text;            /* known_text: of the first known line */
 } extend;
 
 /* ---- old pieces ----------------------------------------------------------------------------------------------------- */
@@ -181,8 +182,11 @@ static xr_status add_piece(extend *e, const char *s, size_t len, size_t line)
 {
     char *at = xr_asprintf("%s:%zu", e->path, line);
     xr_status status = at ? check_bytes(at, s, len) : xr_error_status();
-    if (status == XR_OK && is_known(e, s, len))
-        status = xr_fail(XR_EDATA, "%s: \"%s\" is a piece of the vocabulary already; remove the line", at, s);
+    if (status == XR_OK && is_known(e, s, len)) {
+        e->first_known = e->known++ ? e->first_known : line;
+        xr_free(at);
+        return e->known > 1 ? XR_OK : xr_str_append(&e->known_text, s, len);
+    }
     if (status == XR_OK)
         status = check_normal(e, at, s, len);
     if (status == XR_OK && e->file.n + e->n >= XR_SPM_PIECES_CAP)
@@ -206,6 +210,11 @@ static xr_status read_lines(extend *e, xr_stream *s)
     int got;
     while ((got = xr_stream_line(s, &line, &len)) > 0)
         XR_TRY(add_piece(e, line, len, xr_stream_line_number(s)));
+    if (got == 0 && e->n == 0 && e->known)
+        return xr_fail(XR_EDATA, "%s: every piece in it, such as \"%s\", is in the vocabulary already; leave out --extend-vocab", e->path, e->known_text.s);
+    if (got == 0 && e->known)
+        xr_info("%s: %zu of %zu pieces are in the vocabulary already and are left out, the first \"%s\" on line %zu", e->path, e->known, e->known + e->n,
+                e->known_text.s, e->first_known);
     if (got == 0 && e->n == 0)
         return xr_fail(XR_EDATA, "%s: the file is empty; expected one piece a line", e->path);
     return got;
@@ -355,6 +364,7 @@ static void release(extend *e)
     xr_spm_file_close(&e->file);
     xr_tokens_free(&e->tokens);
     xr_str_free(&e->text);
+    xr_str_free(&e->known_text);
 }
 
 xr_status xr_vocab_extend(const char *model_dir, const char *pieces, const char *output_dir, xr_vocab_report *report)
