@@ -38,9 +38,11 @@ static xr_status push(xr_tokens *t, int32_t id, size_t begin, size_t end)
 
 /* ---- opening ---- */
 
-static xr_status load(xr_tokenizer *t)
+static xr_status load(xr_tokenizer *t, const char *path)
 {
     size_t len;
+    if (xr_path_is_dir(path) && !xr_path_exists(t->path) && xr_dir_has(path, "config.yaml"))
+        return xr_fail(XR_ENOINPUT, "%s: cannot be opened; %s is a run: give %s/best or %s/final", t->path, path, path, path);
     char *bytes = xr_file_read(t->path, XR_SPM_FILE_CAP, &len);
     if (!bytes)
         return xr_error_status();
@@ -61,7 +63,7 @@ xr_tokenizer *xr_tokenizer_open(const char *path)
     if (!t)
         return NULL;
     t->path = xr_path_is_dir(path) ? xr_path_join(path, "sentencepiece.bpe.model") : xr_strdup(path);
-    if (!t->path || load(t) < 0) {
+    if (!t->path || load(t, path) < 0) {
         xr_tokenizer_free(t);
         return NULL;
     }

@@ -368,20 +368,12 @@ static void report(load *l)
                 list_text(&l->fresh));
 }
 
-static int has_file(const char *dir, const char *name)
-{
-    char *path = xr_path_join(dir, name);
-    int there = path && xr_path_exists(path);
-    xr_free(path);
-    return there;
-}
-
 static xr_status read_config(load *l)
 {
     if (!xr_path_is_dir(l->dir))
         return xr_fail(XR_ENOINPUT, "%s: %s; expected a directory with config.json and model.safetensors (nothing is downloaded: get the model "
                        "from its source first)", l->dir, xr_path_exists(l->dir) ? "is not a directory" : "does not exist");
-    if (!has_file(l->dir, "config.json") && has_file(l->dir, "config.yaml"))
+    if (!xr_dir_has(l->dir, "config.json") && xr_dir_has(l->dir, "config.yaml"))
         return xr_fail(XR_ENOINPUT, "%s/config.json: cannot be opened; %s is a run: give %s/best or %s/final", l->dir, l->dir, l->dir, l->dir);
     char *path = xr_path_join(l->dir, "config.json");
     xr_status status = path ? xr_config_read(&l->config, path) : xr_error_status();

@@ -145,25 +145,17 @@ static xr_status export_same(const xr_options *o, const char *from, xr_vocab_rep
 
 /* ---- where the model is --------------------------------------------------------------------------------------------- */
 
-static int has_file(const char *dir, const char *name)
-{
-    char *path = xr_path_join(dir, name);
-    int there = path && xr_path_exists(path);
-    xr_free(path);
-    return there;
-}
-
 /* A model directory itself, or the model a run left in one. Caller frees. */
 static char *find_model(const char *from)
 {
-    if (has_file(from, "config.json"))
+    if (xr_dir_has(from, "config.json"))
         return xr_strdup(from);
-    if (has_file(from, "best/config.json"))
+    if (xr_dir_has(from, "best/config.json"))
         return xr_path_join(from, "best");
-    if (has_file(from, "final/config.json"))
+    if (xr_dir_has(from, "final/config.json"))
         return xr_path_join(from, "final");
     char *newest = NULL;
-    if (has_file(from, "checkpoints") && xr_checkpoint_find(from, &newest) < 0)
+    if (xr_dir_has(from, "checkpoints") && xr_checkpoint_find(from, &newest) < 0)
         return NULL;
     if (newest)
         xr_fail(XR_ENOINPUT, "%s: is a run that has no model yet, but checkpoints; give the newest: --from %s", from, newest);
@@ -207,7 +199,7 @@ static xr_status export_checkpoint(const xr_options *o, xr_vocab_report *r)
 xr_status xr_vocab_export(const xr_options *o, xr_vocab_report *report)
 {
     *report = (xr_vocab_report){ 0 };
-    if (has_file(o->from, "MANIFEST.json"))
+    if (xr_dir_has(o->from, "MANIFEST.json"))
         return export_checkpoint(o, report);
     char *from = find_model(o->from);
     xr_status status = from ? export_from(o, from, report) : xr_error_status();

@@ -33,6 +33,14 @@ int xr_path_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+int xr_dir_has(const char *dir, const char *name)
+{
+    char *path = xr_path_join(dir, name);
+    int there = path && xr_path_exists(path);
+    xr_free(path);
+    return there;
+}
+
 /* Reads what is there, not what stat promised, so that pipes and growing files are right too. */
 static char *read_all(int fd, const char *path, size_t guess, size_t cap, size_t *len)
 {

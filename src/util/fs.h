@@ -9,6 +9,7 @@
 char *xr_path_join(const char *dir, const char *name);      /* caller frees */
 int xr_path_exists(const char *path);
 int xr_path_is_dir(const char *path);
+int xr_dir_has(const char *dir, const char *name);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
 char *xr_file_read(const char *path, size_t cap, size_t *len);
