@@ -243,8 +243,8 @@ static void the_millionth_block(void **state)
     xr_blocks_close(b);
 }
 
-/* A step is found without those before it, and reads its own blocks and nothing else: no read-ahead, no replay. Its first block is read once more, to see that the
- * update has a target. */
+/* A step is found without those before it, and reads its own blocks and nothing else: no read-ahead, no replay. Its first
+ * block is read once more, to see that the update has a target. */
 static void the_millionth_step(void **state)
 {
     xr_store s = { .path = scratch, .digest = some_digest, .languages = "en", .n_documents = 100, .rule = 150000, .fail_after = -1 };
