@@ -13,6 +13,7 @@ struct xr_mlm_loader {
     xr_masking masking;
     size_t batch_size, micro_size;
     uint64_t step;              /* the prepared update */
+    int untargeted;             /* chance gives it no target at all */
     int32_t *id, *target;       // [length] of one block
     uint32_t *position;         // [length]
     xr_batch_buffer batch;
@@ -66,8 +67,9 @@ static place place_of(const xr_mlm_loader *l, uint64_t g)
 }
 
 /* Reads and masks a block into id, position and target; the number of masks, < 0 on error. */
-static long mask_block(xr_mlm_loader *l, const place *p, long *n)
+static long mask_block(xr_mlm_loader *l, const place *p, int at_least_one, long *n)
 {
+    l->masking.at_least_one = at_least_one;
     *n = xr_blocks_read(l->blocks, p->lang, p->block, l->id);
     long masked = *n < 0 ? *n : xr_mask_block(&l->masking, p->epoch, p->sample, l->id, (size_t)*n, l->position, l->target);
     if (masked < 0)
@@ -76,10 +78,10 @@ static long mask_block(xr_mlm_loader *l, const place *p, long *n)
 }
 
 /* One more masked sequence. */
-static xr_status add_block(xr_mlm_loader *l, const place *p, uint32_t in_update)
+static xr_status add_block(xr_mlm_loader *l, const place *p, int at_least_one, uint32_t in_update)
 {
     size_t row = l->batch.n;
-    long n, masked = mask_block(l, p, &n);
+    long n, masked = mask_block(l, p, at_least_one, &n);
     if (masked < 0)
         return (xr_status)masked;
     XR_TRY(xr_batch_add(&l->batch, l->id, (size_t)n, in_update));
@@ -92,15 +94,14 @@ int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step)
 {
     XR_ASSERT(l->sampling && step < INT64_MAX / l->batch_size, "step %llu", (unsigned long long)step);
     l->step = step;
-    l->masking.at_least_one = 0;
     long n, masked = 0;
     for (size_t i = 0; i < l->batch_size && masked == 0; i++) {
         place p = place_of(l, step * l->batch_size + i);
-        masked = mask_block(l, &p, &n);
+        masked = mask_block(l, &p, 0, &n);
     }
     if (masked < 0)
         return (int)masked;
-    l->masking.at_least_one = masked == 0;
+    l->untargeted = masked == 0;
     return (int)((l->batch_size + l->micro_size - 1) / l->micro_size);
 }
 
@@ -111,7 +112,7 @@ const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k)
     xr_batch_clear(&l->batch);
     for (size_t i = first; i < end && i < l->batch_size; i++) {
         place p = place_of(l, l->step * l->batch_size + i);
-        if (add_block(l, &p, (uint32_t)i) < 0)
+        if (add_block(l, &p, l->untargeted, (uint32_t)i) < 0)
             return NULL;
     }
     return xr_batch_finish(&l->batch);
@@ -124,11 +125,10 @@ double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step)
 
 const xr_batch *xr_mlm_loader_validation(xr_mlm_loader *l, size_t lang, uint64_t first, size_t n)
 {
-    l->masking.at_least_one = 1;
     xr_batch_clear(&l->batch);
     for (size_t i = 0; i < n; i++) {
         place p = { lang, first + i, first + i, VALIDATION_EPOCH };
-        if (add_block(l, &p, (uint32_t)i) < 0)
+        if (add_block(l, &p, 1, (uint32_t)i) < 0)
             return NULL;
     }
     return xr_batch_finish(&l->batch);

@@ -15,8 +15,7 @@ typedef struct xr_mlm_loader xr_mlm_loader;
 
 /* blocks, sampling and the word_start table of masking are borrowed; sampling may be NULL where only xr_mlm_loader_validation is used.
  * Blocks are masked exactly by the policy's rule; one for which chance chooses nothing has no target. Only an update without any would divide by zero:
- * there every block gets one (masking.h, at_least_one), as every validation block does. Calling xr_mlm_loader_validation between
- * xr_mlm_loader_begin and the last xr_mlm_loader_batch of an update is not allowed. NULL with the error set. */
+ * there every block gets one (masking.h, at_least_one), as every validation block does. NULL with the error set. */
 xr_mlm_loader *xr_mlm_loader_new(xr_blocks *blocks, const xr_sampling *sampling, const xr_masking *masking, size_t batch_size, size_t micro_size);
 void xr_mlm_loader_free(xr_mlm_loader *l);
 int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step);           /* prepares update `step` (0-based); number of micro-batches, < 0 on error */
