@@ -97,7 +97,7 @@ help:
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      speed of the kernels, one line each'
-	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers)'
+	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= see scripts/scorers.py)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
 	@echo 'make clean      remove $(BUILD)'
@@ -202,6 +202,7 @@ golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
 	$(PYTHON) scripts/golden_tags.py > tests/golden/tags.h
+	test -z "$(REFERENCES)" || $(PYTHON) scripts/golden_qa_metrics.py $(REFERENCES) > tests/golden/qa_metrics.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
 	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h
