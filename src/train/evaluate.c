@@ -89,7 +89,7 @@ static xr_status score_all(xr_evaluation *e, const xr_evaluate_hooks *hooks)
     for (size_t i = 0; i < e->n; i++) {
         xr_scored *s = &e->v[i];
         if (hooks && hooks->language)
-            hooks->language(hooks->context, s->language, s->n_rows);
+            hooks->language(hooks->context, s->language, s->data.n ? s->data.n : s->n_rows);
         XR_TRY(e->benchmark->score(e, s, hooks));
     }
     return warn_single_answers(e);

@@ -47,7 +47,7 @@ typedef struct xr_evaluation {
 /* What a program may want to show meanwhile; either may be NULL. */
 typedef struct xr_evaluate_hooks {
     void *context;
-    void (*language)(void *context, const char *language, size_t n);    /* its n rows come next */
+    void (*language)(void *context, const char *language, size_t n);    /* its n examples come next */
     xr_on_progress progress;
 } xr_evaluate_hooks;
 
