@@ -131,8 +131,9 @@ xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evalua
 
 static void scored_free(const xr_benchmark *b, xr_scored *s)
 {
-    if (b->free)
-        b->free(s);
+    void (*own)(xr_scored *) = b->free;
+    if (own)
+        own(s);
     xr_free(s->language);
     xr_free(s->path);
     xr_dataset_free(&s->data);
