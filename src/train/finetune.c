@@ -246,8 +246,9 @@ static size_t distinct_ids(const xr_finetune *f)
 static json_t *plan_json(const xr_finetune *f)
 {
     return json_pack("{ss sI sI sI sI sI sf sb}", "output_dir", f->o->output_dir, "train_examples", (json_int_t)f->train.n, "validation_examples",
-                     (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps, "parameters",
-                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)), "dry_run", 1);
+                     (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps,
+                     "parameters", (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)),
+                     "dry_run", 1);
 }
 
 static json_t *summarise(const xr_finetune *f)
