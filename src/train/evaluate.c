@@ -107,7 +107,8 @@ static xr_status open_model(xr_evaluation *e)
     if (e->o->predictions)
         return xr_predictions_open(e);
     if (!e->o->model)
-        return xr_fail(XR_EUSAGE, "evaluate needs --model DIR, a model directory, or --predictions DIR, files of predictions (xlmr evaluate -h shows an example)");
+        return xr_fail(XR_EUSAGE, "evaluate needs --model DIR, a model directory, or --predictions DIR, files of predictions"
+                       " (xlmr evaluate -h shows an example)");
     e->context = xr_context_open(e->o->model, NULL);
     if (!e->context)
         return xr_error_status();
