@@ -319,6 +319,7 @@ static xr_status put_prediction(const xr_evaluation *e, const float *z, xr_str *
     case XR_PROBLEM_REGRESSION: XR_TRY(xr_str_float(out, z[0])); break;
     case XR_PROBLEM_MULTI_LABEL: XR_TRY(put_classes(e, z, out)); break;
     case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE:
     case XR_PROBLEM_SINGLE_LABEL: XR_TRY(xr_str_puts(out, e->labels.name[xr_argmax(z, e->labels.n)])); break;
     }
     return xr_str_putc(out, '\n');
