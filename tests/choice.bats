@@ -83,3 +83,35 @@ teardown() { rm -rf "$dir"; }
     run -2 --separate-stderr "$xlmr" predict --model "$base/run/best" --top-k 1 "$base/data/test.et.jsonl"
     [[ $stderr == *"--top-k"* ]]
 }
+
+@test "evaluate: XCOPA's files and XTREME-R's, the accuracy of training, predictions as XTREME-R takes them" {
+    run -0 --separate-stderr "$xlmr" evaluate --task xcopa --split dev --model "$base/run/best" --data-dir "$base/data" --output-dir "$dir/dev"
+    accuracy=$(sed -n 's/^best accuracy \(.*\) at.*/\1/p' "$base/said")
+    awk -v want="$accuracy" '$1 == "en" { exit !(sprintf("%.4f", $3) == want) }' "$dir/dev/results.tsv"
+    run -0 --separate-stderr "$xlmr" evaluate --task xcopa --model "$base/run/best" --data-dir "$base/data" --output-dir "$dir/a" --threads 1
+    [ "${lines[0]}" = "XCOPA, test: $base/run/best" ]
+    [[ ${lines[1]} =~ ^language\ +n\ +accuracy\ +chance && ${lines[2]} =~ ^et\ +60\ +[0-9.]+\ +50\.00 && ${lines[3]} =~ ^qu\ +50\  ]]
+    paste "$dir/a/xcopa/test-et.jsonl" "$base/data/test.et.jsonl" | awk '{ split($0, a, "\"label\": "); good += substr(a[2], 1, 1) == substr(a[3], 1, 1) }
+        END { printf "%.2f\n", 100 * good / NR }' >"$dir/right"
+    [[ ${lines[2]} =~ ^et\ +60\ +$(cat "$dir/right") ]]
+    mkdir -p "$dir/xtreme" "$dir/own/et"
+    cp "$base/data/test.et.jsonl" "$dir/xtreme/test-et.jsonl"
+    cp "$base/data/test.et.jsonl" "$dir/own/et"
+    for folder in xtreme own; do
+        "$xlmr" evaluate --quiet --task xcopa --model "$base/run/best" --data-dir "$dir/$folder" --output-dir "$dir/b-$folder" --threads 2 >/dev/null
+        cmp "$dir/a/xcopa/test-et.jsonl" "$dir/b-$folder/xcopa/test-et.jsonl"
+    done
+}
+
+@test "evaluate: questions without labels are answered; other heads and empty folders are refused" {
+    mkdir "$dir/data"
+    sed 's/, "label": [01]//' "$base/data/test.et.jsonl" >"$dir/data/test-et.jsonl"
+    run -0 --separate-stderr "$xlmr" evaluate --task xcopa --model "$base/run/best" --data-dir "$dir/data" --output-dir "$dir/out"
+    [[ ${lines[2]} =~ ^et\ +60\ +- && $(wc -l <"$dir/out/xcopa/test-et.jsonl") = 60 ]]
+    run -2 --separate-stderr "$xlmr" evaluate --task xcopa --model "$base/model" --data-dir "$base/data"
+    [[ $stderr == *"no head for multiple choice; train one with: xlmr finetune --task choice"* ]]
+    run ! --separate-stderr "$xlmr" evaluate --task xcopa --split dev --model "$base/run/best" --data-dir "$dir/data"
+    [[ $stderr == *"no val.{language}.jsonl"* ]]
+    run ! --separate-stderr "$xlmr" evaluate --task xnli --model "$base/run/best" --data-dir "$dir/data"
+    [[ $stderr == *"expected"* ]]
+}
