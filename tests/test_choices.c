@@ -214,7 +214,7 @@ static void loading(void **state)
                         const int32_t *id = xr_dataset_choice(&d, (size_t)first + s - b->group[g], &len);
                         assert_int_equal(b->rows.offset[s + 1] - b->rows.offset[s], len);
                         assert_memory_equal(b->id + b->rows.offset[s], id, len * sizeof *id);
-                        assert_int_equal(b->rows.sample[s], first + s - b->group[g]);
+                        assert_int_equal(b->rows.sample[s], 4 * example[g] + s - b->group[g]);
                     }
                 }
             }

@@ -38,12 +38,16 @@ static const char *const *metrics(const xr_finetune *f)
     return choice;
 }
 
-/* A model that has learned nothing gives every choice the same share. */
-static void figures(const xr_finetune *f, json_t *j)
+static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
 {
-    const xr_figures *g = &f->figures;
+    (void)f;
     json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
     json_object_set_new(j, "chance", xr_json_number(g->chance));
+}
+
+/* A model that has learned nothing gives every choice the same share. */
+static void warn(const xr_finetune *f, const xr_figures *g)
+{
     if (fabs(g->loss + log(g->chance)) < 1e-3)
         xr_warn("step %llu: the loss %.4f is that of equal scores for all choices: the model has collapsed or has not begun to learn; try a lower "
                 "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step, g->loss, f->o->learning_rate);
@@ -56,5 +60,6 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 }
 
 const xr_finetune_task xr_finetune_choice = {
-    "choice", "multiple_choice", "multiple-choice", "for multiple choice", "questions", "cut", choose, read, check, metrics, figures, card,
+    "choice", "multiple_choice", "multiple-choice", "for multiple choice", "questions", "cut", choose, read, check, metrics, xr_finetune_score,
+    figures, warn, card,
 };
