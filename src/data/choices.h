@@ -11,7 +11,6 @@
 #ifndef XR_DATA_CHOICES_H
 #define XR_DATA_CHOICES_H
 
-#include <jansson.h>
 #include "data/dataset.h"
 #include "util/str.h"
 
