@@ -320,7 +320,7 @@ xr_status xr_evaluation_confusions(const xr_evaluation *e, xr_str *out)
 xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out)
 {
     const char *what = e->benchmark->title ? e->benchmark->title : e->o->data_dir;
-    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->model));
+    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->predictions ? e->o->predictions : e->o->model));
     XR_TRY(xr_evaluation_rows(&e, NULL, 1, out));
     XR_TRY(xr_evaluation_footer(&e, 1, xr_evaluate_as_given, out));
     return xr_evaluation_confusions(e, out);
