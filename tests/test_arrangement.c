@@ -168,7 +168,8 @@ static void folders_of_others(void **state)
     (void)state;
     static const char *const name[] = {
         "mnli/multinli.train.en.tsv", "mnli/multinli.train.ur.tsv", "paws/en/train.tsv", "paws/de/translated_train.tsv", "paws/de/dev_2k.tsv",
-        "paws/en/dev_2k.tsv", "paws/de/test_2k.tsv", "paws/about/train.tsv", "squad/train-v1.1.json", "squad/squad.translate.train.en-zh.json", "squad/dev-v1.1.json",
+        "paws/en/dev_2k.tsv", "paws/de/test_2k.tsv", "paws/about/train.tsv", "squad/train-v1.1.json", "squad/squad.translate.train.en-zh.json",
+        "squad/dev-v1.1.json",
         "squad/dev-context-zh-question-zh.json", "squad/dev-context-zh-question-de.json", "tydi/tydiqa.goldp.en.train.json", "tydi/tydiqa.goldp.en.dev.json",
         "tydi/tydiqa.translate.train.en-fi.json", "tydi/tydiqa.fi.dev.json", "one/train-en.tsv", "none/x.tsv",
     };
