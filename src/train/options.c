@@ -11,6 +11,14 @@
 #include "util/alloc.h"
 #include "util/utf8.h"
 
+/* The choices of evaluate's --task are the files in benchmarks/. */
+static const char benchmark_names[] =
+#define XR_REG(name) "|" #name
+#include "benchmarks.inc"
+#undef XR_REG
+    ;
+#define BENCHMARKS (benchmark_names + 1)
+
 static const xr_option table[] = {
 #define XR_OPTION(field, type, def, min, max, verbs, flags, group, meta, help)                        \
     { #field, XR_OPT_##type, offsetof(xr_options, field), XR_OPTION_ROW_##field, def, min, max, verbs, \
@@ -331,6 +339,10 @@ static xr_status apply(xr_options *o, const xr_option *r, const char *value, pha
     int is_config = r->field == XR_OPTION_ROW_config;
     if (is_config && ph == FIND_CONFIG && o->config)
         return xr_fail(XR_EUSAGE, "--config is given twice (%s and %s); put all options in one file", o->config, value);
+    if (ph == APPLY && (r->flags & XR_MANY) && o->origin[r->field].kind == XR_FROM_FLAG) {
+        o->args[o->n_args++] = value;
+        return XR_OK;
+    }
     return is_config == (ph == FIND_CONFIG) ? xr_option_set(o, r, value, at) : XR_OK;
 }
 
