@@ -121,7 +121,8 @@ static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *
 
     tokens->n = 0;
     XR_TRY(grow_examples(d, o));
-    XR_TRY(xr_tokenizer_encode_pair(tok, text, pair, o->max_len, 0, tokens, &truncated));
+    if (tok)
+        XR_TRY(xr_tokenizer_encode_pair(tok, text, pair, o->max_len, 0, tokens, &truncated));
     XR_TRY(xr_grow(&d->ids, &d->cap_ids, (size_t)d->offset[d->n] + tokens->n, sizeof *d->ids));
     if (keeps_text(d, o)) {
         d->text_pair[d->n] = NULL;

@@ -88,7 +88,7 @@ typedef struct xr_dataset {
 
 /* Appends one file's examples. VALUE makes one target an example, MULTI one 0/1 target per label name (names split at
  * commas, or a JSON list); the array is widened as labels grow. Errors name path and line. Notes (skipped rows,
- * aliases, one-label files) go to the log, once a file. */
+ * aliases, one-label files) go to the log, once a file. Without a tokenizer (NULL; for tagged sentences too) only the labels are read. */
 xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                          const xr_data_options *o);
 /* Appends one example from memory. */
