@@ -25,6 +25,10 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
 static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
 {
     const xr_words *w = &d->words;
+    if (d->windows.questions.n) {
+        *first = (size_t)d->offset[i];
+        return xr_dataset_len(d, i);
+    }
     *first = w->n_sentences ? (size_t)w->example[i] : i;
     return w->n_sentences ? (size_t)(w->example[i + 1] - w->example[i]) : 1;
 }
@@ -75,9 +79,10 @@ static size_t longest(const xr_dataset *d)
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
 {
     xr_model *m = s->model;
-    XR_ASSERT(m->head && m->config.num_labels > 0, "scoring needs a classification head");
-    int tagged = d->words.n_sentences > 0;
-    float *logits = xr_alloc((tagged ? d->words.n : d->n) * (size_t)m->config.num_labels, sizeof *logits);
+    int tagged = d->words.n_sentences > 0, asked = d->windows.questions.n > 0;
+    size_t rows = asked ? (size_t)d->n_tokens : tagged ? d->words.n : d->n, cols = asked ? 2 : (size_t)m->config.num_labels;
+    XR_ASSERT(m->head && cols > 0, "scoring needs a head with answers");
+    float *logits = xr_alloc(rows * cols, sizeof *logits);
     xr_loader *l = logits ? evaluation_loader(d, s->batch_tokens) : NULL;
     size_t tokens = l ? xr_loader_max_tokens(l) : 0;
     size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, longest(d), tagged ? tokens : 0, 0) : 0;

@@ -18,8 +18,8 @@ typedef struct xr_scoring {
     void *context;
 } xr_scoring;
 
-/* Logits of every example in the dataset's order: [d->n, C], or of every word of tagged sentences: [d->words.n, C]. Caller frees; NULL with the
- * error set, XR_EDATA when one is NaN or infinite. */
+/* Logits of every example in the dataset's order: [d->n, C], of every word of tagged sentences: [d->words.n, C], or of every row
+ * of windows: [d->n_tokens, 2]. Caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
 /* What the labels of a problem are, for reading them. */
