@@ -7,6 +7,7 @@ FOLDER holds utils_qa.py of transformers' examples/pytorch/question-answering. W
 postprocess_qa_predictions on random logits, with the maximal-context rule of BERT's run_squad, which run_qa takes from its caller.
 """
 import sys
+import textwrap
 
 import numpy as np
 import tokenizers
@@ -19,14 +20,17 @@ TEXTS = ["红楼梦是一部中国古典小说,作者是曹雪芹。", "ใค�
 
 
 def array(kind, name, values, per_line=12):
-    print(f"static const {kind} {name}[] = {{")
+    print("\n".join(textwrap.wrap(f"static const {kind} {name}[] = {{", 110, subsequent_indent="    ")))
     for i in range(0, len(values), per_line):
         print("    " + ", ".join(values[i:i + per_line]) + ",")
     print("};")
 
 
 def quoted(text):
-    return '"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()) + '"'
+    """A C string, on lines of its own when it is long."""
+    escaped = [chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()]
+    parts = ["".join(escaped[i:i + 16]) for i in range(0, len(escaped), 16)] or [""]
+    return "\n      ".join(f'"{p}"' for p in parts)
 
 
 # ---- windows -------------------------------------------------------------------------------------------------------
@@ -118,7 +122,7 @@ class Printer:
             self.logits += [f"{float(v).hex()}f" for v in z.ravel()]
         dumped, odds = self.run(text, features, starts, ends, n_best, max_tokens, none, threshold)
         self.pieces += [f"{{ {len(text[:b].encode())}, {len(text[:e].encode())} }}" for b, e in pieces]
-        self.answers += [f"{{ {quoted(a['text'])}, {float(a['start_logit']).hex()}f, {float(a['end_logit']).hex()}f, {float(a['probability']).hex()} }}"
+        self.answers += [f"{{ {quoted(a['text'])},\n      {float(a['start_logit']).hex()}f, {float(a['end_logit']).hex()}f, {float(a['probability']).hex()} }}"
                          for a in dumped["nbest"]]
         self.cases.append(f"{{ {quoted(text)}, {n_best}, {max_tokens}, {none}, {float(threshold)!r}, {len(pieces)}, {len(wins)}, {len(dumped['nbest'])},\n"
                           f"      {', '.join(map(str, first))}, {quoted(dumped['text'])}, {float(odds).hex()} }}")
@@ -137,13 +141,14 @@ class Printer:
         return {"nbest": nbest, "text": got["x"]}, odds
 
     def print(self):
-        print("/* text, n_best, max_tokens, may be none, threshold; pieces, windows, answers; where they begin (logits: values); the answer chosen, null odds */")
+        print("/* text, n_best, max_tokens, may be none, threshold; pieces, windows, answers; where they begin (logits: values); the answer\n"
+              " * chosen, null odds */")
         array("struct { const char *text; int n_best, max_tokens, none; double threshold; int n_pieces, n_windows, n_answers, piece, window, logit, answer; "
               "const char *chosen; double odds; }", "qa_cases", self.cases, 1)
-        array("struct { unsigned begin, end; }", "qa_piece", self.pieces)
+        array("struct { unsigned begin, end; }", "qa_piece", self.pieces, 8)
         array("struct { unsigned row, piece, n; }", "qa_case_window", self.windows)
-        array("float", "qa_logit", self.logits, 8)
-        array("struct { const char *text; float start, end; double probability; }", "qa_answer", self.answers, 2)
+        array("float", "qa_logit", self.logits, 5)
+        array("struct { const char *text; float start, end; double probability; }", "qa_answer", self.answers, 1)
 
 
 class Examples(list):

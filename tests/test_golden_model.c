@@ -227,7 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masked_lm_models),    cmocka_unit_test(classifiers),        cmocka_unit_test(regression_and_multi_label),
-        cmocka_unit_test(taggers), cmocka_unit_test(answerers), cmocka_unit_test(weighted_and_smoothed), cmocka_unit_test(ten_steps_masked_lm), cmocka_unit_test(ten_steps_classifier),
+        cmocka_unit_test(taggers), cmocka_unit_test(answerers),
+        cmocka_unit_test(weighted_and_smoothed), cmocka_unit_test(ten_steps_masked_lm), cmocka_unit_test(ten_steps_classifier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,8 @@
  * arguments are KEY=VALUE, and help does not list it.
  *
  * The batch file (safetensors, float32): ids [N], offsets [B+1]; for masked LM mask_row [M] and mask_target [M]; for classification
- * labels [B] or target [B,C]; for questions span [B,2]; and if wanted class_weight [C], smoothing [1]. The result, dropout off: hidden.0 .. hidden.L [N,D], logits,
- * loss [1] (mean), grad.NAME of the mean loss; then losses [steps], norms [steps] (before clipping) and weights.NAME after `steps`
+ * labels [B] or target [B,C], and if wanted class_weight [C], smoothing [1]; for questions span [B,2]. The result, dropout off:
+ * hidden.0 .. hidden.L [N,D], logits, loss [1] (mean), grad.NAME of the mean loss; then losses [steps], norms [steps] (before clipping) and weights.NAME after `steps`
  * updates by the trainer on this batch. */
 #include <math.h>
 #include <stdio.h>

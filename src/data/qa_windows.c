@@ -166,8 +166,8 @@ xr_status xr_windows_check(const xr_data_options *o)
 {
     if (o->max_query >= 1 && o->max_len > SPECIALS + o->max_query + o->doc_stride)
         return XR_OK;
-    return xr_fail(XR_EUSAGE, "--max-seq-length %zu: %d specials, --max-query-length %zu and --doc-stride %zu, which windows share, leave nothing; give more than "
-                   "%zu, or lower the others", o->max_len, SPECIALS, o->max_query, o->doc_stride, SPECIALS + o->max_query + o->doc_stride);
+    return xr_fail(XR_EUSAGE, "--max-seq-length %zu: %d specials, --max-query-length %zu and --doc-stride %zu, which windows share, leave nothing; "
+                   "give more than %zu, or lower the others", o->max_len, SPECIALS, o->max_query, o->doc_stride, SPECIALS + o->max_query + o->doc_stride);
 }
 
 /* Pieces of the passages that came since. */
