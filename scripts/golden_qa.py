@@ -146,7 +146,7 @@ class Printer:
         array("struct { const char *text; int n_best, max_tokens, none; double threshold; int n_pieces, n_windows, n_answers, piece, window, logit, answer; "
               "const char *chosen; double odds; }", "qa_cases", self.cases, 1)
         array("struct { unsigned begin, end; }", "qa_piece", self.pieces, 8)
-        array("struct { unsigned row, piece, n; }", "qa_case_window", self.windows)
+        array("struct { unsigned row, piece, n; }", "qa_case_window", self.windows, 8)
         array("float", "qa_logit", self.logits, 5)
         array("struct { const char *text; float start, end; double probability; }", "qa_answer", self.answers, 1)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares xlmr with transformers on one Hugging Face directory: the same numbers, or a table that says where they part.
 
-    scripts/parity.py DIR                        a directory with a masked-LM, sequence- or token-classification or question-answering head
+    scripts/parity.py DIR                        a directory with a head of any of CLASSES below
     scripts/parity.py DIR --fresh-heads          also with the other head, freshly made on the same encoder
     scripts/parity.py --make mini --std 0.02     makes a random model first (mini: 6 x 384, 12layer: 12 x 768); no download
 
@@ -53,11 +53,12 @@ class Batch:
     sequences: list                         # [B] lists of ids, already masked where mask_row says so
     mask_row: np.ndarray                    # [M] ascending packed rows
     mask_target: np.ndarray                 # [M] true ids there
-    labels: np.ndarray | None = None        # [B] classes
+    labels: np.ndarray | None = None        # [B] classes; [Q] right choices of questions
     target: np.ndarray | None = None        # [B, C] regression values or 0/1 labels
     class_weight: np.ndarray | None = None  # [C]
     smoothing: float = 0.0
     span: np.ndarray | None = None          # [B, 2] rows within the sequence of an answer's first and last token
+    group: np.ndarray | None = None         # [Q + 1] first sequence of each question; the sequences are its choices
 
     @property
     def offsets(self):
@@ -66,7 +67,7 @@ class Batch:
     def tensors(self, prefix=""):
         """What xlmr reads: everything as float32, exact for ids below 2^24."""
         out = {"ids": np.concatenate(self.sequences), "offsets": self.offsets, "mask_row": self.mask_row, "mask_target": self.mask_target}
-        for key in ("labels", "target", "class_weight", "span"):
+        for key in ("labels", "target", "class_weight", "group", "span"):
             if getattr(self, key) is not None:
                 out[key] = getattr(self, key)
         if self.smoothing:
@@ -101,6 +102,12 @@ def tag_words(rng, batch, n_labels):
     batch.labels, batch.mask_target = None, rng.integers(0, n_labels, size=len(batch.mask_row))
 
 
+def make_questions(rng, batch):
+    """Makes a multiple-choice batch of it: the first two sequences are the choices of one question, the others those of a second."""
+    batch.group = np.array([0, 2, len(batch.sequences)])
+    batch.labels = np.array([rng.integers(0, n) for n in np.diff(batch.group)])
+
+
 def ask(rng, batch):
     """Makes a batch of questions of it: an answer in every sequence but the first, which has none."""
     ends = [sorted(rng.integers(0, len(s), size=2)) for s in batch.sequences]
@@ -108,7 +115,8 @@ def ask(rng, batch):
 
 
 CLASSES = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
-           "tag": transformers.XLMRobertaForTokenClassification, "qa": transformers.XLMRobertaForQuestionAnswering}
+           "tag": transformers.XLMRobertaForTokenClassification, "choice": transformers.XLMRobertaForMultipleChoice,
+           "qa": transformers.XLMRobertaForQuestionAnswering}
 
 
 def has_head(directory):
@@ -152,10 +160,24 @@ def answer_losses(model, batch):
         yield model(input_ids=torch.tensor([ids]), start_positions=torch.tensor([int(start)]), end_positions=torch.tensor([int(end)])).loss
 
 
+def choose(model, batch, ids, mask, hidden):
+    """Questions may have different numbers of choices, which one tensor [B, C, T] cannot hold: each passes alone."""
+    losses, logits = [], []
+    for first, last, label in zip(batch.group[:-1], batch.group[1:], batch.labels):
+        out = model(input_ids=ids[None, first:last], attention_mask=mask[None, first:last], labels=torch.tensor([int(label)]))
+        losses.append(out.loss)
+        logits.append(out.logits.reshape(-1, 1))
+    states = model.roberta(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states if hidden else []
+    return sum(losses) / len(losses), torch.cat(logits), [packed(h, batch) for h in states]
+
+
 def forward(model, batch, hidden=False):
     """(loss, logits, hidden states). MLM: mean over masked rows, logits there. Tags: transformers' own loss, every row but mask_row's labelled
-    -100, and the logits at mask_row. Questions: the mean of transformers' own losses. Classification: torch's mean reduction."""
+    -100, and the logits at mask_row. Multiple choice and questions: transformers' own loss of each, and their mean. Classification: torch's mean
+    reduction."""
     ids, mask = padded(model, batch)
+    if isinstance(model, transformers.XLMRobertaForMultipleChoice):
+        return choose(model, batch, ids, mask, hidden)
     out = model(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     states = [packed(h, batch) for h in out.hidden_states] if hidden else []
     nn = torch.nn.functional
@@ -390,6 +412,8 @@ def check(args, directory, table, scratch):
         tag_words(rng, batch, config.num_labels)
     if head == "qa":
         ask(rng, batch)
+    if head == "choice":
+        make_questions(rng, batch)
     runs = [args.steps] + ([args.long_steps] if head != "mlm" and args.long_steps else [])
     for i, steps in enumerate(runs):
         recipe = Recipe(steps=steps, lr=args.learning_rate)
@@ -423,8 +447,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         directories = make(args.make, args.std, scratch) if args.make else [pathlib.Path(args.directory)]
         if args.directory and not has_head(args.directory):
-            parser.error(f"{args.directory}: none of XLMRobertaForMaskedLM, …ForSequenceClassification, …ForTokenClassification, …ForQuestionAnswering "
-                         "in config.json")
+            parser.error(f"{args.directory}: config.json names none of {', '.join(c.__name__ for c in CLASSES.values())}")
         if args.fresh_heads and args.directory:
             directories.append(other_head(args.directory, scratch))
         std = deviation(directories[0])

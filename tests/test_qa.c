@@ -338,12 +338,12 @@ static void labels_of_windows(void **state)
 /* ---- answers ---- */
 
 /* The case as a data set of one question. */
-static void make_case(size_t k, xr_dataset *d, uint64_t *offset, xr_window *window, xr_token *piece, xr_question *q, xr_passage *p)
+static void make_case(size_t k, xr_dataset *d, uint64_t *offset, xr_window *window, xr_token *piece, xr_squad_question *q, xr_passage *p)
 {
     size_t at = 0;
     memset(d, 0, sizeof *d);
     *p = (xr_passage){ (char *)(uintptr_t)qa_cases[k].text, strlen(qa_cases[k].text) };
-    *q = (xr_question){ (char *)(uintptr_t)"x\"1", (char *)(uintptr_t)"who?", 0, 0, 0, 0 };
+    *q = (xr_squad_question){ (char *)(uintptr_t)"x\"1", (char *)(uintptr_t)"who?", 0, 0, 0, 0 };
     for (int i = 0; i < qa_cases[k].n_pieces; i++)
         piece[i] = (xr_token){ 5, qa_piece[qa_cases[k].piece + i].begin, qa_piece[qa_cases[k].piece + i].end };
     for (int i = 0; i < qa_cases[k].n_windows; i++) {
@@ -413,7 +413,7 @@ static void answers_as_run_qa_chooses_them(void **state)
         uint64_t offset[32], first[2] = { 0, (uint64_t)qa_cases[k].n_windows }, passage[2] = { 0, (uint64_t)qa_cases[k].n_pieces };
         xr_window window[32];
         xr_token piece[64];
-        xr_question q;
+        xr_squad_question q;
         xr_passage p;
         xr_dataset d;
         make_case(k, &d, offset, window, piece, &q, &p);
@@ -496,7 +496,7 @@ static void check_real(const xr_dataset *d, const char *name)
     const xr_windows *w = &d->windows;
     size_t labelled = 0;
     for (size_t i = 0; i < w->questions.n; i++) {
-        const xr_question *q = &w->questions.v[i];
+        const xr_squad_question *q = &w->questions.v[i];
         const xr_gold_answer *g = &w->questions.answer[q->answer];
         const xr_token *piece = w->piece + w->passage[q->passage];
         size_t n = (size_t)(w->passage[q->passage + 1] - w->passage[q->passage]), a, b, holds = 0;
@@ -525,8 +525,8 @@ static void answers_of_real_files(void **state)
 {
     (void)state;
     static const char *const files[] = { "xquad/xquad.zh.json.gz", "xquad/xquad.th.json.gz", "xquad/xquad.ar.json.gz",
-                                         "mlqa/dev-context-de-question-de.json.gz", "tydiqa-goldp/tydiqa.goldp.ko.train.json.gz", "squad/dev-v2.0.slice.json.gz",
-                                         "cmrc2018/cmrc2018_dev.json.gz" };
+                                         "mlqa/dev-context-de-question-de.json.gz", "tydiqa-goldp/tydiqa.goldp.ko.train.json.gz",
+                                         "squad/dev-v2.0.slice.json.gz", "cmrc2018/cmrc2018_dev.json.gz" };
     const char *data = getenv("XLMR_DATA");
     xr_tokenizer *real = data ? real_tokenizer(data) : NULL;
     if (!real)

@@ -93,7 +93,7 @@ static xr_status encode_query(windowing *g, const char *text)
     return XR_OK;
 }
 
-static int has_place(const xr_windows *all, const xr_question *q)
+static int has_place(const xr_windows *all, const xr_squad_question *q)
 {
     return q->n_answers && all->questions.answer[q->answer].begin < all->questions.answer[q->answer].end;
 }
@@ -101,7 +101,7 @@ static int has_place(const xr_windows *all, const xr_question *q)
 /* Rows of the label: the answer's pieces [first, last] of the passage, if there is an answer and the window holds them all. */
 static void label_window(const xr_windows *all, xr_window *w, int found, size_t first, size_t last)
 {
-    const xr_question *q = &all->questions.v[w->question];
+    const xr_squad_question *q = &all->questions.v[w->question];
     int labelled = q->impossible || has_place(all, q);
     int inside = found && first >= w->piece && last < (size_t)w->piece + w->n;
     w->start = inside ? (int32_t)(w->row + (uint32_t)first - w->piece) : labelled ? 0 : -1;
@@ -128,7 +128,7 @@ static xr_status put_window(windowing *g, const xr_window *w)
 }
 
 /* The answer that training aims at: the first, if its place is known. */
-static int find_answer(const xr_windows *all, const xr_question *q, size_t *first, size_t *last)
+static int find_answer(const xr_windows *all, const xr_squad_question *q, size_t *first, size_t *last)
 {
     const xr_gold_answer *a = has_place(all, q) ? &all->questions.answer[q->answer] : NULL;
     uint64_t at = all->passage[q->passage];
@@ -140,7 +140,7 @@ static int find_answer(const xr_windows *all, const xr_question *q, size_t *firs
 static xr_status add_windows(windowing *g, size_t i)
 {
     xr_windows *all = &g->d->windows;
-    const xr_question *q = &all->questions.v[i];
+    const xr_squad_question *q = &all->questions.v[i];
     size_t n = (size_t)(all->passage[q->passage + 1] - all->passage[q->passage]), first = 0, last = 0, at = 0, take;
     int inside = 0;
     XR_TRY(encode_query(g, q->text));

@@ -57,8 +57,8 @@ static xr_status add_answer(xr_questions *q, const char *text, size_t begin, siz
 static xr_status add_question(xr_questions *q, const char *id, const char *text, size_t answer, int impossible)
 {
     XR_TRY(xr_grow(&q->v, &q->cap, q->n + 1, sizeof *q->v));
-    xr_question *v = &q->v[q->n];
-    *v = (xr_question){ xr_strdup(id), NULL, (uint32_t)(q->n_passages - 1), impossible, answer, q->n_answers - answer };
+    xr_squad_question *v = &q->v[q->n];
+    *v = (xr_squad_question){ xr_strdup(id), NULL, (uint32_t)(q->n_passages - 1), impossible, answer, q->n_answers - answer };
     v->text = v->id ? xr_strdup(text) : NULL;
     if (!v->text) {
         xr_free(v->id);

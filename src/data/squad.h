@@ -16,16 +16,16 @@ typedef struct xr_passage { char *text; size_t len; } xr_passage;
 /* An answer and the bytes of its passage it stands at; begin = end: where is not known (its offset was wrong), only the text counts. */
 typedef struct xr_gold_answer { char *text; size_t begin, end; } xr_gold_answer;
 
-typedef struct xr_question {
+typedef struct xr_squad_question {
     char *id, *text;
     uint32_t passage;
     int impossible;                 /* the passage has no answer */
     size_t answer, n_answers;       /* in xr_questions.answer; 0 and not impossible: no label */
-} xr_question;
+} xr_squad_question;
 
 /* Every text once, however many questions are asked about it. Zero-initialise. */
 typedef struct xr_questions {
-    xr_question *v; size_t n, cap;
+    xr_squad_question *v; size_t n, cap;
     xr_passage *passage; size_t n_passages, cap_passages;
     xr_gold_answer *answer; size_t n_answers, cap_answers;
     size_t n_impossible, n_unlabelled, n_unplaced;      /* unplaced: answers */

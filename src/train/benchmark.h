@@ -28,6 +28,9 @@ typedef struct xr_benchmark {
     xr_status (*open)(xr_evaluation *e);
     /* One language, checked before anything is computed: s->data or s->private, s->n_rows, s->n and s->labelled. */
     xr_status (*read)(xr_evaluation *e, xr_scored *s);
+    /* With --predictions, after `read`, which had no tokenizer and let e->labels grow: what the file at `path` predicts, in a model's place
+     * (evaluate_predictions.h). NULL: such files cannot be scored. */
+    xr_status (*predicted)(xr_evaluation *e, xr_scored *s, const char *path);
     /* Predictions; of labelled rows also every figure of `columns` (xr_scored_set) and the parts (xr_scored_parts). */
     xr_status (*score)(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h);
     /* Figures, the main one first, ended by a row without a metric. Those with a title are columns of the table, all are in results.json. */

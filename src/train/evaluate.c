@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "train/benchmark.h"
+#include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -49,6 +50,8 @@ static xr_status read_all(xr_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++)
         XR_TRY(e->benchmark->read(e, &e->v[i]));
+    for (size_t i = 0; i < e->n && e->o->predictions; i++)
+        XR_TRY(xr_predictions_read(e, &e->v[i]));
     if (e->o->max_eval_samples > 0 && e->o->output_dir)
         xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission",
                 e->o->max_eval_samples);
@@ -75,6 +78,8 @@ static xr_status warn_single_answers(const xr_evaluation *e)
 
 xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks)
 {
+    if (e->o->predictions)
+        return xr_predictions_logits(e, s);
     xr_scoring how = { &e->context->model, e->context->dir, (size_t)e->o->batch_tokens, NULL, NULL };
     if (hooks) {
         how.progress = hooks->progress;
@@ -88,15 +93,22 @@ static xr_status score_all(xr_evaluation *e, const xr_evaluate_hooks *hooks)
 {
     for (size_t i = 0; i < e->n; i++) {
         xr_scored *s = &e->v[i];
-        if (hooks && hooks->language)
+        if (hooks && hooks->language && !e->o->predictions)
             hooks->language(hooks->context, s->language, s->data.n ? s->data.n : s->n_rows);
         XR_TRY(e->benchmark->score(e, s, hooks));
+        if (e->o->predictions)
+            xr_predictions_forget_loss(s);
     }
     return warn_single_answers(e);
 }
 
 static xr_status open_model(xr_evaluation *e)
 {
+    if (e->o->predictions)
+        return xr_predictions_open(e);
+    if (!e->o->model)
+        return xr_fail(XR_EUSAGE, "evaluate needs --model DIR, a model directory, or --predictions DIR, files of predictions"
+                       " (xlmr evaluate -h shows an example)");
     e->context = xr_context_open(e->o->model, NULL);
     if (!e->context)
         return xr_error_status();
@@ -137,6 +149,7 @@ static void scored_free(const xr_benchmark *b, xr_scored *s)
     xr_free(s->language);
     xr_free(s->path);
     xr_dataset_free(&s->data);
+    xr_free(s->predicted);
     xr_free(s->logits);
     xr_free(s->part);
 }

@@ -26,6 +26,7 @@ typedef struct xr_scored {
     size_t n_rows;              /* in the file, counted in the benchmark's units */
     size_t n;                   /* those with gold labels: what the figures are of */
     int labelled;               /* n > 0: figures are valid */
+    int32_t *predicted;         /* with --predictions: a class of each row, or of each tagged word */
     float *logits;              // [data.n, C], or [data.words.n, C] of tagged words; NULL where a benchmark keeps its own
     void *private;              /* a benchmark's own data, freed by it */
     xr_figure figure[XR_MAX_FIGURES]; size_t n_figures;
@@ -38,7 +39,7 @@ typedef struct xr_scored {
 typedef struct xr_evaluation {
     const xr_options *o;
     const struct xr_benchmark *benchmark;
-    xr_context *context;
+    xr_context *context;        /* with --predictions without weights and tokenizer */
     xr_labels labels;           /* names of the classes in the model's order, and the label map */
     size_t max_len;
     xr_scored *v; size_t n, cap;    /* XNLI's order of languages, then the others by name */

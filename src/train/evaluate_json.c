@@ -60,7 +60,7 @@ static void add_averages(const xr_evaluation *e, json_t *j)
 json_t *xr_evaluation_json(const xr_evaluation *e)
 {
     const xr_options *o = e->o;
-    json_t *j = json_pack("{ss ss ss ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model,
+    json_t *j = json_pack("{ss ss ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
                           "protocol", o->protocol, "selection", xr_evaluate_selection, "max_seq_length", (json_int_t)e->max_len,
                           "max_eval_samples", (json_int_t)o->max_eval_samples, "labels", labels_json(&e->labels),
                           "metric", columns(e)->metric, "languages", json_object());

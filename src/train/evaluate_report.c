@@ -76,7 +76,7 @@ static xr_status put_heading(const xr_evaluation *e, xr_str *out)
 {
     const xr_published *p = xr_published_find(e, columns(e)->metric);
     const char *what = e->benchmark->title ? e->benchmark->title : e->o->data_dir;
-    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->model));
+    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->predictions ? e->o->predictions : e->o->model));
     XR_TRY(xr_str_printf(out, "%-*s%7s", NAME, "language", "n"));
     for (const xr_report_column *c = columns(e); c->metric; c++)
         if (c->title)

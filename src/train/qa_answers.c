@@ -207,7 +207,7 @@ static xr_status put_nbest(xr_str *out, const char *passage, const xr_answers *a
 
 static xr_status put_question(xr_qa_predictions *p, const xr_dataset *d, size_t i, const xr_answers *a)
 {
-    const xr_question *q = &d->windows.questions.v[i];
+    const xr_squad_question *q = &d->windows.questions.v[i];
     const char *passage = d->windows.questions.passage[q->passage].text;
     const xr_answer *chosen = &a->v[a->chosen];
     int later = i > 0;
