@@ -192,7 +192,7 @@ static void one_window_case(size_t k)
     xr_data_options o = { .max_len = (size_t)qa_windows[k].max_len, .doc_stride = (size_t)qa_windows[k].stride, .max_query = (size_t)qa_windows[k].n_query };
     xr_dataset d = { 0 };
     const char *question = text_of(o.max_query), *context = text_of((size_t)qa_windows[k].n_context);
-    if (xr_dataset_add_question(&d, tok, "x", question, context, &o) < 0)
+    if (xr_dataset_ask(&d, tok, "x", question, context, &o) < 0)
         fail_msg("%s", xr_error_message());
     assert_int_equal(d.n, qa_windows[k].n);
     for (size_t i = 0; i < d.n; i++) {
@@ -223,7 +223,7 @@ static void questions_are_stripped_and_cut(void **state)
     (void)state;
     xr_data_options o = { .max_len = 30, .doc_stride = 4, .max_query = 5 };
     xr_dataset d = { 0 };
-    assert_int_equal(xr_dataset_add_question(&d, tok, "x", " \xE3\x80\x80\t babo kade titi moru gafi", "babo", &o), XR_OK);
+    assert_int_equal(xr_dataset_ask(&d, tok, "x", " \xE3\x80\x80\t babo kade titi moru gafi", "babo", &o), XR_OK);
     xr_tokens t = { 0 };
     assert_int_equal(xr_tokenizer_encode(tok, "babo kade titi moru gafi", 24, 0, &t), XR_OK);
     assert_true(t.n > 5);
@@ -232,7 +232,7 @@ static void questions_are_stripped_and_cut(void **state)
         assert_int_equal(d.ids[1 + i], t.v[i].id);
     xr_tokens_free(&t);
     o.max_len = 13;
-    assert_int_equal(xr_dataset_add_question(&d, tok, "x", "babo", "babo", &o), XR_EUSAGE);
+    assert_int_equal(xr_dataset_ask(&d, tok, "x", "babo", "babo", &o), XR_EUSAGE);
     expect_error(XR_EUSAGE, "--max-seq-length 13: 4 specials, --max-query-length 5 and --doc-stride 4");
     xr_dataset_free(&d);
 }
@@ -432,7 +432,7 @@ static void a_passage_without_pieces_has_no_answer(void **state)
     xr_data_options how = { .max_len = 30, .doc_stride = 4, .max_query = 3 };
     xr_dataset d = { 0 };
     xr_answers a = { 0 };
-    assert_int_equal(xr_dataset_add_question(&d, tok, "x", "babo kade titi", " \xE2\x80\x8B ", &how), XR_OK);
+    assert_int_equal(xr_dataset_ask(&d, tok, "x", "babo kade titi", " \xE2\x80\x8B ", &how), XR_OK);
     assert_int_equal(d.n, 1);
     assert_true(d.n_tokens <= 7);
     assert_int_equal(xr_answers_find(&a, &d, logits, 0, &o), XR_OK);

@@ -224,7 +224,7 @@ xr_status xr_dataset_add_squad(xr_dataset *d, const char *path, const xr_tokeniz
     return window_questions(d, from, tok, o);
 }
 
-xr_status xr_dataset_add_question(xr_dataset *d, const xr_tokenizer *tok, const char *id, const char *question, const char *context,
+xr_status xr_dataset_ask(xr_dataset *d, const xr_tokenizer *tok, const char *id, const char *question, const char *context,
                                   const xr_data_options *o)
 {
     size_t from = d->windows.questions.n;

@@ -14,7 +14,7 @@
  * and unique_ids. */
 xr_status xr_dataset_add_squad(xr_dataset *d, const char *path, const xr_tokenizer *tok, const xr_data_options *o);
 /* Appends one question without a label from memory. */
-xr_status xr_dataset_add_question(xr_dataset *d, const xr_tokenizer *tok, const char *id, const char *question, const char *context,
+xr_status xr_dataset_ask(xr_dataset *d, const xr_tokenizer *tok, const char *id, const char *question, const char *context,
                                   const xr_data_options *o);
 /* Whether the lengths leave a window more pieces than two windows share; XR_EUSAGE naming the options otherwise. */
 xr_status xr_windows_check(const xr_data_options *o);
