@@ -37,6 +37,7 @@ typedef struct xr_benchmark {
     const xr_report_column *(*columns)(const xr_evaluation *e);
     /* The main figure of units whose parts have these sums: accuracy is sum[0] / n_units. NULL: no confidence intervals. */
     double (*main_figure)(const double *sum, size_t n_parts, size_t n_units);
+    int parallel;                   /* row i is the same example in every language, translated: they are resampled together */
     /* The text of the prediction file as XTREME takes it. */
     xr_status (*predictions)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
     /* Further keys of the language's object in results.json, a new object; may be NULL. */

@@ -1,5 +1,6 @@
 #include "train/evaluate.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "train/benchmark.h"
@@ -89,7 +90,7 @@ xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_h
     return s->logits ? XR_OK : xr_fail_context("%s", s->path);
 }
 
-static xr_status score_all(xr_evaluation *e, const xr_evaluate_hooks *hooks)
+xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks)
 {
     for (size_t i = 0; i < e->n; i++) {
         xr_scored *s = &e->v[i];
@@ -119,20 +120,35 @@ static xr_status open_model(xr_evaluation *e)
     return XR_OK;
 }
 
-xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks)
+xr_status xr_evaluation_open(xr_evaluation *e, const xr_options *o)
 {
-    xr_outdir out = { 0 };
+    static const double unknown = (double)NAN;
     memset(e, 0, sizeof *e);
     e->o = o;
+    e->statistic = (xr_statistic){ unknown, unknown, unknown, unknown };
     e->benchmark = xr_benchmark_find(o->task);
     XR_ASSERT(e->benchmark, "task %s", o->task);
     XR_TRY(e->benchmark->find(e));
+    for (size_t i = 0; i < e->n; i++)
+        e->v[i].statistic = e->statistic;
     XR_TRY(open_model(e));
-    XR_TRY(read_all(e));
+    return read_all(e);
+}
+
+static xr_status score_and_count(xr_evaluation *e, const xr_evaluate_hooks *hooks)
+{
+    XR_TRY(xr_evaluation_score(e, hooks));
+    return e->o->bootstrap > 0 ? xr_evaluation_statistics(e, NULL, (size_t)e->o->bootstrap) : XR_OK;
+}
+
+xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks)
+{
+    xr_outdir out = { 0 };
+    XR_TRY(xr_evaluation_open(e, o));
     if (!o->output_dir)
-        return score_all(e, hooks);
+        return score_and_count(e, hooks);
     XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
-    xr_status status = score_all(e, hooks);
+    xr_status status = score_and_count(e, hooks);
     if (status == XR_OK)
         status = xr_evaluation_write(e, out.tmp);
     if (status == XR_OK)

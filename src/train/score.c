@@ -24,20 +24,20 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
 /* Rows of the answer that belong to example i: [first, first + n). */
 static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
 {
-    const uint64_t *start = d->words.n_sentences ? d->words.example : d->choices.n ? d->choices.example : NULL;
+    const uint64_t *start = d->words.n_sentences ? d->words.example : d->choices.n ? d->choices.example : d->windows.questions.n ? d->offset : NULL;
     *first = start ? (size_t)start[i] : i;
     return start ? (size_t)(start[i + 1] - start[i]) : 1;
 }
 
-/* A word, a choice or an example has one row of logits. */
+/* A word, a choice, a token of a window or an example has one row of logits. */
 static size_t n_rows(const xr_dataset *d)
 {
-    return d->words.n_sentences ? d->words.n : d->choices.n ? d->choices.n : d->n;
+    return d->words.n_sentences ? d->words.n : d->choices.n ? d->choices.n : d->windows.questions.n ? (size_t)d->offset[d->n] : d->n;
 }
 
-static size_t n_columns(const xr_config *c)
+static size_t n_columns(const xr_model *m, const xr_dataset *d)
 {
-    return c->problem == XR_PROBLEM_CHOICE ? 1 : (size_t)c->num_labels;
+    return d->windows.questions.n ? 2 : m->config.problem == XR_PROBLEM_CHOICE ? 1 : (size_t)m->config.num_labels;
 }
 
 /* Logits of a batch, whose examples stand in another order than the dataset's. */
@@ -77,9 +77,9 @@ static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, co
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
 {
     xr_model *m = s->model;
-    XR_ASSERT(m->head && n_columns(&m->config) > 0, "scoring needs a classification head");
+    XR_ASSERT(m->head && n_columns(m, d) > 0, "scoring needs a head with answers");
     int tagged = d->words.n_sentences > 0;
-    float *logits = xr_alloc(n_rows(d) * n_columns(&m->config), sizeof *logits);
+    float *logits = xr_alloc(n_rows(d) * n_columns(m, d), sizeof *logits);
     xr_loader *l = logits ? evaluation_loader(d, s->batch_tokens) : NULL;
     size_t tokens = l ? xr_loader_max_tokens(l) : 0;
     size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, xr_dataset_longest(d), tagged ? tokens : 0, 0) : 0;

@@ -19,8 +19,7 @@ typedef struct xr_scoring {
 } xr_scoring;
 
 /* Logits of every example in the dataset's order: [d->n, C], or of every word of tagged sentences, [d->words.n, C], or every choice of questions,
- * [d->choices.n]. Caller frees; NULL with the
- * error set, XR_EDATA when one is NaN or infinite. */
+ * [d->choices.n], or every token of windows, [tokens, 2]. Caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
 /* What the labels of a problem are, for reading them. */
