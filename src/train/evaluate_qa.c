@@ -214,7 +214,7 @@ static xr_status predict(xr_evaluation *e, xr_scored *s, qa_scored *q, const xr_
 static xr_status score_question(const xr_scored *s, const qa_scored *q, size_t i, const char **gold, xr_qa_points *p)
 {
     const xr_questions *all = questions(s);
-    const xr_question *one = &all->v[i];
+    const xr_squad_question *one = &all->v[i];
     *p = (xr_qa_points){ 0 };
     if (one->impossible && !q->rules->no_answer)
         return xr_fail(XR_EDATA, "%s: question '%s' has no answer, which the rules of %s do not know; score such files with --task qa", s->path, one->id,
