@@ -70,6 +70,11 @@ xr_status xr_qa_find(xr_evaluation *e, const char *folder, const char *prefix, c
 
 /* ---- model and data ---- */
 
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 xr_status xr_qa_open(xr_evaluation *e)
 {
     const xr_config *c = &e->context->model.config;
@@ -77,17 +82,18 @@ xr_status xr_qa_open(xr_evaluation *e)
         return xr_fail(XR_EDATA, "%s/config.json: the model has no head that finds answers; train one with: xlmr finetune --model %s --task qa "
                        "--train-file …", e->context->dir, e->context->dir);
     if (xr_options_origin(e->o, "max_seq_length").kind == XR_FROM_DEFAULT)
-        e->max_len = (size_t)(xr_config_max_tokens(c) < MAX_LENGTH ? xr_config_max_tokens(c) : MAX_LENGTH);
+        e->max_len = at_most(MAX_LENGTH, (size_t)xr_config_max_tokens(c));
     return XR_OK;
 }
 
+/* A short model shares and asks less. */
 static xr_status read_questions(xr_evaluation *e, xr_scored *s)
 {
     if (e->o->predictions) {
         const xr_squad_options o = { .max_questions = (long)e->o->max_eval_samples, .unique_ids = 1 };
         return xr_questions_read(&s->data.windows.questions, s->path, &o);
     }
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1, .doc_stride = DOC_STRIDE, .max_query = MAX_QUERY };
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1, .doc_stride = at_most(DOC_STRIDE, e->max_len / 3), .max_query = at_most(MAX_QUERY, e->max_len / 4) };
     return xr_dataset_add_squad(&s->data, s->path, e->context->tokenizer, &d);
 }
 
