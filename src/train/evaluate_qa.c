@@ -93,7 +93,8 @@ static xr_status read_questions(xr_evaluation *e, xr_scored *s)
         const xr_squad_options o = { .max_questions = (long)e->o->max_eval_samples, .unique_ids = 1 };
         return xr_questions_read(&s->data.windows.questions, s->path, &o);
     }
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1, .doc_stride = at_most(DOC_STRIDE, e->max_len / 3), .max_query = at_most(MAX_QUERY, e->max_len / 4) };
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1,
+                          .doc_stride = at_most(DOC_STRIDE, e->max_len / 3), .max_query = at_most(MAX_QUERY, e->max_len / 4) };
     return xr_dataset_add_squad(&s->data, s->path, e->context->tokenizer, &d);
 }
 
