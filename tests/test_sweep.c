@@ -53,27 +53,31 @@ static void test_runs(void **state)
     xr_options_free(&o);
 }
 
-static void refused(const char *const *words, const char *part)
+/* Of a sweep with this grid, these words behind --output-dir. */
+static void refused(const char *grid_text, const char *const *words, const char *part)
 {
+    const char *all[MOST_ARGS] = { "--output-dir", "o", "--grid", grid_text };
     xr_options o;
     xr_sweep s;
-    assert_int_equal(plan(&o, &s, words), XR_EUSAGE);
+    for (int i = 0; words[i]; i++)
+        all[4 + i] = words[i];
+    assert_int_equal(plan(&o, &s, all), XR_EUSAGE);
     expect_error(XR_EUSAGE, part);
     xr_sweep_free(&s);
     xr_options_free(&o);
 }
 
+#define WORDS(...) (const char *const[]){ __VA_ARGS__, NULL }
+
 static void test_refused(void **state)
 {
     (void)state;
-    refused((const char *const[]){ "--grid", "train_file=a/b,a_b", "--output-dir", "o", "--", "--model", "m", NULL }, "two runs would both be o/runs/train_file=a_b");
-    refused((const char *const[]){ "--grid", "dry_run=true", "--output-dir", "o", "--", "--model", "m", NULL }, "is not for runs to differ in");
-    refused((const char *const[]){ "--grid", "=1", "--output-dir", "o", "--", "--model", "m", NULL }, "expected KEY=VALUE,VALUE");
-    refused((const char *const[]){ "--grid", "seed=1", "--output-dir", "o", "pretrain", "--", "--model", "m", "--train-data", "t", "--", "--task", "xnli", NULL },
-            "behind the second --");
-    refused((const char *const[]){ "--grid", "seed=1", "--output-dir", "o", "--", "--model", "m", "word", NULL }, "word: unexpected among the options of finetune");
-    refused((const char *const[]){ "--grid", "seed=1", "--output-dir", "o", "--", "--model", "m", "--help", NULL }, "--help: is an option of the sweep");
-    refused((const char *const[]){ "--output-dir", "o", "--", "--model", "m", NULL }, "sweep needs --grid");
+    refused("train_file=a/b,a_b", WORDS("--", "--model", "m"), "two runs would both be o/runs/train_file=a_b");
+    refused("dry_run=true", WORDS("--", "--model", "m"), "is not for runs to differ in");
+    refused("=1", WORDS("--", "--model", "m"), "expected KEY=VALUE,VALUE");
+    refused("seed=1", WORDS("pretrain", "--", "--model", "m", "--train-data", "t", "--", "--task", "xnli"), "behind the second --");
+    refused("seed=1", WORDS("--", "--model", "m", "word"), "word: unexpected among the options of finetune");
+    refused("seed=1", WORDS("--", "--model", "m", "--help"), "--help: is an option of the sweep");
 }
 
 /* Four settings of three seeds with these values; a negative one stands for a run without a figure. */
@@ -123,7 +127,8 @@ static void test_statistics(void **state)
 static void test_figures(void **state)
 {
     (void)state;
-    static const char text[] = "{\"step\":1,\"loss\":2.0}\n{\"event\":\"end\",\"step\":9,\"state_xxh3\":\"x\",\"metric\":\"f1\",\"best\":0.25,\"best_step\":3}\n";
+    static const char text[] = "{\"step\":1,\"loss\":2.0}\n"
+                               "{\"event\":\"end\",\"step\":9,\"state_xxh3\":\"x\",\"metric\":\"f1\",\"best\":0.25,\"best_step\":3}\n";
     static const char diverged[] = "{\"event\":\"end\",\"step\":9,\"metric\":\"loss\",\"best\":\"inf\",\"best_step\":3}\n";
     xr_sweep_run r = { .dir = scratch };
     assert_int_equal(xr_sweep_read_figures(&r), XR_EDATA);
