@@ -428,14 +428,25 @@ def xnli_files(refs, xlmr, tally, data, rng):
 
 # --- XTREME's mock submission -------------------------------------------------------------------------------------------------------------------------
 
-def as_data(task, label_file):
+def lay_out(task, folder, labels, predictions):
     """A file of XTREME's labels as the data set that xlmr reads."""
-    text = label_file.read_text(encoding="utf-8")
+    text = labels.read_text(encoding="utf-8")
+    language = labels.stem.split("-", 1)[1]
     if task in ("xnli", "pawsx"):
-        return "".join(f"a\tb\t{line.strip()}\n" for line in text.splitlines())
-    if task in ("panx", "udpos"):
-        return "".join(f"w\t{line}\n" if line.strip() else "\n" for line in text.splitlines())
-    return text
+        text = "".join(f"a\tb\t{line.strip()}\n" for line in text.splitlines())
+    elif task in ("panx", "udpos"):
+        text = "".join(f"w\t{line}\n" if line.strip() else "\n" for line in text.splitlines())
+    elif task == "tatoeba":
+        n = 1 + max(int(line) for line in (text + predictions.read_text(encoding="utf-8")).split())
+        write(folder / f"{language}-en.{language}", "".join(f"line {i}\n" for i in range(n)))
+        write(folder / f"{language}-en.en", "".join(f"line {i}\n" for i in range(len(text.split()))))
+    elif task == "bucc2018":
+        pairs = [line.split("\t") for line in (text + "\n" + predictions.read_text(encoding="utf-8")).splitlines() if line]
+        for k, end in enumerate((language, "en")):
+            write(folder / f"{language}-en.test.{end}", "".join(f"{i}\tline {i}\n" for i in sorted({pair[k] for pair in pairs})))
+        write(folder / f"{language}-en.test.gold", "".join(f"{line}\n" for line in text.splitlines() if line))
+        return
+    write(folder / labels.name, text)
 
 
 def mock_submission(refs, xlmr, tally):
@@ -443,11 +454,11 @@ def mock_submission(refs, xlmr, tally):
     done = []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        for task in ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa"):
+        for task in ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa", "tatoeba", "bucc2018"):
             if not re.search(rf"\b{task}\b", known):
                 continue
             for path in (refs.mock / "labels" / task).iterdir():
-                write(out / "data" / task / path.name, as_data(task, path))
+                lay_out(task, out / "data" / task, path, refs.mock / "predictions" / task / path.name)
             scores = xlmr.scores(task, out / "data" / task, refs.mock / "predictions", "--output-dir", str(out / "e" / task))
             (out / "submission").mkdir(exist_ok=True)
             (out / "e" / task / task).rename(out / "submission" / task)
