@@ -137,8 +137,8 @@ static void long_sentences(void **state)
     static const char *const word[] = { "babo", "nulu", "bababababababababababaxxxxxxxxxx", "ti", "", "sasa", "x" };
     for (size_t max_len = 3; max_len < 40; max_len++) {
         xr_dataset d = { 0 };
-        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len), XR_OK);
-        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len), XR_OK);
+        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len, 0), XR_OK);
+        assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, max_len, 0), XR_OK);
         assert_int_equal(d.words.n, 14);
         assert_int_equal(d.words.n_sentences, 2);
         assert_int_equal(d.words.sentence[1], 7);
@@ -151,7 +151,7 @@ static void long_sentences(void **state)
         xr_dataset_free(&d);
     }
     xr_dataset d = { 0 };
-    assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, 2), XR_EUSAGE);
+    assert_int_equal(xr_dataset_add_words(&d, tok, word, NULL, 7, 2, 0), XR_EUSAGE);
     expect_error(XR_EUSAGE, "max length 2");
     xr_dataset_free(&d);
 }

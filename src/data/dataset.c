@@ -538,6 +538,8 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->words.example);
     xr_free(d->words.sentence);
     xr_free(d->words.row);
+    xr_free(d->words.len);
+    xr_free(d->words.inside);
     xr_free(d->words.tag);
     memset(d, 0, sizeof *d);
 }

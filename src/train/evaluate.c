@@ -19,6 +19,7 @@ static xr_status read_one(xr_evaluation *e, xr_scored *s)
     /* Two columns of XNLI are a pair: XTREME's test files. */
     d.columns.labelled = strcmp(e->o->task, "xnli") != 0;
     d.max_len = e->max_len;
+    d.stride = (size_t)e->o->tag_stride;
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(e->context->model.config.problem);

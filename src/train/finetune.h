@@ -56,6 +56,8 @@ xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_
 /* finetune_data.c: tokenizer, labels, examples. */
 xr_status xr_finetune_read(xr_finetune *f);
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);
+/* finetune_tag.c: the training words are predicted at all their pieces; once the labels have their ids. */
+xr_status xr_finetune_all_pieces(xr_finetune *f);
 /* finetune_card.c: README.md of a saved model: what it is, data, figures, command. Caller frees; NULL with the error set. */
 char *xr_finetune_card(const xr_finetune *f, uint64_t step, const xr_figures *figures);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/loader.h"
+#include "data/tagged.h"
 #include "model/head.h"
 #include "train/context.h"
 #include "util/alloc.h"
@@ -21,26 +22,34 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
     return xr_loader_new(d, &o);
 }
 
-/* Rows of the answer that belong to example i: [first, first + n). */
-static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
+/* The first row of the answer that belongs to each example, and the number of all rows. Caller frees; NULL with the error set. */
+static size_t *answer_rows(const xr_dataset *d)
 {
     const xr_words *w = &d->words;
-    *first = w->n_sentences ? (size_t)w->example[i] : i;
-    return w->n_sentences ? (size_t)(w->example[i + 1] - w->example[i]) : 1;
+    size_t *row = xr_alloc(d->n + 1, sizeof *row);
+    for (size_t i = 0; row && i < d->n; i++)
+        row[i + 1] = row[i] + (w->n_sentences ? xr_words_rows(w, w->example[i], w->example[i + 1]) : 1);
+    return row;
 }
 
+/* Where logits go. */
+typedef struct answers {
+    const size_t *row;          // [d->n + 1]
+    float *logits;              // [row[d->n], C]
+} answers;
+
 /* Logits of a batch, whose examples stand in another order than the dataset's. */
-static void put_logits(const xr_dataset *d, const uint32_t *example, size_t n, const xr_tensor *z, float *logits)
+static void put_logits(const answers *a, const uint32_t *example, size_t n, const xr_tensor *z)
 {
     const float *from = z->x;
     for (size_t b = 0; b < n; b++) {
-        size_t first, count = answer_rows(d, example[b], &first) * z->cols;
-        memcpy(logits + first * z->cols, from, count * sizeof *logits);
+        size_t first = a->row[example[b]], count = (a->row[example[b] + 1] - first) * z->cols;
+        memcpy(a->logits + first * z->cols, from, count * sizeof *from);
         from += count;
     }
 }
 
-static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, const xr_dataset *d, float *logits)
+static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, const xr_dataset *d, const answers *a)
 {
     xr_model *m = s->model;
     size_t done = 0, n;
@@ -55,7 +64,7 @@ static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, co
         XR_TRY(xr_tape_status(t));
         const uint32_t *example = xr_loader_examples(l, k, &n);
         XR_TRY(xr_check_finite(z->x, xr_numel(z), s->name));
-        put_logits(d, example, n, z, logits);
+        put_logits(a, example, n, z);
         done += n;
         if (s->progress && s->progress(done, d->n, s->context))
             return xr_fail(XR_ETEMPFAIL, "%s: scoring was stopped after %zu of %zu examples", s->name, done, d->n);
@@ -77,17 +86,20 @@ float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
     xr_model *m = s->model;
     XR_ASSERT(m->head && m->config.num_labels > 0, "scoring needs a classification head");
     int tagged = d->words.n_sentences > 0;
-    float *logits = xr_alloc((tagged ? d->words.n : d->n) * (size_t)m->config.num_labels, sizeof *logits);
+    size_t *row = answer_rows(d);
+    float *logits = row ? xr_alloc(row[d->n] * (size_t)m->config.num_labels, sizeof *logits) : NULL;
+    const answers a = { row, logits };
     xr_loader *l = logits ? evaluation_loader(d, s->batch_tokens) : NULL;
     size_t tokens = l ? xr_loader_max_tokens(l) : 0;
     size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, longest(d), tagged ? tokens : 0, 0) : 0;
     xr_tape *t = reserve ? xr_tape_new(reserve) : NULL;
-    if (!t || score_batches(s, t, l, d, logits) < 0) {
+    if (!t || score_batches(s, t, l, d, &a) < 0) {
         xr_free(logits);
         logits = NULL;
     }
     xr_tape_free(t);
     xr_loader_free(l);
+    xr_free(row);
     return logits;
 }
 
@@ -161,43 +173,6 @@ static void label_sets(xr_figures *f, int n_labels, const xr_dataset *d, const f
     f->exact = d->n ? (double)exact / (double)d->n : 0.0;
 }
 
-/* Words as classes, and the entities that their tags spell. */
-static xr_status tags(xr_figures *f, const xr_tagset *s, const xr_dataset *d, const float *logits)
-{
-    const xr_words *w = &d->words;
-    double loss = 0.0;
-    size_t right = 0;
-    int32_t *predicted = xr_alloc(w->n, sizeof *predicted);
-    if (!predicted)
-        return xr_error_status();
-    for (size_t i = 0; i < w->n; i++) {
-        const float *z = logits + i * (size_t)s->n;
-        predicted[i] = xr_argmax(z, s->n);
-        right += predicted[i] == w->tag[i];
-        loss += cross_entropy(z, s->n, w->tag[i]);
-    }
-    for (size_t k = 0; k < w->n_sentences; k++)
-        xr_entities_count(&f->entities, s, w->tag + w->sentence[k], predicted + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
-    xr_free(predicted);
-    f->n = w->n_sentences;
-    f->loss = w->n ? loss / (double)w->n : 0.0;
-    f->accuracy = w->n ? (double)right / (double)w->n : 0.0;
-    return XR_OK;
-}
-
-xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, const xr_dataset *d, const float *logits, const char *where)
-{
-    xr_tagset s;
-    memset(f, 0, sizeof *f);
-    XR_TRY(xr_tagset_init(&s, name, n_labels, where));
-    xr_status status = tags(f, &s, d, logits);
-    xr_tagset_free(&s);
-    f->precision = xr_entities_precision(&f->entities);
-    f->recall = xr_entities_recall(&f->entities);
-    f->f1 = xr_entities_f1(&f->entities);
-    return status;
-}
-
 xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits)
 {
     memset(f, 0, sizeof *f);
@@ -213,6 +188,9 @@ xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset
 void xr_figures_free(xr_figures *f)
 {
     xr_confusion_free(&f->confusion);
+    xr_free(f->type);
+    f->type = NULL;
+    f->n_types = 0;
 }
 
 xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better)
@@ -221,6 +199,8 @@ xr_status xr_figures_named(const xr_figures *f, const char *metric, double *valu
         { "accuracy", f->accuracy, 1 }, { "f1_macro", f->f1_macro, 1 }, { "mcc", f->mcc, 1 }, { "loss", f->loss, 0 },
         { "mse", f->mse, 0 }, { "pearson", f->pearson, 1 }, { "spearman", f->spearman, 1 }, { "f1_micro", f->f1_micro, 1 },
         { "exact", f->exact, 1 }, { "f1", f->f1, 1 }, { "precision", f->precision, 1 }, { "recall", f->recall, 1 },
+        { "f1_strict", f->f1_strict, 1 }, { "precision_strict", f->precision_strict, 1 }, { "recall_strict", f->recall_strict, 1 },
+        { "f1_macro_strict", f->f1_macro_strict, 1 },
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (strcmp(row[i].name, metric) == 0) {
@@ -229,6 +209,6 @@ xr_status xr_figures_named(const xr_figures *f, const char *metric, double *valu
                 *higher_is_better = row[i].higher;
             return XR_OK;
         }
-    return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, loss, mse, pearson, spearman, f1_micro, exact, f1, precision, recall",
+    return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, loss, mse, pearson, spearman, f1_micro, exact, f1, precision, recall, f1_strict",
                    metric);
 }
