@@ -1,6 +1,7 @@
 /* A file of tagged sentences: labels of the words, the scheme of the tags, bad sentences. */
 #include "data/tagged.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "data/tag_scheme.h"
@@ -23,7 +24,7 @@ typedef struct reading {
     int tagged;                 /* the file's lines have tags: 1 yes, 0 no, -1 not known yet */
     size_t tagged_line;         /* that says so */
     size_t kind_line[XR_TAG_PLAIN + 1];     /* the first line with a tag of each kind; 0: none yet */
-    int kind_label[XR_TAG_PLAIN + 1];
+    char kind_name[XR_TAG_PLAIN + 1][81];
     xr_tag_survey survey;
     uint64_t n_sentences, n_bad;
 } reading;
@@ -39,16 +40,30 @@ static xr_status unknown_tag(const reading *g, const xr_tagged_word *w)
     return xr_error_status();
 }
 
-/* Id of the word's tag, < 0 on error. */
-static int find_tag(const reading *g, const xr_tagged_word *w)
+/* A file has tags of entities or plain ones: of a mixture either score would be wrong. */
+static xr_status check_kind(reading *g, const xr_tagged_word *w, const char *name)
 {
-    const char *name = xr_labels_resolve(g->labels, w->tag);
-    int id = xr_labels_find(g->labels, w->tag);
-    if (w->number && strcmp(name, w->tag) == 0 && id < 0)
+    xr_tag_kind kind = xr_tag_kind_of(name), other = kind == XR_TAG_PLAIN ? XR_TAG_ENTITY : XR_TAG_PLAIN;
+    if (kind != XR_TAG_PLAIN && kind != XR_TAG_ENTITY)
+        return XR_OK;
+    if (g->kind_line[other])
+        return xr_fail(XR_EDATA, "%s:%zu: the tag '%.80s' has %s, but '%s' of line %zu has %s; expected O, B-TYPE and I-TYPE (and E-, S-, L-, U-) or plain "
+                       "tags such as parts of speech, not both; correct it, or rename it with --label-map FROM=TO", path_of(g), w->line, name,
+                       kind == XR_TAG_PLAIN ? "no known prefix" : "a prefix", g->kind_name[other], g->kind_line[other],
+                       kind == XR_TAG_PLAIN ? "one" : "none");
+    if (!g->kind_line[kind]) {
+        g->kind_line[kind] = w->line;
+        snprintf(g->kind_name[kind], sizeof g->kind_name[kind], "%s", name);
+    }
+    return XR_OK;
+}
+
+/* A label that is not known yet. */
+static int new_tag(const reading *g, const xr_tagged_word *w, const char *name)
+{
+    if (w->number && strcmp(name, w->tag) == 0)
         return xr_fail(XR_EDATA, "%s:%zu: the tag is the number %s; expected its name, such as B-PER: ids mean nothing without their names; write the names, "
                        "or give them with --label-map 0=O,1=B-PER,…", path_of(g), w->line, w->tag);
-    if (id >= 0)
-        return id;
     if (!g->o->grow_labels)
         return unknown_tag(g, w);
     if (strlen(name) > 200)
@@ -57,29 +72,13 @@ static int find_tag(const reading *g, const xr_tagged_word *w)
     return xr_labels_add(g->labels, name);
 }
 
-/* A file has tags of entities or plain ones: of a mixture either score would be wrong. */
-static xr_status check_kind(reading *g, const xr_tagged_word *w, int id)
-{
-    xr_tag_kind kind = xr_tag_kind_of(g->labels->name[id]), other = kind == XR_TAG_PLAIN ? XR_TAG_ENTITY : XR_TAG_PLAIN;
-    if (kind != XR_TAG_PLAIN && kind != XR_TAG_ENTITY)
-        return XR_OK;
-    if (g->kind_line[other])
-        return xr_fail(XR_EDATA, "%s:%zu: the tag '%.80s' has %s, but '%.80s' of line %zu has %s; expected O, B-TYPE and I-TYPE (and E-, S-, L-, U-) or plain "
-                       "tags such as parts of speech, not both; correct it, or rename it with --label-map FROM=TO", path_of(g), w->line, w->tag,
-                       kind == XR_TAG_PLAIN ? "no known prefix" : "a prefix", g->labels->name[g->kind_label[other]], g->kind_line[other],
-                       kind == XR_TAG_PLAIN ? "one" : "none");
-    if (!g->kind_line[kind]) {
-        g->kind_line[kind] = w->line;
-        g->kind_label[kind] = id;
-    }
-    return XR_OK;
-}
-
+/* Id of the word's tag, < 0 on error. */
 static int tag_of(reading *g, const xr_tagged_word *w)
 {
-    int id = find_tag(g, w);
-    XR_TRY(id < 0 ? (xr_status)id : check_kind(g, w, id));
-    return id;
+    const char *name = xr_labels_resolve(g->labels, w->tag);
+    int id = xr_labels_find(g->labels, w->tag);
+    XR_TRY(check_kind(g, w, name));
+    return id >= 0 ? id : new_tag(g, w, name);
 }
 
 /* All lines of a file have a tag, or none has. */

@@ -1,4 +1,5 @@
 /* Tagged sentences as JSON lines: {"tokens": ["word", …], "tags": ["O", …]}. */
+#include <stdio.h>
 #include <string.h>
 
 #include "data/tagged.h"

@@ -111,6 +111,7 @@ static field trimmed(field f)
 }
 
 static int is_comment(const char *line) { return line[0] == '#' && !strchr(line, '\t'); }
+static int is_document(const char *line) { return strncmp(line, "-DOCSTART-", 10) == 0; }
 static int is_number(field f) { return f.len && strspn(f.s, "0123456789-.") >= f.len; }
 
 static xr_status fail_columns(const xr_tagged_reader *r, size_t line, size_t n)
@@ -125,7 +126,7 @@ static xr_status fail_columns(const xr_tagged_reader *r, size_t line, size_t n)
 static xr_status put_ends(xr_tagged_reader *r, const field *f, size_t n, size_t number)
 {
     field tag = n > 1 ? trimmed(last_of(f, n)) : (field){ NULL, 0 };
-    if (f[0].len == 10 && memcmp(f[0].s, "-DOCSTART-", 10) == 0)
+    if (is_document(f[0].s) && f[0].len == 10)
         return XR_OK;
     if (tag.len && n != r->columns && r->columns > 1)
         return fail_columns(r, number, n);
@@ -199,22 +200,26 @@ static int looks_json(const char *line, size_t len)
     return line[at] == '{' && strchr("\"}", line[at + 1 + strspn(line + at + 1, BLANKS)]) && line[at + 1] != '\0' && !strchr(line, '\t');
 }
 
-/* The first line that is no comment decides; comments alone, which precede the first sentence of a CoNLL-U file, decide nothing. */
+/* The first line that is no comment decides; comments alone, which precede the first sentence of a CoNLL-U file, decide nothing, nor does the
+ * beginning of a document. */
 static void detect(xr_tagged_reader *r)
 {
     field f[MAX_FIELDS];
-    size_t k = 0, explains = 0;
+    size_t first = 0, explains = 0;
+    for (; first < r->n_lines && is_document(r->lines.s + r->line_at[first]); first++)
+        ;
+    size_t k = first;
     for (; k < r->n_lines && is_comment(r->lines.s + r->line_at[k]); k++)
         explains += strchr(r->lines.s + r->line_at[k], '=') != NULL;
-    if (k == r->n_lines && explains)
+    if (first == r->n_lines || (k == r->n_lines && explains))
         return;
-    k = k < r->n_lines ? k : 0;
+    k = k < r->n_lines ? k : first;
     const char *line = r->lines.s + r->line_at[k];
     size_t n = split_tabs(line, strlen(line), f);
     r->format = n == 10 && is_number(f[0]) ? XR_TAGGED_CONLLU : n == 5 && is_number(f[0]) ? XR_TAGGED_IOB2 : XR_TAGGED_TAB;
-    if (r->format == XR_TAGGED_TAB && k > 0) {      /* the lines before are words that begin with # */
-        k = 0;
-        line = r->lines.s;
+    if (r->format == XR_TAGGED_TAB && k > first) {      /* the lines before are words that begin with # */
+        k = first;
+        line = r->lines.s + r->line_at[k];
         n = split_tabs(line, strlen(line), f);
     }
     if (n == 1 || (n == 2 && trimmed(f[1]).len == 0)) {
