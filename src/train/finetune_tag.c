@@ -30,9 +30,9 @@ static xr_status check(const xr_finetune *f)
 {
     xr_tagset s;
     if (f->labels.n < 2)
-        return xr_fail(XR_EDATA, "%s: every word of the training data has the tag '%s'; a tagger needs at least two", f->o->train_file.v[0],
+        return xr_fail(XR_EDATA, "%s: every word of the training data has the tag '%s'; a tagger needs at least two", f->train_file[0].path,
                        f->labels.n ? f->labels.name[0] : "");
-    XR_TRY(xr_tagset_init(&s, names(f), f->labels.n, f->o->train_file.v[0]));
+    XR_TRY(xr_tagset_init(&s, names(f), f->labels.n, f->train_file[0].path));
     xr_tagset_free(&s);
     return XR_OK;
 }
@@ -71,9 +71,14 @@ static void put(json_t *j, const xr_figures *g, const char *name)
         json_object_set_new(j, name, xr_json_number(value));
 }
 
-static void warn_collapse(const xr_finetune *f)
+static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
 {
-    const xr_figures *g = &f->figures;
+    for (const char *const *name = metrics(f); strcmp(*name, "loss") != 0; name++)
+        put(j, g, *name);
+}
+
+static void warn(const xr_finetune *f, const xr_figures *g)
+{
     int only = g->confusion.count ? xr_confusion_single_answer(&g->confusion) : -1;
     if (g->entities.predicted == 0 && g->entities.gold > 0)
         xr_warn("step %llu: no entity is predicted: every word is O; early in training that is usual, later the model has collapsed: try another "
@@ -83,34 +88,19 @@ static void warn_collapse(const xr_finetune *f)
                 "--learning-rate (now %g) or --seed", (unsigned long long)f->trainer.step, f->labels.name[only], f->o->learning_rate);
 }
 
-static void figures(const xr_finetune *f, json_t *j)
-{
-    for (const char *const *name = metrics(f); strcmp(*name, "loss") != 0; name++)
-        put(j, &f->figures, *name);
-    warn_collapse(f);
-}
-
-static xr_status card_types(const xr_figures *g, xr_str *s)
-{
-    XR_TRY(xr_str_printf(s, "\nEntities (scheme %s) by conlleval's rules:\n\n| type | precision | recall | F1 | entities |\n|---|---|---|---|---|\n",
-                         xr_scheme_name(g->scheme)));
-    for (int k = 0; k < g->n_types; k++) {
-        const xr_entity_counts *c = &g->type[k].counts;
-        XR_TRY(xr_str_printf(s, "| %s | %.4f | %.4f | %.4f | %llu |\n", g->type[k].name, xr_entities_precision(c), xr_entities_recall(c), xr_entities_f1(c),
-                             (unsigned long long)c->gold));
-    }
-    return XR_OK;
-}
-
 static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 {
     if (is_plain(f))
         return xr_str_printf(s, "| accuracy of words | %.4f |\n| macro F1 of tags | %.4f |\n", g->accuracy, g->f1_macro);
-    XR_TRY(xr_str_printf(s, "| entity F1 | %.4f |\n| precision | %.4f |\n| recall | %.4f |\n| entity F1, strict | %.4f |\n| macro F1 of types | %.4f |\n"
-                         "| accuracy of words | %.4f |\n", g->f1, g->precision, g->recall, g->f1_strict, g->f1_macro, g->accuracy));
-    return card_types(g, s);
+    XR_TRY(xr_str_printf(s, "| entity F1 | %.4f |\n| precision | %.4f |\n| recall | %.4f |\n| entity F1, strict (%s) | %.4f |\n| macro F1 of types | %.4f |\n"
+                         "| accuracy of words | %.4f |\n", g->f1, g->precision, g->recall, xr_scheme_name(g->scheme), g->f1_strict, g->f1_macro, g->accuracy));
+    for (int k = 0; k < g->n_types; k++)
+        XR_TRY(xr_str_printf(s, "| F1 of %s (%llu entities) | %.4f |\n", g->type[k].name, (unsigned long long)g->type[k].counts.gold,
+                             xr_entities_f1(&g->type[k].counts)));
+    return XR_OK;
 }
 
 const xr_finetune_task xr_finetune_tag = {
-    "tag", "token_cls", "token-classification", "tagger", "sentences", "split", choose, read, check, metrics, figures, card,
+    "tag", "token_cls", "token-classification", "tagger", "sentences", "split", choose, read, check, metrics, xr_finetune_score,
+    figures, warn, card,
 };
