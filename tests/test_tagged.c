@@ -255,6 +255,7 @@ static void formats(void **state)
     check_words("-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\nPeter NNP I-NP I-PER", XR_TAGGED_BLANK, "EU/I-ORG rejects/O | Peter/I-PER");
     check_words("-DOCSTART-\tO\n\nEU\tNNP\tI-NP\tI-ORG\n\n", XR_TAGGED_TAB, "EU/I-ORG");
     check_words("babo B-LOC\nnulu\tO\n# O\n\n# O\nti  \t O \n", XR_TAGGED_BLANK, "babo/B-LOC nulu/O #/O | #/O ti/O");
+    check_words("EU NNP\tI-NP I-ORG\n. .\tO O", XR_TAGGED_BLANK, "EU/I-ORG ./O");
     check_words("#\tO\nnu lu\tO\nba O\n", XR_TAGGED_TAB, "#/O nu lu/O ba/O");
     check_words("# O\n# O\nba O\n", XR_TAGGED_BLANK, "#/O #/O ba/O");
     check_words("nu lu\n\nba\t\n", XR_TAGGED_BLANK, "nu/lu | ba/-");

@@ -222,7 +222,7 @@ static void detect(xr_tagged_reader *r)
         line = r->lines.s + r->line_at[k];
         n = split_tabs(line, strlen(line), f);
     }
-    if (n == 1 || (n == 2 && trimmed(f[1]).len == 0)) {
+    if (r->format == XR_TAGGED_TAB && (n == 1 || (n == 2 && trimmed(f[1]).len == 0) || has_blank(trimmed(last_of(f, n))))) {
         n = split_blanks(line, strlen(line), f);
         r->format = n > 1 ? XR_TAGGED_BLANK : XR_TAGGED_WORDS;
     }
