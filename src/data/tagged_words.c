@@ -35,7 +35,8 @@ static xr_status encode(sentence *s, const char *const *word)
     XR_TRY(xr_grow(&s->at, &s->cap_at, s->n + 1, sizeof *s->at));
     for (size_t i = 0; i < s->n; i++) {
         s->at[i] = s->pieces.n;
-        XR_TRY(xr_tokenizer_encode(s->tok, word[i], strlen(word[i]), 0, &s->pieces));
+        if (s->tok)
+            XR_TRY(xr_tokenizer_encode(s->tok, word[i], strlen(word[i]), 0, &s->pieces));
         if (s->pieces.n - s->at[i] > s->room)
             s->pieces.n = s->at[i] + s->room;
         if (s->pieces.n > s->at[i])

@@ -58,6 +58,7 @@ static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(problem_of(e));
+    d.grow_labels = e->o->predictions != NULL;
     XR_TRY(xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     count_gold(e, s);
     return XR_OK;
@@ -77,9 +78,11 @@ xr_status xr_classes_read_pairs(xr_evaluation *e, xr_scored *s)
 
 static const xr_report_column *columns_of(xr_problem p)
 {
-    static const xr_report_column single[] = { { "accuracy", "accuracy" }, { "f1_macro", "macro F1" }, { "mcc", NULL }, { "loss", NULL }, { 0 } };
+    static const xr_report_column single[] = { { "accuracy", "accuracy" }, { "f1_macro", "macro F1" }, { "mcc", NULL }, { "auc", NULL }, { "loss", NULL },
+                                               { 0 } };
     static const xr_report_column value[] = { { "pearson", "Pearson" }, { "spearman", "Spearman" }, { "mse", NULL }, { "loss", NULL }, { 0 } };
-    static const xr_report_column multi[] = { { "f1_micro", "micro F1" }, { "exact", "exact" }, { "loss", NULL }, { 0 } };
+    static const xr_report_column multi[] = { { "f1_micro", "micro F1" }, { "f1_macro", "macro F1" }, { "auc", "AUC" }, { "exact", "exact" },
+                                              { "loss", NULL }, { 0 } };
     return p == XR_PROBLEM_REGRESSION ? value : p == XR_PROBLEM_MULTI_LABEL ? multi : single;
 }
 

@@ -41,7 +41,8 @@ xr_status xr_words_open(xr_evaluation *e, xr_words_kind kind)
 
 xr_status xr_words_read(xr_evaluation *e, xr_scored *s)
 {
-    xr_data_options d = { .max_len = e->max_len, .stride = (size_t)e->o->tag_stride, .max_samples = (long)e->o->max_eval_samples };
+    xr_data_options d = { .max_len = e->max_len, .stride = (size_t)e->o->tag_stride, .max_samples = (long)e->o->max_eval_samples,
+                          .grow_labels = e->o->predictions != NULL };
     XR_TRY(xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     const xr_words *w = &s->data.words;
     s->labelled = w->n > 0 && w->tag[0] >= 0;   /* a file has tags everywhere or nowhere */
@@ -107,9 +108,10 @@ static void set_figures(const xr_evaluation *e, xr_scored *s, const xr_figures *
     }
 }
 
-xr_status xr_words_score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+xr_status xr_words_score(xr_evaluation *e, xr_scored *s, xr_words_kind kind, const xr_evaluate_hooks *h)
 {
     xr_tagset t;
+    XR_TRY(check_kind(e, kind));
     XR_TRY(xr_evaluate_logits(e, s, h));
     if (!s->labelled)
         return XR_OK;

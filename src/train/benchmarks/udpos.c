@@ -4,6 +4,7 @@
  * entity. It asks for no version of seqeval. f1_xtreme is what version 1.2.2 gives, f1_xtreme_2020 what 0.0.12 gives, the newest when XTREME's
  * paper appeared; they differ where the rest of two tags is the same (SCONJ, CCONJ). */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_predictions.h"
 #include "train/evaluate_words.h"
 #include "util/alloc.h"
 
@@ -24,7 +25,7 @@ static xr_status raw_f1(const xr_evaluation *e, const xr_scored *s, const int32_
 static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
 {
     double now = 0.0, then = 0.0;
-    XR_TRY(xr_words_score(e, s, h));
+    XR_TRY(xr_words_score(e, s, XR_WORDS_PLAIN, h));
     if (!s->labelled)
         return XR_OK;
     int32_t *predicted = xr_words_predicted(e, s);
@@ -48,7 +49,7 @@ static const xr_report_column *columns(const xr_evaluation *e)
 
 const xr_benchmark xr_benchmark_udpos = {
     .name = "udpos", .title = "UDPOS", .units = "sentences", .ending = ".tsv",
-    .find = xr_evaluate_find, .open = open, .read = xr_words_read, .score = score, .columns = columns,
+    .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score, .columns = columns,
     .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details, .by_type = xr_words_by_type,
     .confusion = xr_classes_confusion, .free = xr_classes_free,
 };
