@@ -87,7 +87,9 @@ static int decimals(double step)
 static xr_number scaled(double tick, double step, double unit, const char *name)
 {
     xr_number digits = xr_number_fixed(tick / unit, decimals(step / unit)), out;
-    snprintf(out.s, sizeof out.s, "%.20s%s", digits.s, tick == 0.0 ? "" : name);
+    if (tick == 0.0)
+        return xr_number_count(0.0);
+    snprintf(out.s, sizeof out.s, "%.20s%s", digits.s, name);
     return out;
 }
 
