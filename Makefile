@@ -47,7 +47,7 @@ LIBS := $(PKG_LIBS) $(if $(BLAS_DIR),-Wl$(comma)-rpath$(comma)$(BLAS_DIR:/=)) -l
 # Sources are found by being there. src/cli is the program, everything else the library.
 ISA_SRC := $(wildcard src/kernels/isa/*.c)
 LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard src/util/*.c src/kernels/*.c src/autograd/*.c src/autograd/ops/*.c src/model/*.c \
-           src/model/heads/*.c src/data/*.c src/data/sources/*.c src/data/texts/*.c src/optim/*.c src/optim/rules/*.c src/optim/schedules/*.c src/train/*.c))
+           src/model/heads/*.c src/data/*.c src/data/sources/*.c src/data/texts/*.c src/optim/*.c src/optim/rules/*.c src/optim/schedules/*.c src/train/*.c src/train/benchmarks/*.c))
 LIB_CXX := $(wildcard src/data/*.cc)
 CLI_SRC := $(wildcard src/cli/*.c)
 
@@ -66,13 +66,14 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_CXX:%.cc=$(BUILD)/%.o) \
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
 
 # Registries: a file in these folders is registered by existing, as a line in the include of its list.
-GEN := $(patsubst %,$(BUILD)/gen/%.inc,ops heads sources texts rules schedules commands)
+GEN := $(patsubst %,$(BUILD)/gen/%.inc,ops heads sources texts rules schedules benchmarks commands)
 REG_ops := $(sort $(notdir $(basename $(wildcard src/autograd/ops/*.c))))
 REG_heads := $(sort $(notdir $(basename $(wildcard src/model/heads/*.c))))
 REG_sources := $(sort $(notdir $(basename $(wildcard src/data/sources/*.c))))
 REG_texts := $(sort $(notdir $(basename $(wildcard src/data/texts/*.c))))
 REG_rules := $(sort $(notdir $(basename $(wildcard src/optim/rules/*.c))))
 REG_schedules := $(sort $(notdir $(basename $(wildcard src/optim/schedules/*.c))))
+REG_benchmarks := $(sort $(notdir $(basename $(wildcard src/train/benchmarks/*.c))))
 REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli/cmd_*.c)))))
 
 # Tests: one program per tests/test_*.c, the command line by tests/*.bats, the examples by being run in tests/examples.bats.
@@ -97,7 +98,7 @@ help:
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      speed of the kernels, one line each'
-	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers)'
+	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= see scripts/scorers.py)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
 	@echo 'make clean      remove $(BUILD)'
@@ -202,6 +203,7 @@ golden: all
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
 	$(PYTHON) scripts/golden_tags.py > tests/golden/tags.h
+	test -z "$(REFERENCES)" || $(PYTHON) scripts/golden_qa_metrics.py $(REFERENCES) > tests/golden/qa_metrics.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
 	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h

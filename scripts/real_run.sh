@@ -2,7 +2,7 @@
 # What pretraining brings on real text (docs/results.md): a tokenizer and a random mini, masked-LM pretraining on six languages, then the same
 # fine-tuning from the pretrained and from the random weights. Steps whose result is there are skipped; a stopped run goes on.
 #   real_run.sh DATA OUT        DATA: the data folder (text/, ner/panx/, nli-other/); OUT: where everything goes
-# From the environment: XLMR (build/xlmr), STEPS (3200 updates), LANGS, SEEDS ("1 2 3"), EPOCHS (5), N_EVAL (1000 dev sentences a language), PYTHON (python3).
+# From the environment: XLMR (build/xlmr), STEPS (10000 updates), LANGS, SEEDS ("1 2 3"), EPOCHS (5), N_EVAL (1000 dev sentences a language), PYTHON (python3).
 set -euo pipefail
 
 data=$1 out=$2
@@ -32,14 +32,14 @@ text() {
 pretrain() {
     # shellcheck disable=SC2046  # names without spaces
     [ -f "$out/spm32k.model" ] || "$xlmr" train-tokenizer --vocab-size 32000 --output "$out/spm32k.model" $(find "$data/text" -name '*.txt*' | sort)
-    [ -d "$out/random" ] || "$xlmr" init --preset mini --tokenizer "$out/spm32k.model" --output-dir "$out/random"
+    [ -d "$out/random" ] || "$xlmr" init --preset mini --tokenizer "$out/spm32k.model" --position-init sinusoidal --output-dir "$out/random"
     [ -d "$out/text" ] || for lang in $langs; do text "$lang"; done
     for part in train held-out; do
         # shellcheck disable=SC2046
         "$xlmr" prepare --model "$out/random" --output-dir "$out/store/$part" $(find "$out/text/$part" -name '*.txt' | sort)
     done
     "$xlmr" pretrain --config "$root/configs/mlm-mini.yaml" --model "$out/random" --train-data "$out/store/train" \
-        --validation-data "$out/store/held-out" --max-steps "${STEPS:-3200}" --output-dir "$out/run"
+        --validation-data "$out/store/held-out" --max-steps "${STEPS:-10000}" --output-dir "$out/run"
 }
 
 # dropout 0.1 for every model: the pretrained one's config.json says what it was trained with, 0.

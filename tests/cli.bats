@@ -155,5 +155,8 @@ refused() {
     cmp "$dir/m/model.safetensors" "$dir/n/model.safetensors"
     "$xlmr" init --preset nano --tokenizer "$spm" --output-dir "$dir/n" --seed 7 --overwrite-output-dir
     run ! cmp -s "$dir/m/model.safetensors" "$dir/n/model.safetensors"
+    "$xlmr" init --preset nano --tokenizer "$spm" --output-dir "$dir/s" --position-init sinusoidal
+    [ "$(cmp -l "$dir/m/model.safetensors" "$dir/s/model.safetensors" | wc -l)" -gt 60000 ]     # 512 x 64 floats, and nothing but them
+    [ "$(cmp -l "$dir/m/model.safetensors" "$dir/s/model.safetensors" | wc -l)" -le $((512 * 64 * 4)) ]
     [ "$(find "$dir" -mindepth 1 -maxdepth 1 -name '*tmp*' | wc -l)" -eq 0 ]
 }

@@ -6,7 +6,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
-#include "train/evaluate.h"
+#include "train/evaluate_classes.h"
 #include "util/alloc.h"
 
 enum { ROWS = 60 };
@@ -66,6 +66,13 @@ static void options(xr_options *o, const char *model, const char *data, ...)
             fail_msg("%s", xr_error_message());
     }
     va_end(ap);
+}
+
+static double figure(const xr_scored *s, const char *name)
+{
+    double value;
+    assert_true(xr_scored_get(s, name, &value));
+    return value;
 }
 
 static void evaluate(xr_evaluation *e, const xr_options *o)
@@ -179,10 +186,10 @@ static void labels_go_by_name(void **state)
             snprintf(name, sizeof name, "out-%s/xnli/test-%s.tsv", model[k], languages[l]);
             snprintf(hf, sizeof hf, "out-hf/xnli/test-%s.tsv", languages[l]);
             assert_string_equal(e.v[l].language, languages[l]);
-            assert_true(e.v[l].figures.accuracy == accuracy_of_file(name, l));
-            assert_int_equal(xr_confusion_single_answer(&e.v[l].figures.confusion), -1);
-            expected[l] = k ? expected[l] : e.v[l].figures.accuracy;
-            assert_true(e.v[l].figures.accuracy == expected[l]);
+            assert_true(figure(&e.v[l], "accuracy") == accuracy_of_file(name, l));
+            assert_int_equal(xr_confusion_single_answer(xr_classes_confusion(&e.v[l])), -1);
+            expected[l] = k ? expected[l] : figure(&e.v[l], "accuracy");
+            assert_true(figure(&e.v[l], "accuracy") == expected[l]);
             same_files(name, hf);
         }
         xr_evaluation_free(&e);
@@ -280,7 +287,7 @@ static void without_gold_labels(void **state)
     evaluate(&e, &o);
     assert_false(e.v[0].labelled);
     assert_true(e.v[1].labelled);
-    assert_true(xr_evaluation_mean(&e, "accuracy", &n) == e.v[1].figures.accuracy);
+    assert_true(xr_evaluation_mean(&e, "accuracy", &n) == figure(&e.v[1], "accuracy"));
     assert_int_equal(n, 1);
     assert_false(xr_evaluation_gap(&e, "accuracy", &gap));
     assert_int_equal(xr_evaluation_table(&e, &table), XR_OK);
@@ -310,7 +317,7 @@ static void dash_labels(void **state)
     options(&o, "hf", "dash", "output_dir", "@out-dash", NULL);
     evaluate(&e, &o);
     assert_int_equal(e.v[0].data.n, 3);
-    assert_int_equal(e.v[0].figures.n, 2);
+    assert_int_equal(e.v[0].n, 2);
     char *text = slurp("out-dash/xnli/test-en.tsv");
     int lines = 0;
     for (const char *s = text; *s; s++)
@@ -331,19 +338,19 @@ static void averages_and_table(void **state)
     double gap;
     options(&o, "hf", "data", "confusion", "true", "protocol", "translate-train", NULL);
     evaluate(&e, &o);
-    const double en = e.v[0].figures.accuracy, fr = e.v[1].figures.accuracy, sw = e.v[2].figures.accuracy;
+    const double en = figure(&e.v[0], "accuracy"), fr = figure(&e.v[1], "accuracy"), sw = figure(&e.v[2], "accuracy");
     assert_true(xr_evaluation_gap(&e, "accuracy", &gap));
     assert_true(fabs(gap - (en - (fr + sw) / 2)) < 1e-15);
     assert_int_equal(xr_evaluation_table(&e, &table), XR_OK);
     snprintf(expected, sizeof expected, "\nfr                 60%10.2f%10.2f\n", 100 * fr,
-             100 * e.v[1].figures.f1_macro);
+             100 * figure(&e.v[1], "f1_macro"));
     assert_non_null(strstr(table.s, expected));
     snprintf(expected, sizeof expected, "\naverage              %10.2f", 100 * (en + fr + sw) / 3);
     assert_non_null(strstr(table.s, expected));
     snprintf(expected, sizeof expected, "\ntransfer gap         %10.2f", 100 * gap);
     assert_non_null(strstr(table.s, expected));
     assert_non_null(strstr(table.s, "\nprotocol: translate-train\nselection: model as given;"));
-    const uint64_t *count = e.v[2].figures.confusion.count;
+    const uint64_t *count = xr_classes_confusion(&e.v[2])->count;
     snprintf(expected, sizeof expected, "\nneutral      %15d%15d%15d\n", (int)count[3], (int)count[4], (int)count[5]);
     assert_non_null(strstr(strstr(table.s, "\nsw: gold label"), expected));
     assert_null(strstr(table.s, "published"));
@@ -414,7 +421,7 @@ static void other_problems(void **state)
                                        "{\"text\": \"red house\", \"label\": []}\n");
     options(&o, "multi", "sets", "task", "classify", "split", "dev", "output_dir", "@out-sets", NULL);
     evaluate(&e, &o);
-    assert_int_equal(e.v[0].figures.n, 2);
+    assert_int_equal(e.v[0].n, 2);
     (void)xr_evaluation_mean(&e, "f1_micro", &n);
     assert_int_equal(n, 1);
     xr_evaluation_free(&e);
@@ -424,8 +431,8 @@ static void other_problems(void **state)
     write_scratch("values/dev-en.tsv", "river\t1.5\nstone house\t2\nred\t0.25\n");
     options(&o, "value", "values", "task", "classify", "split", "dev", NULL);
     evaluate(&e, &o);
-    assert_true(e.v[0].labelled && fabs(e.v[0].figures.pearson) <= 1);
-    assert_int_equal(e.v[0].figures.n, 3);
+    assert_true(e.v[0].labelled && fabs(figure(&e.v[0], "pearson")) <= 1);
+    assert_int_equal(e.v[0].n, 3);
     xr_evaluation_free(&e);
     xr_options_free(&o);
 }
@@ -472,9 +479,9 @@ static void real_xnli(void **state)
     assert_int_equal(e.n, 15);
     for (size_t i = 0; i < 15; i++) {
         assert_string_equal(e.v[i].language, order[i]);
-        assert_int_equal(e.v[i].figures.n, 12);
+        assert_int_equal(e.v[i].n, 12);
         for (int g = 0; g < 3; g++) {               /* XNLI's test set has its labels in turn */
-            const uint64_t *row = e.v[i].figures.confusion.count + 3 * g;
+            const uint64_t *row = xr_classes_confusion(&e.v[i])->count + 3 * g;
             assert_int_equal(row[0] + row[1] + row[2], 4);
         }
     }

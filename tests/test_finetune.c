@@ -50,12 +50,7 @@ static void read_data(xr_finetune *f, const xr_options *o)
 
 static void done(xr_finetune *f, xr_options *o)
 {
-    xr_dataset_free(&f->train);
-    xr_dataset_free(&f->valid);
-    xr_labels_free(&f->labels);
-    xr_config_free(&f->base);
-    xr_tokenizer_free(f->tokenizer);
-    xr_free(f->class_weight);
+    xr_finetune_free(f);
     xr_options_free(o);
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "autograd/params.h"
 #include "kernels/cpu.h"
+#include "kernels/init.h"
 #include "util/alloc.h"
 #include "util/rng.h"
 
@@ -131,6 +132,22 @@ static void test_init_is_normal(void **state)
     }
     assert_true(worst * sqrt(N) < 1.95);
     xr_params_free(&ps);
+}
+
+/* Values of the positional encodings of "The Annotated Transformer"'s kind, made with numpy: np.sin(p / 10000 ** (2 * i / 6)), then np.cos. */
+static void test_sinusoids(void **state)
+{
+    (void)state;
+    static const double want[3][6] = {
+        { 0.0, 0.0, 0.0, 1.0, 1.0, 1.0 },
+        { 0.8414709848078965, 0.046399223464731285, 0.0021544330233656027, 0.5403023058681398, 0.9989229760406304, 0.9999976792064809 },
+        { 0.9092974268256817, 0.09269850077872666, 0.0043088560466428065, -0.4161468365471424, 0.9956942241237399, 0.9999907168366954 },
+    };
+    float x[3][6];
+    xr_fill_sinusoidal(x[0], 3, 6, 0.5f);
+    for (int p = 0; p < 3; p++)
+        for (int i = 0; i < 6; i++)
+            assert_true(fabs((double)x[p][i] - 0.5 * want[p][i]) < 1e-7);
 }
 
 /* The same name and seed give the same values in another table, in another order, at any thread count; others
@@ -259,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_storage),
         cmocka_unit_test(test_init_is_normal),
+        cmocka_unit_test(test_sinusoids),
         cmocka_unit_test(test_init_is_a_function),
         cmocka_unit_test(test_init_kinds),
         cmocka_unit_test(test_row_list),

@@ -74,6 +74,7 @@ static xr_status build(const xr_options *o, const xr_tokenizer *t, xr_config *c,
     XR_TRY(xr_model_declare(m, c));
     if (!o->dry_run) {
         XR_TRY(xr_model_init(m, (uint64_t)o->seed));
+        XR_TRY(strcmp(o->position_init, "sinusoidal") == 0 ? xr_model_init_positions(m) : XR_OK);
         XR_TRY(write_directory(o, m, t));
     }
     return report(o, m);

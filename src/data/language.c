@@ -97,34 +97,67 @@ static int lone_code(char *const *word, size_t n, char out[XR_LANGUAGE_MAX])
 /* Without the endings that say format and compression. */
 static void strip_endings(char *name)
 {
-    static const char endings[] = " gz xz zst zstd bz2 txt json jsonl ndjson tsv wet warc text ";
+    static const char endings[] = " gz xz zst zstd bz2 txt json jsonl ndjson tsv csv conll conllu iob2 wet warc text ";
     for (char *dot; (dot = strrchr(name, '.')) && dot != name && in_list(endings, dot + 1);)
         *dot = 0;
 }
 
-int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX])
+/* The words of a file's name; separator[i] stands before word i. */
+enum { WORDS = 16 };
+typedef struct words { char name[256], *word[WORDS], separator[WORDS]; size_t n; } words;
+
+static void split(words *w, const char *path)
 {
-    enum { WORDS = 16 };
     const char *slash = strrchr(path, '/');
-    char name[256], *word[WORDS], separator[WORDS];
-    size_t n = 0;
-    lower(slash ? slash + 1 : path, "", name, sizeof name);
-    strip_endings(name);
     char before = 0;
-    for (char *at = name; *at && n < WORDS;) {
+    w->n = 0;
+    lower(slash ? slash + 1 : path, "", w->name, sizeof w->name);
+    strip_endings(w->name);
+    for (char *at = w->name; *at && w->n < WORDS;) {
         size_t len = strcspn(at, "._-");
-        separator[n] = before;
-        word[n++] = at;
+        w->separator[w->n] = before;
+        w->word[w->n++] = at;
         before = at[len];
         if (!before)
             break;
         at[len] = 0;
         at += len + 1;
     }
-    for (size_t i = 0; i < n; i++)
-        if (may_name(word, i, n) && find_known(word[i], out)) {
-            follow(word, separator, i, n, out);
+}
+
+int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX])
+{
+    words w;
+    split(&w, path);
+    for (size_t i = 0; i < w.n; i++)
+        if (may_name(w.word, i, w.n) && find_known(w.word[i], out)) {
+            follow(w.word, w.separator, i, w.n, out);
             return 1;
         }
-    return lone_code(word, n, out);
+    return lone_code(w.word, w.n, out);
+}
+
+static int has_word(const words *w, const char *name)
+{
+    for (size_t i = 1; i < w->n; i++)
+        if (strcmp(w->word[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+int xr_language_of_examples(const char *path, char out[XR_LANGUAGE_MAX])
+{
+    words w;
+    split(&w, path);
+    if (w.n == 0)
+        return 0;
+    size_t last = w.n - 1;
+    if (last > 0 && (in_list(suffixes, w.word[last]) || in_list(kept_suffixes, w.word[last])))
+        last--;
+    if (find_known(w.word[last], out)) {
+        follow(w.word, w.separator, last, w.n, out);
+        return 1;
+    }
+    int split_next = w.n == 2 && w.separator[1] != '_' && in_list(" train dev test valid validation ", w.word[1]);
+    return (split_next || has_word(&w, "ud")) && find_known(w.word[0], out);
 }

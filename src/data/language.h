@@ -11,5 +11,9 @@ int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX]);
  * cmn_hant.txt and zh-Hant.txt.xz (zh-hant), hi_rom.txt (hi_rom). A name of three letters that is not known here is taken as it is when the
  * file has no other: ckb.txt. Returns 1 or 0. */
 int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX]);
+/* The same for files of labelled examples, whose names hold more words, so that fewer places count: at the end (train-de.tsv, xnli.dev.zh-Hant.tsv.gz,
+ * squad.translate.train.en-de.json: de), before the name of a split (de-train.tsv, de.dev.tsv), and as Universal Dependencies has it
+ * (de_gsd-ud-dev.conllu). */
+int xr_language_of_examples(const char *path, char out[XR_LANGUAGE_MAX]);
 
 #endif

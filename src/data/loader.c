@@ -17,11 +17,13 @@ struct xr_loader {
     uint32_t *sorted;           // [n] examples longest first (sort_by_length), else NULL
     size_t steps, max_tokens;
     int labelled;               /* every example has its label or target */
+    const xr_mixture *mixture;  /* NULL: each example once an epoch */
     ranked *mega;               // [mega_n] the mega-batch last used, sorted
     size_t mega_n, mega_index;
     uint32_t mega_epoch;
     ranked *step;               // [n_step] the prepared step, longest first
     uint32_t *example;          // [n_step] its examples
+    uint32_t *sample;           // [n_step] what their random numbers are counted by
     size_t *cut;                // [n_micro + 1] into step
     size_t n_step, n_tokens;
     int n_micro;
@@ -35,15 +37,23 @@ static size_t smaller(size_t a, size_t b)
 
 /* ---- what is known before any step ---- */
 
-/* count[len] = examples of that many tokens. */
-static size_t *length_histogram(const xr_dataset *d, size_t *longest)
+/* How often example i can come in one epoch; `part` is moved to its part of the mixture. */
+static size_t repeats(const xr_mixture *m, size_t i, size_t *part)
 {
-    size_t max = 0;
+    while (m && m->part[*part].first + m->part[*part].n <= i)
+        ++*part;
+    return m ? (size_t)xr_mixture_repeats(m, *part) : 1;
+}
+
+/* count[len] = examples of that many tokens, as often as they can come in an epoch. */
+static size_t *length_histogram(const xr_dataset *d, const xr_mixture *m, size_t *longest)
+{
+    size_t max = 0, part = 0;
     for (size_t i = 0; i < d->n; i++)
         max = xr_dataset_len(d, i) > max ? xr_dataset_len(d, i) : max;
     size_t *count = xr_alloc(max + 1, sizeof *count);
     for (size_t i = 0; count && i < d->n; i++)
-        count[xr_dataset_len(d, i)]++;
+        count[xr_dataset_len(d, i)] += repeats(m, i, &part);
     *longest = max;
     return count;
 }
@@ -92,7 +102,7 @@ static int all_labelled(const xr_dataset *d)
 static xr_status prepare(xr_loader *l)
 {
     size_t longest, n = l->d->n, size = l->o.batch_size;
-    size_t *count = length_histogram(l->d, &longest);
+    size_t *count = length_histogram(l->d, l->mixture, &longest);
     xr_status status = XR_OK;
 
     if (!count)
@@ -110,6 +120,8 @@ static xr_status check(const xr_dataset *d, const xr_loader_options *o)
 {
     if (!d->n)
         return xr_fail(XR_EDATA, "no examples to load; expected at least one");
+    XR_ASSERT(!o->mixture || (o->mixture->total == d->n && o->shuffle && !o->sort_by_length), "a mixture of %llu draws for %zu examples",
+              o->mixture ? (unsigned long long)o->mixture->total : 0, d->n);
     if (!o->batch_size)
         return xr_fail(XR_ECONFIG, "batch size 0; expected at least 1");
     if (o->drop_last && d->n < o->batch_size)
@@ -130,11 +142,13 @@ xr_loader *xr_loader_new(const xr_dataset *d, const xr_loader_options *o)
     l->o = *o;
     l->o.batch_size = smaller(o->batch_size, d->n);
     l->o.micro_size = o->micro_size ? smaller(o->micro_size, l->o.batch_size) : l->o.batch_size;
+    l->mixture = o->mixture && !o->mixture->plain ? o->mixture : NULL;
     l->key = xr_rng_key(o->seed, XR_RNG_SHUFFLE);
     l->mega_index = SIZE_MAX;
     l->step = xr_alloc(l->o.batch_size, sizeof *l->step);
     l->example = l->step ? xr_alloc(l->o.batch_size, sizeof *l->example) : NULL;
-    l->cut = l->example ? xr_alloc(l->o.batch_size + 1, sizeof *l->cut) : NULL;
+    l->sample = l->example ? xr_alloc(l->o.batch_size, sizeof *l->sample) : NULL;
+    l->cut = l->sample ? xr_alloc(l->o.batch_size + 1, sizeof *l->cut) : NULL;
     if (!l->cut || prepare(l) < 0) {
         xr_loader_free(l);
         return NULL;
@@ -151,6 +165,7 @@ void xr_loader_free(xr_loader *l)
     xr_free(l->mega);
     xr_free(l->step);
     xr_free(l->example);
+    xr_free(l->sample);
     xr_free(l->cut);
     xr_free(l);
 }
@@ -172,6 +187,8 @@ static ranked at_position(const xr_loader *l, uint32_t epoch, size_t position)
 
     if (l->sorted)
         example = l->sorted[position];
+    else if (l->mixture)
+        example = (uint32_t)xr_mixture_at(l->mixture, epoch, position);
     else if (l->o.shuffle)
         example = (uint32_t)xr_rng_permute(l->key, epoch, position, l->d->n);
     return (ranked){ example, (uint32_t)position, xr_dataset_len(l->d, example) };
@@ -239,6 +256,7 @@ static void cut_step(xr_loader *l)
         tokens += len;
         l->n_tokens += len;
         l->example[i] = l->step[i].example;
+        l->sample[i] = l->mixture ? l->step[i].position : l->step[i].example;
     }
     l->cut[l->n_micro] = l->n_step;
 }
@@ -262,13 +280,13 @@ static xr_status add_words(xr_loader *l, uint32_t i, uint32_t first)
     return XR_OK;
 }
 
-static xr_status add_example(xr_loader *l, uint32_t i)
+static xr_status add_example(xr_loader *l, uint32_t i, uint32_t sample)
 {
     const xr_dataset *d = l->d;
 
     uint32_t first = (uint32_t)l->batch.n;
 
-    XR_TRY(xr_batch_add(&l->batch, d->ids + d->offset[i], xr_dataset_len(d, i), i));
+    XR_TRY(xr_batch_add(&l->batch, d->ids + d->offset[i], xr_dataset_len(d, i), sample));
     if (d->words.n_sentences)
         return add_words(l, i, first);
     if (!l->labelled)
@@ -282,7 +300,7 @@ const xr_batch *xr_loader_batch(xr_loader *l, int k)
     XR_ASSERT(k >= 0 && k < l->n_micro, "micro-batch %d of %d", k, l->n_micro);
     xr_batch_clear(&l->batch);
     for (size_t i = l->cut[k]; i < l->cut[k + 1]; i++)
-        if (add_example(l, l->example[i]) < 0)
+        if (add_example(l, l->example[i], l->sample[i]) < 0)
             return NULL;
     return xr_batch_finish(&l->batch);
 }

@@ -7,12 +7,16 @@
  * are alike. The sample word of the random numbers is the example's index, so the cut into micro-batches changes no
  * mask.
  *
+ * With a mixture the order of an epoch is the mixture's: examples may come several times in it or not at all. The sample word is then the place in the
+ * epoch's order, so that an example that comes twice in a step gets two masks.
+ *
  * A mega-batch is XR_LOADER_MEGA steps; its steps are taken in a keyed order of their own, so that length and time stay
  * unrelated. The examples left over for a last, smaller step are the last of the permutation, whatever their length. */
 #ifndef XR_DATA_LOADER_H
 #define XR_DATA_LOADER_H
 
 #include "data/dataset.h"
+#include "data/mixture.h"
 
 #define XR_LOADER_MEGA 50
 
@@ -24,6 +28,7 @@ typedef struct xr_loader_options {
     int sort_by_length;         /* evaluation: longest first over the whole set */
     int group_by_length;        /* training: steps of alike lengths */
     int drop_last;
+    const xr_mixture *mixture;  /* training: how often the examples of each file are drawn; borrowed; NULL or plain: each once an epoch */
     uint64_t seed;
 } xr_loader_options;
 

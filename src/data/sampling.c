@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/apportion.h"
 #include "util/alloc.h"
 
 /* Counter words that keep the streams apart (xr_rng_permute has its own sites). */
@@ -36,34 +37,16 @@ static long double weight(const xr_sampling *s, size_t i, double alpha)
     return s->count[i] ? (long double)pow((double)s->count[i] / (double)s->total, alpha) : 0.0L;
 }
 
-/* Cuts [0, N) where the running sum of q says, each cut rounded: the sizes add up to N and each is within one of q N. */
-static void cut(xr_sampling *s, double alpha)
+static xr_status make_sizes(xr_sampling *s, double alpha)
 {
-    long double sum = 0.0L, running = 0.0L;
-    uint64_t before = 0;
+    long double *w = xr_alloc(s->n_languages, sizeof *w);
+    if (!w)
+        return xr_error_status();
     for (size_t i = 0; i < s->n_languages; i++)
-        sum += weight(s, i, alpha);
-    for (size_t i = 0; i < s->n_languages; i++) {
-        running += weight(s, i, alpha);
-        uint64_t end = (uint64_t)roundl(running / sum * (long double)s->total);
-        end = end > s->total || running == sum ? s->total : end;
-        s->size[i] = end - before;
-        before = end;
-    }
-}
-
-/* Small languages that rounding left without a sample get one of the largest's. */
-static void give_each_one(xr_sampling *s)
-{
-    for (size_t i = 0; i < s->n_languages; i++) {
-        if (!s->count[i] || s->size[i])
-            continue;
-        size_t largest = 0;
-        for (size_t k = 1; k < s->n_languages; k++)
-            largest = s->size[k] > s->size[largest] ? k : largest;
-        s->size[largest]--;
-        s->size[i]++;
-    }
+        w[i] = weight(s, i, alpha);
+    xr_apportion(s->size, w, s->n_languages, s->total);
+    xr_free(w);
+    return XR_OK;
 }
 
 xr_status xr_sampling_init(xr_sampling *s, const uint64_t *count, size_t n_languages, double alpha, uint64_t seed, const char *data_digest)
@@ -79,8 +62,10 @@ xr_status xr_sampling_init(xr_sampling *s, const uint64_t *count, size_t n_langu
     if (!s->size)
         return xr_error_status();
     s->end = s->size + n_languages;
-    cut(s, alpha);
-    give_each_one(s);
+    if (make_sizes(s, alpha) < 0) {
+        xr_sampling_free(s);
+        return xr_error_status();
+    }
     for (size_t i = 0; i < n_languages; i++)
         s->end[i] = (i ? s->end[i - 1] : 0) + s->size[i];
     return XR_OK;

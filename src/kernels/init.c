@@ -32,6 +32,17 @@ void xr_fill_normal(float *x, size_t n, float std, xr_philox_key key, uint32_t s
     }
 }
 
+void xr_fill_sinusoidal(float *x, size_t rows, size_t cols, float amplitude)
+{
+    size_t half = cols / 2;
+    for (size_t p = 0; p < rows; p++)
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)p * pow(10000.0, -2.0 * (double)i / (double)cols);
+            x[p * cols + i] = (float)((double)amplitude * sin(angle));
+            x[p * cols + half + i] = (float)((double)amplitude * cos(angle));
+        }
+}
+
 void xr_fill(float *x, size_t n, float value)
 {
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > BLOCK)

@@ -10,5 +10,8 @@
  * alone. */
 void xr_fill_normal(float *x, size_t n, float std, xr_philox_key key, uint32_t stream);
 void xr_fill(float *x, size_t n, float value);
+/* x [rows, cols]: row p holds amplitude * sin(p w_i) in its first half and amplitude * cos(p w_i) in its second, w_i = 10000^(-2i / cols)
+ * (Vaswani et al. 2017, 3.5). cols is even. */
+void xr_fill_sinusoidal(float *x, size_t rows, size_t cols, float amplitude);
 
 #endif

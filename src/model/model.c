@@ -1,11 +1,13 @@
 /* Declaring XLM-R's parameters, under their Hugging Face names (xlmr-facts 1.3), and their life. */
 #include "model/model.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernels/init.h"
 #include "model/head.h"
 #include "util/alloc.h"
 
@@ -118,6 +120,18 @@ xr_status xr_model_init(xr_model *m, uint64_t seed)
     XR_TRY(xr_params_alloc(&m->params));
     for (size_t i = 0; i < m->params.n; i++)
         xr_param_init(m->params.row[i], m->config.initializer_range, seed);
+    return XR_OK;
+}
+
+xr_status xr_model_init_positions(xr_model *m)
+{
+    const xr_config *c = &m->config;
+    size_t first = (size_t)c->pad_token_id + 1, cols = (size_t)c->hidden_size;
+    /* Root mean square over the word rows': louder, as positions have to be told apart before words mean anything (docs/decisions.md). */
+    const float loud = 2.5f;
+    if (cols % 2)
+        return xr_fail(XR_EUSAGE, "hidden_size %d: sinusoidal positions need an even one; leave --position-init out", c->hidden_size);
+    xr_fill_sinusoidal(m->position->t.x + first * cols, (size_t)c->max_position_embeddings - first, cols, loud * c->initializer_range * sqrtf(2.0f));
     return XR_OK;
 }
 

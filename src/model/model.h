@@ -31,6 +31,9 @@ typedef struct xr_model {
 xr_status xr_model_declare(xr_model *m, const xr_config *config);
 /* Fresh random values for every row (allocates storage that is missing). */
 xr_status xr_model_init(xr_model *m, uint64_t seed);
+/* Gives the position table sinusoids instead of random rows (it is trained from there like any table): neighbours begin alike, so that attention can
+ * learn "the word before" once for all positions. Rows of padding stay. XR_EUSAGE if hidden_size is odd. */
+xr_status xr_model_init_positions(xr_model *m);
 void xr_model_free(xr_model *m);
 
 /* Hidden states of all tokens [N, D]. `hidden`, if given, receives [L + 1] nodes: embeddings output, then each layer's. When `need` is given,

@@ -2,41 +2,10 @@
 
 #include <string.h>
 
-#include "data/tagged.h"
+#include "train/benchmark.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
-
-static int is_tagging(const xr_evaluation *e)
-{
-    return e->context->model.config.problem == XR_PROBLEM_TAGS;
-}
-
-/* Rows without a gold label are kept, so that prediction files have a line for each row. */
-static xr_status read_one(xr_evaluation *e, xr_scored *s)
-{
-    xr_data_options d = { 0 };
-    /* Two columns of XNLI are a pair: XTREME's test files. */
-    d.columns.labelled = strcmp(e->o->task, "xnli") != 0;
-    d.max_len = e->max_len;
-    d.max_samples = (long)e->o->max_eval_samples;
-    d.language = s->filter ? s->language : NULL;
-    d.kind = xr_score_label_kind(e->context->model.config.problem);
-    if (is_tagging(e))
-        return xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d);
-    return xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d);
-}
-
-/* Classes may lack some gold labels, which are left out; other figures need them all. */
-static int has_gold(const xr_evaluation *e, const xr_dataset *d)
-{
-    size_t n = 0;
-    if (d->words.n_sentences)
-        return d->words.tag[0] >= 0;    /* a file has tags everywhere or nowhere */
-    for (size_t i = 0; i < d->n; i++)
-        n += d->label[i] >= 0;
-    return e->context->model.config.problem == XR_PROBLEM_SINGLE_LABEL ? n > 0 : n == d->n;
-}
 
 static double share(uint64_t part, uint64_t whole)
 {
@@ -69,7 +38,8 @@ static xr_status tell(const xr_evaluation *e)
     if (status == XR_OK && unk.len)
         xr_warn("tokens that are <unk>: %s; the tokenizer does not know these scripts", unk.s);
     if (status == XR_OK && cut.len)
-        xr_warn("examples %s to %zu tokens: %s; raise --max-seq-length if the model allows it", is_tagging(e) ? "split" : "cut", e->max_len, cut.s);
+        xr_warn("examples %s to %zu tokens: %s; raise --max-seq-length if the model allows it", e->v[0].data.words.n_sentences ? "split" : "cut",
+                e->max_len, cut.s);
     xr_str_free(&unk);
     xr_str_free(&cut);
     return status;
@@ -77,10 +47,8 @@ static xr_status tell(const xr_evaluation *e)
 
 static xr_status read_all(xr_evaluation *e)
 {
-    for (size_t i = 0; i < e->n; i++) {
-        XR_TRY(read_one(e, &e->v[i]));
-        e->v[i].labelled = has_gold(e, &e->v[i].data);
-    }
+    for (size_t i = 0; i < e->n; i++)
+        XR_TRY(e->benchmark->read(e, &e->v[i]));
     if (e->o->max_eval_samples > 0 && e->o->output_dir)
         xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission",
                 e->o->max_eval_samples);
@@ -94,8 +62,9 @@ static xr_status warn_single_answers(const xr_evaluation *e)
     xr_status status = XR_OK;
     for (size_t i = 0; i < e->n && status == XR_OK; i++) {
         const xr_scored *s = &e->v[i];
-        int only = s->labelled && s->figures.confusion.count ? xr_confusion_single_answer(&s->figures.confusion) : -1;
-        if (only >= 0 && s->figures.n > 1)
+        const xr_confusion *m = s->labelled && e->benchmark->confusion ? e->benchmark->confusion(s) : NULL;
+        int only = m ? xr_confusion_single_answer(m) : -1;
+        if (only >= 0 && s->n > 1)
             status = xr_str_printf(&list, "%s%s (%s)", list.len ? ", " : "", s->language, e->labels.name[only]);
     }
     if (status == XR_OK && list.len)
@@ -104,30 +73,25 @@ static xr_status warn_single_answers(const xr_evaluation *e)
     return status;
 }
 
-static xr_status score_one(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks)
+xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks)
 {
-    xr_model *m = &e->context->model;
-    if (hooks && hooks->language)
-        hooks->language(hooks->context, s->language, s->data.n);
-    xr_scoring how = { m, e->context->dir, (size_t)e->o->batch_tokens, NULL, NULL };
+    xr_scoring how = { &e->context->model, e->context->dir, (size_t)e->o->batch_tokens, NULL, NULL };
     if (hooks) {
         how.progress = hooks->progress;
         how.context = hooks->context;
     }
     s->logits = xr_score_logits(&how, &s->data);
-    if (!s->logits)
-        return xr_fail_context("%s", s->path);
-    if (!s->labelled)
-        return XR_OK;
-    if (is_tagging(e))
-        return xr_figures_tags(&s->figures, (const char *const *)e->labels.name, e->labels.n, &s->data, s->logits, e->context->dir);
-    return xr_figures_compute(&s->figures, &m->config, &s->data, s->logits);
+    return s->logits ? XR_OK : xr_fail_context("%s", s->path);
 }
 
 static xr_status score_all(xr_evaluation *e, const xr_evaluate_hooks *hooks)
 {
-    for (size_t i = 0; i < e->n; i++)
-        XR_TRY(score_one(e, &e->v[i], hooks));
+    for (size_t i = 0; i < e->n; i++) {
+        xr_scored *s = &e->v[i];
+        if (hooks && hooks->language)
+            hooks->language(hooks->context, s->language, s->data.n ? s->data.n : s->n_rows);
+        XR_TRY(e->benchmark->score(e, s, hooks));
+    }
     return warn_single_answers(e);
 }
 
@@ -136,9 +100,11 @@ static xr_status open_model(xr_evaluation *e)
     e->context = xr_context_open(e->o->model, NULL);
     if (!e->context)
         return xr_error_status();
-    XR_TRY(xr_evaluate_check_head(e->context));
     e->max_len = xr_evaluate_max_len(e->context, e->o);
-    return e->max_len ? xr_evaluate_labels(e) : xr_error_status();
+    XR_TRY(e->max_len ? e->benchmark->open(e) : xr_error_status());
+    if (e->o->confusion && !e->benchmark->confusion)
+        return xr_fail(XR_EUSAGE, "--confusion: --task %s has no classes; leave it out", e->o->task);
+    return XR_OK;
 }
 
 xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks)
@@ -146,7 +112,9 @@ xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evalua
     xr_outdir out = { 0 };
     memset(e, 0, sizeof *e);
     e->o = o;
-    XR_TRY(xr_evaluate_find(e));
+    e->benchmark = xr_benchmark_find(o->task);
+    XR_ASSERT(e->benchmark, "task %s", o->task);
+    XR_TRY(e->benchmark->find(e));
     XR_TRY(open_model(e));
     XR_TRY(read_all(e));
     if (!o->output_dir)
@@ -161,18 +129,58 @@ xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evalua
     return status;
 }
 
+static void scored_free(const xr_benchmark *b, xr_scored *s)
+{
+    void (*own)(xr_scored *) = b->free;
+    if (own)
+        own(s);
+    xr_free(s->language);
+    xr_free(s->path);
+    xr_dataset_free(&s->data);
+    xr_free(s->logits);
+    xr_free(s->part);
+}
+
 void xr_evaluation_free(xr_evaluation *e)
 {
-    for (size_t i = 0; i < e->n; i++) {
-        xr_scored *s = &e->v[i];
-        xr_free(s->language);
-        xr_free(s->path);
-        xr_dataset_free(&s->data);
-        xr_free(s->logits);
-        xr_figures_free(&s->figures);
-    }
+    for (size_t i = 0; i < e->n; i++)
+        scored_free(e->benchmark, &e->v[i]);
     xr_free(e->v);
     xr_labels_free(&e->labels);
     xr_context_free(e->context);
     memset(e, 0, sizeof *e);
+}
+
+/* ---- what benchmarks put into a language ---- */
+
+static xr_figure *figure(const xr_scored *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_figures; i++)
+        if (strcmp(s->figure[i].name, name) == 0)
+            return (xr_figure *)&s->figure[i];
+    return NULL;
+}
+
+void xr_scored_set(xr_scored *s, const char *name, double value)
+{
+    xr_figure *f = figure(s, name);
+    XR_ASSERT(f || s->n_figures < XR_MAX_FIGURES, "more than %d figures: %s", XR_MAX_FIGURES, name);
+    f = f ? f : &s->figure[s->n_figures++];
+    *f = (xr_figure){ name, value };
+}
+
+int xr_scored_get(const xr_scored *s, const char *name, double *value)
+{
+    const xr_figure *f = figure(s, name);
+    *value = f ? f->value : 0.0;
+    return f != NULL;
+}
+
+xr_status xr_scored_parts(xr_scored *s, size_t n_units, size_t n_parts)
+{
+    xr_free(s->part);
+    s->part = xr_alloc(n_units * n_parts, sizeof *s->part);
+    s->n_units = s->part ? n_units : 0;
+    s->n_parts = n_parts;
+    return s->part ? XR_OK : xr_error_status();
 }

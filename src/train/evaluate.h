@@ -2,7 +2,7 @@
  *
  * Labels are matched by name, never by position: the model's class k is called by its name in config.json, after the
  * label map and the known aliases, and the data's labels are looked up under those names. Everything is read and
- * checked before anything is computed. */
+ * checked before anything is computed. What differs between tasks is a benchmark (benchmark.h). */
 #ifndef XR_TRAIN_EVALUATE_H
 #define XR_TRAIN_EVALUATE_H
 
@@ -11,18 +11,33 @@
 #include "train/score.h"
 #include "util/json.h"
 
+struct xr_benchmark;
+enum { XR_MAX_FIGURES = 24 };
+
+/* A figure of merit by its name in results.json; from 0 to 1 where it is a share. `title` in the table, NULL: not in it. */
+typedef struct xr_report_column { const char *metric, *title; } xr_report_column;
+typedef struct xr_figure { const char *name; double value; } xr_figure;
+
 /* One language. */
 typedef struct xr_scored {
     char *language, *path;
     int filter;                 /* the file holds several languages, told apart by a column */
-    xr_dataset data;
-    float *logits;              // [data.n, C]
-    int labelled;               /* figures are valid: the file has gold labels */
-    xr_figures figures;
+    xr_dataset data;            /* of benchmarks that read into one */
+    size_t n_rows;              /* in the file, counted in the benchmark's units */
+    size_t n;                   /* those with gold labels: what the figures are of */
+    int labelled;               /* n > 0: figures are valid */
+    float *logits;              // [data.n, C], or [data.words.n, C] of tagged words; NULL where a benchmark keeps its own
+    void *private;              /* a benchmark's own data, freed by it */
+    xr_figure figure[XR_MAX_FIGURES]; size_t n_figures;
+    /* What each unit gives to the main figure, which is a function of the sums over units: right of accuracy; gold, predicted and right
+     * entities of a sentence; F1 of a question. The same units in the same order for every model. */
+    double *part;               // [n_units, n_parts]
+    size_t n_units, n_parts;
 } xr_scored;
 
 typedef struct xr_evaluation {
     const xr_options *o;
+    const struct xr_benchmark *benchmark;
     xr_context *context;
     xr_labels labels;           /* names of the classes in the model's order, and the label map */
     size_t max_len;
@@ -41,8 +56,21 @@ typedef struct xr_evaluate_hooks {
 xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks);
 void xr_evaluation_free(xr_evaluation *e);
 
+/* For benchmarks. `name` is a string that stays. */
+void xr_scored_set(xr_scored *s, const char *name, double value);
+int xr_scored_get(const xr_scored *s, const char *name, double *value);     /* 0 = not set */
+xr_status xr_scored_parts(xr_scored *s, size_t n_units, size_t n_parts);    /* all zero */
+/* Fills s->logits by a classification head over s->data. */
+xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks);
+
 /* evaluate_files.c: fills e->v with languages and paths, by --data-dir, --split and --languages. */
 xr_status xr_evaluate_find(xr_evaluation *e);
+/* Its parts, for benchmarks whose files have other names: {split}-{language}.* of the folder; one more language (filter: the file
+ * holds several); then order and --languages. `also` says in the error what else was looked for; NULL = nothing else. */
+xr_status xr_evaluate_folder(xr_evaluation *e);
+xr_status xr_evaluate_add(xr_evaluation *e, const char *language, size_t len, const char *path, int filter);
+xr_scored *xr_evaluate_language(const xr_evaluation *e, const char *language, size_t len);     /* NULL = not there */
+xr_status xr_evaluate_choose(xr_evaluation *e, const char *also);
 
 /* evaluate_labels.c: what a model directory's classes are called, and whether it can classify at all. */
 xr_status xr_evaluate_check_head(const xr_context *c);             /* a head that classifies texts or words */
@@ -50,16 +78,17 @@ xr_status xr_evaluate_labels(xr_evaluation *e);
 /* Tokens a sequence may have: what --max-seq-length says, checked; 0 = what the model takes. 0 with the error set. */
 size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o);
 
-/* evaluate_report.c. The figures a problem is reported by, the main one first; NULL-terminated. */
-typedef struct xr_report_column { const char *metric, *title; } xr_report_column;
-const xr_report_column *xr_report_columns(xr_problem problem);
-/* Mean of a figure over the languages with gold labels, and their number. */
+/* How the models were chosen, in words. */
+extern const char xr_evaluate_selection[];
+
+/* evaluate_report.c. Mean of a figure over the languages with gold labels, and their number. */
 double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n);
 /* English minus the mean of the other languages; 0 when one of the two is missing. */
 int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap);
 /* The table as printed, and the confusion by class behind it if asked for. */
 xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out);
-/* {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
+
+/* evaluate_json.c. {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
  * shares from 0 to 1 at full precision. NULL with the error set. */
 json_t *xr_evaluation_json(const xr_evaluation *e);
 /* results.json, results.tsv and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between

@@ -1,11 +1,10 @@
-/* Finding the files of an evaluation: {split}-{language}.tsv and the like, or XNLI-1.0's one file of 15 languages. */
+/* Finding the files of an evaluation: {split}-{language}.tsv and the like; which languages, in which order. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/source.h"
 #include "train/evaluate.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -18,7 +17,7 @@ enum { N_XNLI = sizeof xnli_order / sizeof *xnli_order };
 
 static const char *const endings[] = { ".tsv", ".csv", ".jsonl", ".json", ".txt", NULL };
 
-static xr_status add(xr_evaluation *e, const char *language, size_t len, const char *path, int filter)
+xr_status xr_evaluate_add(xr_evaluation *e, const char *language, size_t len, const char *path, int filter)
 {
     XR_TRY(xr_grow(&e->v, &e->cap, e->n + 1, sizeof *e->v));
     xr_scored *s = &e->v[e->n++];
@@ -29,7 +28,7 @@ static xr_status add(xr_evaluation *e, const char *language, size_t len, const c
     return s->path ? XR_OK : xr_error_status();
 }
 
-static xr_scored *find(const xr_evaluation *e, const char *language, size_t len)
+xr_scored *xr_evaluate_language(const xr_evaluation *e, const char *language, size_t len)
 {
     for (size_t i = 0; i < e->n; i++)
         if (strlen(e->v[i].language) == len && memcmp(e->v[i].language, language, len) == 0)
@@ -76,17 +75,17 @@ static xr_status take_name(xr_evaluation *e, const char *name)
         xr_info("%s/%s: left out; '%.*s' is not a language tag", e->o->data_dir, name, (int)len, language);
         return XR_OK;
     }
-    const xr_scored *twin = find(e, language, len);
+    const xr_scored *twin = xr_evaluate_language(e, language, len);
     char *path = xr_path_join(e->o->data_dir, name);
     xr_status status = !path ? xr_error_status()
                        : twin ? xr_fail(XR_EDATA, "%s: language '%.*s' also has %s; expected one file a language; "
                                         "move one of them away", path, (int)len, language, twin->path)
-                              : add(e, language, len, path, 0);
+                              : xr_evaluate_add(e, language, len, path, 0);
     xr_free(path);
     return status;
 }
 
-static xr_status read_folder(xr_evaluation *e)
+xr_status xr_evaluate_folder(xr_evaluation *e)
 {
     const char *path = e->o->data_dir;
     DIR *dir = opendir(path);
@@ -100,50 +99,11 @@ static xr_status read_folder(xr_evaluation *e)
     return status;
 }
 
-/* ---- XNLI-1.0's own files ---- */
-
-static xr_status read_languages(xr_evaluation *e, const char *path)
-{
-    static const xr_columns conventional = { 0 };
-    xr_source_reader r;
-    xr_record record;
-    int got;
-    XR_TRY(xr_source_open(&r, path, NULL, &conventional));
-    while ((got = xr_source_next(&r, &record)) > 0) {
-        const char *language = record.language;
-        if (!language)
-            got = xr_fail(XR_EDATA, "%s:%zu: no language; expected XNLI-1.0's file with a column 'language'; give a "
-                          "folder of %s-{language}.tsv files, or XNLI's own file", path, record.line, e->o->split);
-        else if (!find(e, language, strlen(language)))
-            got = add(e, language, strlen(language), path, 1);
-        if (got < 0)
-            break;
-    }
-    xr_source_close(&r);
-    return got;
-}
-
-static xr_status read_xnli_file(xr_evaluation *e)
-{
-    xr_status status = XR_OK;
-    for (int gz = 0; status == XR_OK && gz < 2; gz++) {
-        char *path = xr_asprintf("%s/xnli.%s.tsv%s", e->o->data_dir, e->o->split, gz ? ".gz" : "");
-        if (!path)
-            return xr_error_status();
-        if (e->n == 0 && xr_path_exists(path))
-            status = read_languages(e, path);
-        xr_free(path);
-    }
-    return status;
-}
-
-static xr_status fail_none(const xr_evaluation *e)
+static xr_status fail_none(const xr_evaluation *e, const char *also)
 {
     const xr_options *o = e->o;
-    int xnli = strcmp(o->task, "xnli") == 0;
-    return xr_fail(XR_ENOINPUT, "%s: no files %s-{language}.tsv (or .csv, .jsonl, .json, .txt, each also .gz)%s%s%s; "
-                   "check --data-dir and --split", o->data_dir, o->split, xnli ? ", and no xnli." : "",
-                   xnli ? o->split : "", xnli ? ".tsv" : "");
+    return xr_fail(XR_ENOINPUT, "%s: no files %s-{language}.tsv (or .csv, .jsonl, .json, .txt, each also .gz)%s%s; "
+                   "check --data-dir and --split", o->data_dir, o->split, also ? ", and no " : "", also ? also : "");
 }
 
 /* ---- --languages and the order ---- */
@@ -184,7 +144,7 @@ static xr_status choose(xr_evaluation *e)
         if (len == 0)
             return xr_fail(XR_EUSAGE, "--languages %s: an empty name; expected a list such as en,fr,sw",
                            e->o->languages);
-        xr_scored *s = find(e, list, len);
+        xr_scored *s = xr_evaluate_language(e, list, len);
         if (!s)
             return fail_missing(e, list, len);
         if (s < e->v + kept)
@@ -213,17 +173,20 @@ static int by_rank(const void *a, const void *b)
     return rank(x) != rank(y) ? rank(x) - rank(y) : strcmp(x, y);
 }
 
-xr_status xr_evaluate_find(xr_evaluation *e)
+xr_status xr_evaluate_choose(xr_evaluation *e, const char *also)
 {
-    XR_TRY(read_folder(e));
-    if (e->n == 0 && strcmp(e->o->task, "xnli") == 0)
-        XR_TRY(read_xnli_file(e));
     if (e->n == 0)
-        return fail_none(e);
+        return fail_none(e, also);
     qsort(e->v, e->n, sizeof *e->v, by_rank);
     if (e->o->languages) {
         XR_TRY(choose(e));
         qsort(e->v, e->n, sizeof *e->v, by_rank);
     }
     return XR_OK;
+}
+
+xr_status xr_evaluate_find(xr_evaluation *e)
+{
+    XR_TRY(xr_evaluate_folder(e));
+    return xr_evaluate_choose(e, NULL);
 }

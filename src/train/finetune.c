@@ -45,6 +45,7 @@ static xr_status make_loader(xr_finetune *f)
     l.token_budget = (size_t)o->batch_tokens;
     l.shuffle = 1;
     l.group_by_length = o->group_by_length;
+    l.mixture = &f->mixture;
     l.seed = (uint64_t)o->seed;
     f->loader = xr_loader_new(&f->train, &l);
     return f->loader ? XR_OK : xr_error_status();
@@ -60,33 +61,11 @@ static xr_status plan_steps(xr_finetune *f)
     return xr_setup_warmup(o, f->total_steps, &f->warmup_steps);
 }
 
-static xr_status fail_metric(const xr_finetune *f)
+static xr_status check_watching(const xr_finetune *f)
 {
-    xr_str list = { 0 };
-    xr_status status = XR_OK;
-    for (const char *const *known = f->task->metrics(f); *known && status == XR_OK; known++)
-        status = xr_str_printf(&list, " %s", *known);
-    if (status == XR_OK)
-        status = xr_fail(XR_EUSAGE, "--metric %s: a problem of this type has:%s", f->o->metric, list.s);
-    xr_str_free(&list);
-    return status;
-}
-
-/* The metric that chooses the best model, and whether this problem has it. */
-static xr_status plan_metric(xr_finetune *f)
-{
-    const char *const *known = f->task->metrics(f);
-    f->metric = known[0];
-    for (; strcmp(f->o->metric, "auto") != 0; known++) {
-        if (!*known)
-            return fail_metric(f);
-        f->metric = *known;
-        if (strcmp(f->metric, f->o->metric) == 0)
-            break;
-    }
-    if (f->o->early_stopping_patience > 0 && f->valid.n == 0)
+    if (f->o->early_stopping_patience > 0 && f->n_valid == 0)
         return xr_fail(XR_EUSAGE, "--early-stopping-patience needs --validation-file");
-    if (f->o->eval_steps > 0 && f->valid.n == 0)
+    if (f->o->eval_steps > 0 && f->n_valid == 0)
         xr_warn("--eval-steps %lld has no effect without --validation-file: there is nothing to evaluate on", f->o->eval_steps);
     return XR_OK;
 }
@@ -111,61 +90,42 @@ static void say_plan(const xr_finetune *f)
         xr_info("%s: keeps its head, trained on the same labels", o->model);
 }
 
-static xr_status check_directories(const xr_options *o)
+static xr_status check_directories(const xr_finetune *f)
 {
+    const xr_options *o = f->o;
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
     for (size_t i = 0; i < o->train_file.n; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, o->train_file.v[i]));
+        XR_TRY(xr_rundir_check_input(o->output_dir, f->train_file[i].path));
     for (size_t i = 0; i < o->validation_file.n; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, o->validation_file.v[i]));
+        XR_TRY(xr_rundir_check_input(o->output_dir, f->valid_file[i].path));
     return XR_OK;
 }
 
 static xr_status prepare(xr_finetune *f)
 {
-    XR_TRY(check_directories(f->o));
+    XR_TRY(xr_finetune_files(f));
+    XR_TRY(check_directories(f));
     XR_TRY(xr_finetune_read(f));
-    XR_TRY(plan_metric(f));
+    XR_TRY(xr_finetune_plan_choice(f));
+    XR_TRY(check_watching(f));
     XR_TRY(load_model(f));
     XR_TRY(xr_setup_freeze(&f->model, f->o));
+    XR_TRY(xr_finetune_mix(f));
     XR_TRY(make_loader(f));
     XR_TRY(plan_steps(f));
     say_plan(f);
-    return XR_OK;
+    XR_TRY(xr_finetune_say_mix(f));
+    return xr_finetune_say_sets(f);
 }
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
-static int on_scored(size_t done, size_t total, void *context)
-{
-    const xr_finetune *f = context;
-    if (f->hooks && f->hooks->evaluating)
-        f->hooks->evaluating(f->hooks->context, done, total);
-    return xr_loop_stopping(&f->loop);
-}
-
-/* Scores the validation set with up-to-date weights, into f->figures. */
-static xr_status score_validation(xr_finetune *f)
-{
-    xr_scoring how = { &f->model, f->o->model, 0, on_scored, f };
-    float *logits = xr_score_logits(&how, &f->valid);
-    if (!logits)
-        return xr_fail_context("step %llu: validation", (unsigned long long)f->trainer.step);
-    xr_figures_free(&f->figures);
-    xr_status status = xr_figures_compute(&f->figures, &f->model.config, &f->valid, logits);
-    f->figures_step = f->trainer.step;
-    xr_free(logits);
-    return status;
-}
-
 static xr_status evaluate(void *context, json_t *line, double *value, int *higher)
 {
     xr_finetune *f = context;
-    XR_TRY(score_validation(f));
-    json_object_set_new(line, "loss", xr_json_number(f->figures.loss));
-    f->task->figures(f, line);
-    json_object_set_new(line, "examples", json_integer((json_int_t)f->figures.n));
-    return xr_figures_named(&f->figures, f->metric, value, higher);
+    XR_TRY(xr_finetune_validate(f));
+    XR_TRY(xr_finetune_figures(f, line));
+    return xr_finetune_value(f, value, higher);
 }
 
 static int scored_now(const xr_finetune *f)
@@ -176,14 +136,14 @@ static int scored_now(const xr_finetune *f)
 /* A run that went on between its last evaluation and the final model has lost the figures. */
 static xr_status score_again(xr_finetune *f)
 {
-    return f->loop.evals > 0 && f->loop.eval_step == f->trainer.step && !scored_now(f) ? score_validation(f) : XR_OK;
+    return f->loop.evals > 0 && f->loop.eval_step == f->trainer.step && !scored_now(f) ? xr_finetune_validate(f) : XR_OK;
 }
 
 static xr_status save_model(void *context, const char *name)
 {
     xr_finetune *f = context;
     XR_TRY(score_again(f));
-    char *card = xr_finetune_card(f, f->trainer.step, scored_now(f) ? &f->figures : NULL);
+    char *card = xr_finetune_card(f, f->trainer.step, scored_now(f));
     xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
     xr_free(card);
     return status;
@@ -218,41 +178,47 @@ static double epoch(void *context, uint64_t step)
 
 static json_t *start_line(const xr_finetune *f)
 {
-    return json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
-                     "validation_examples", (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "total_steps",
-                     (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
+    json_t *j = json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
+                          "validation_examples", (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch,
+                          "total_steps", (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
+    if (j && f->o->train_file.n > 1)
+        json_object_set_new(j, "train_files", xr_finetune_mix_json(f));
+    return j;
 }
 
 /* Of the examples as they are trained on. */
-static xr_status digest_data(const xr_dataset *d, char hex[33])
+static void digest_data(xr_xxh *h, const xr_dataset *d)
 {
-    xr_xxh *h = xr_xxh_new();
-    if (!h)
-        return xr_error_status();
-    if (d->n > 0) {
-        xr_xxh_update(h, d->offset, (d->n + 1) * sizeof *d->offset);
-        xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
-        xr_xxh_update(h, d->label, d->n * sizeof *d->label);
-        xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
-        xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
-        xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
-    }
-    xr_xxh_final(h, hex);
-    return XR_OK;
+    if (d->n == 0)
+        return;
+    xr_xxh_update(h, d->offset, (d->n + 1) * sizeof *d->offset);
+    xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
+    xr_xxh_update(h, d->label, d->n * sizeof *d->label);
+    xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
+    xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
+    xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
 }
 
 static xr_status make_facts(xr_finetune *f)
 {
     char train[33], valid[33];
-    XR_TRY(digest_data(&f->train, train));
-    XR_TRY(digest_data(&f->valid, valid));
+    xr_xxh *h = xr_xxh_new(), *v = h ? xr_xxh_new() : NULL;
+    if (h)
+        digest_data(h, &f->train);
+    for (size_t i = 0; v && i < f->n_valid; i++)
+        digest_data(v, &f->valid[i].data);
+    if (h)
+        xr_xxh_final(h, train);
+    if (!v)
+        return xr_error_status();
+    xr_xxh_final(v, valid);
     f->loop.facts = json_pack("{ss ss ss}", "tokenizer_sha256", xr_tokenizer_sha256(f->tokenizer), "train_xxh3", train, "validation_xxh3", valid);
     return f->loop.facts ? XR_OK : xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint");
 }
 
 static xr_status train(xr_finetune *f)
 {
-    const xr_loop_task task = { f, f->metric, NULL, begin_step, micro_batch, epoch, f->valid.n > 0 ? evaluate : NULL, save_model };
+    const xr_loop_task task = { f, f->choice.s, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model };
     XR_TRY(make_trainer(f));
     f->loop.hooks = f->hooks;
     f->loop.task = &task;
@@ -280,8 +246,9 @@ static size_t distinct_ids(const xr_finetune *f)
 static json_t *plan_json(const xr_finetune *f)
 {
     return json_pack("{ss sI sI sI sI sI sf sb}", "output_dir", f->o->output_dir, "train_examples", (json_int_t)f->train.n, "validation_examples",
-                     (json_int_t)f->valid.n, "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps, "parameters",
-                     (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)), "dry_run", 1);
+                     (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch, "steps", (json_int_t)f->total_steps,
+                     "parameters", (json_int_t)xr_params_count(&f->model.params), "memory_mb", xr_setup_memory_mb(&f->trainer, f->o, distinct_ids(f)),
+                     "dry_run", 1);
 }
 
 static json_t *summarise(const xr_finetune *f)
@@ -289,7 +256,7 @@ static json_t *summarise(const xr_finetune *f)
     json_t *j = json_pack("{ss sI sI sI ss}", "output_dir", f->o->output_dir, "steps", (json_int_t)f->trainer.step, "samples",
                           (json_int_t)f->trainer.samples, "tokens", (json_int_t)f->trainer.tokens, "state_xxh3", f->loop.digest);
     if (f->loop.evals > 0) {
-        json_object_set_new(j, "metric", json_string(f->metric));
+        json_object_set_new(j, "metric", json_string(f->choice.s));
         json_object_set_new(j, "best", xr_json_number(f->loop.best_value));
         json_object_set_new(j, "best_step", json_integer((json_int_t)f->loop.best_step));
     }
@@ -301,15 +268,11 @@ static void finetune_free(xr_finetune *f)
 {
     xr_loop_free(&f->loop);
     xr_trainer_free(&f->trainer);
-    xr_figures_free(&f->figures);
     xr_loader_free(f->loader);
     xr_model_free(&f->model);
-    xr_dataset_free(&f->train);
-    xr_dataset_free(&f->valid);
-    xr_labels_free(&f->labels);
-    xr_config_free(&f->base);
-    xr_tokenizer_free(f->tokenizer);
-    xr_free(f->class_weight);
+    xr_finetune_free(f);
+    xr_mixture_free(&f->mixture);
+    xr_str_free(&f->choice);
 }
 
 xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary)

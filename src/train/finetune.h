@@ -7,6 +7,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "train/data_file.h"
 #include "train/loop.h"
 #include "train/score.h"
 
@@ -21,10 +22,23 @@ typedef struct xr_finetune_task {
     xr_status (*read)(xr_finetune *f, xr_dataset *d, const char *path, const xr_data_options *o);
     xr_status (*check)(const xr_finetune *f);               /* labels of the training data */
     const char *const *(*metrics)(const xr_finetune *f);    /* what may choose the best model; the first by default; NULL-terminated */
-    void (*figures)(const xr_finetune *f, json_t *line);    /* those of f->figures besides the loss; warns of a collapse */
-    xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table */
+    /* One set of validation examples with the model as it is: figures to g, which is zero or an earlier answer. xr_finetune_score, or a task's own. */
+    xr_status (*score)(xr_finetune *f, const xr_scoring *how, const xr_dataset *d, xr_figures *g);
+    void (*figures)(const xr_finetune *f, const xr_figures *g, json_t *line);       /* those besides the loss */
+    void (*warn)(const xr_finetune *f, const xr_figures *g);        /* of a collapse; g: of a set that chooses the best model */
+    xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table, for one set */
 } xr_finetune_task;
 extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag;
+
+/* The validation examples of one language, or of files of one name whose language is not known. */
+typedef struct xr_valid_set {
+    const char *name;                       /* "de"; of the first file's xr_data_file */
+    int language;                           /* that is a language */
+    int trained;                            /* it is among those of the training data */
+    int chosen;                             /* takes part in choosing the best model */
+    xr_dataset data;
+    xr_figures figures;                     /* of the newest evaluation */
+} xr_valid_set;
 
 struct xr_finetune {
     const xr_options *o;
@@ -36,7 +50,11 @@ struct xr_finetune {
     xr_labels labels;
     xr_problem problem;
     int keep_head;                          /* the directory's labels cover the data's */
-    xr_dataset train, valid;
+    xr_data_file *train_file, *valid_file;  // of o->train_file and o->validation_file
+    xr_dataset train;
+    xr_mixture_part *part;                  // [o->train_file.n] where each file's examples stand in train
+    xr_mixture mixture;                     /* how often they are drawn */
+    xr_valid_set *valid; size_t n_valid;    /* in the order of the files; an element stays where it is */
     float *class_weight;                    // [C] or NULL
     /* run */
     xr_model model;
@@ -46,17 +64,44 @@ struct xr_finetune {
     xr_batch batch;                         /* the loader's micro-batch with class weights and smoothing added */
     uint64_t steps_per_epoch, total_steps, warmup_steps;
     const char *metric;
-    xr_figures figures;                     /* of the newest evaluation */
-    uint64_t figures_step;
+    xr_str choice;                          /* what the best model is chosen by, as printed: "accuracy", "mean accuracy of en, de" */
+    uint64_t figures_step;                  /* of the newest evaluation */
+    size_t scored;                          /* examples of the sets before this one, for the progress */
 };
 
 /* Runs everything. *summary (may be NULL) receives an object with the figures, owned by the caller. */
 xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary);
 
-/* finetune_data.c: tokenizer, labels, examples. */
+/* finetune_data.c: which files; then tokenizer, labels, examples. The second does the first when that was not done. */
+xr_status xr_finetune_files(xr_finetune *f);
 xr_status xr_finetune_read(xr_finetune *f);
+void xr_finetune_free(xr_finetune *f);      /* what these two made */
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);
-/* finetune_card.c: README.md of a saved model: what it is, data, figures, command. Caller frees; NULL with the error set. */
-char *xr_finetune_card(const xr_finetune *f, uint64_t step, const xr_figures *figures);
+
+/* finetune_mix.c: how often the examples of each file and language are drawn. */
+xr_status xr_finetune_mix(xr_finetune *f);
+xr_status xr_finetune_say_mix(const xr_finetune *f);
+json_t *xr_finetune_mix_json(const xr_finetune *f);         /* [{"name", "examples", "weight", "data_share", "batch_share", "epochs"}, …] by file */
+xr_status xr_finetune_mix_card(const xr_finetune *f, xr_str *out);      /* table of the model card; nothing for one file */
+
+/* finetune_valid.c: evaluation by language, and which model is the best. */
+/* The metric, and the sets that --select-by means; refuses what these data don't have. */
+xr_status xr_finetune_plan_choice(xr_finetune *f);
+xr_status xr_finetune_say_sets(const xr_finetune *f);
+/* Every set through f->task->score; the figures are the sets'. */
+xr_status xr_finetune_validate(xr_finetune *f);
+/* What a task's score is unless it has its own: logits, then xr_figures_compute. */
+xr_status xr_finetune_score(xr_finetune *f, const xr_scoring *how, const xr_dataset *d, xr_figures *g);
+/* Adds the figures to a line of metrics.jsonl: of one set as they are; of several their means (and the sum of "examples"), then "languages" with those
+ * of each and "selected" with the value that chooses. */
+xr_status xr_finetune_figures(const xr_finetune *f, json_t *line);
+/* The value that chooses, from the newest figures. */
+xr_status xr_finetune_value(const xr_finetune *f, double *value, int *higher);
+size_t xr_finetune_valid_examples(const xr_finetune *f);
+xr_status xr_finetune_valid_card(const xr_finetune *f, xr_str *out);    /* figures of the model card */
+
+/* finetune_card.c: README.md of a saved model: what it is, data, figures, command. `scored`: the sets hold this model's figures. Caller frees; NULL with
+ * the error set. */
+char *xr_finetune_card(const xr_finetune *f, uint64_t step, int scored);
 
 #endif

@@ -1,4 +1,5 @@
 /* The model card of a saved model: README.md with what it was trained on, what it reached and how to repeat it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "train/card.h"
@@ -24,33 +25,42 @@ static xr_status add_labels(xr_str *s, const xr_config *c)
     return xr_str_putc(s, '\n');
 }
 
-static xr_status add_figures(xr_str *s, const xr_finetune *f, const xr_figures *g)
+static xr_status add_validation(xr_str *s, const xr_finetune *f)
 {
-    if (!g || g->n == 0)
-        return xr_str_puts(s, f->valid.n == 0 ? "No validation data were given.\n" : "This state of the model was not evaluated.\n");
-    XR_TRY(xr_str_printf(s, "On %zu validation examples; the best model is chosen by %s.\n\n| figure | value |\n|---|---|\n| loss | %.4f |\n", g->n, f->metric,
-                         g->loss));
-    return f->task->card(f, g, s);
+    char what[96];
+    for (size_t i = 0; i < f->n_valid; i++) {
+        snprintf(what, sizeof what, f->n_valid > 1 ? "validation, %s" : "validation", f->valid[i].name);
+        XR_TRY(add_data(s, what, &f->valid[i].data));
+    }
+    return XR_OK;
 }
 
-static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, const xr_figures *g)
+static xr_status add_figures(xr_str *s, const xr_finetune *f, int scored)
+{
+    if (!scored)
+        return xr_str_puts(s, f->n_valid == 0 ? "No validation data were given.\n" : "This state of the model was not evaluated.\n");
+    return xr_finetune_valid_card(f, s);
+}
+
+static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, int scored)
 {
     XR_TRY(xr_str_printf(s, "---\nlibrary_name: transformers\npipeline_tag: %s\n---\n\n# XLM-RoBERTa %s\n\n", f->task->pipeline, f->task->title));
     XR_TRY(xr_str_printf(s, "Fine-tuned by xlmr from `%s`, %llu of %llu updates.\n\n## Data\n\n", f->o->model, (unsigned long long)step,
                          (unsigned long long)f->total_steps));
     XR_TRY(add_data(s, "training", &f->train));
-    XR_TRY(add_data(s, "validation", &f->valid));
+    XR_TRY(add_validation(s, f));
     XR_TRY(add_labels(s, &f->model.config));
+    XR_TRY(xr_finetune_mix_card(f, s));
     XR_TRY(xr_str_puts(s, "\n## Figures\n\n"));
-    XR_TRY(add_figures(s, f, g));
+    XR_TRY(add_figures(s, f, scored));
     XR_TRY(xr_str_putc(s, '\n'));
     return xr_card_command(s, f->o);
 }
 
-char *xr_finetune_card(const xr_finetune *f, uint64_t step, const xr_figures *figures)
+char *xr_finetune_card(const xr_finetune *f, uint64_t step, int scored)
 {
     xr_str s = { 0 };
-    if (write_card(&s, f, step, figures) < 0) {
+    if (write_card(&s, f, step, scored) < 0) {
         xr_str_free(&s);
         return NULL;
     }

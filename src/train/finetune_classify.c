@@ -55,7 +55,7 @@ static xr_status guess_problem(xr_finetune *f)
     xr_source_reader reader;
     xr_record record;
     label_survey s = { 0 };
-    const char *path = f->o->train_file.v[0];
+    const char *path = f->train_file[0].path;
     int got = 0;
     xr_finetune_data_options(f, 1, &d);
     XR_TRY(check_rereadable(path));
@@ -95,7 +95,7 @@ static xr_status read(xr_finetune *f, xr_dataset *d, const char *path, const xr_
 
 static xr_status check(const xr_finetune *f)
 {
-    const char *path = f->o->train_file.v[0];
+    const char *path = f->train_file[0].path;
     if (f->problem == XR_PROBLEM_SINGLE_LABEL && f->labels.n < 2)
         return xr_fail(XR_EDATA, "%s: all training examples have the label '%s'; a classifier needs at least two labels", path,
                        f->labels.n ? f->labels.name[0] : "");
@@ -115,9 +115,8 @@ static const char *const *metrics(const xr_finetune *f)
 }
 
 /* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
-static void warn_collapse(const xr_finetune *f)
+static void warn(const xr_finetune *f, const xr_figures *g)
 {
-    const xr_figures *g = &f->figures;
     double chance = log((double)f->model.config.num_labels);
     int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
     if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
@@ -126,10 +125,8 @@ static void warn_collapse(const xr_finetune *f)
                 f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
 }
 
-static void figures(const xr_finetune *f, json_t *j)
+static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
 {
-    const xr_figures *g = &f->figures;
-    warn_collapse(f);
     switch (f->problem) {
     case XR_PROBLEM_SINGLE_LABEL:
         json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
@@ -165,5 +162,6 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 }
 
 const xr_finetune_task xr_finetune_classify = {
-    "classify", "sequence_cls", "text-classification", "classifier", "examples", "cut", choose, read, check, metrics, figures, card,
+    "classify", "sequence_cls", "text-classification", "classifier", "examples", "cut", choose, read, check, metrics,
+    xr_finetune_score, figures, warn, card,
 };

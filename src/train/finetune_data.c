@@ -47,10 +47,61 @@ static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int 
     return XR_OK;
 }
 
-static xr_status read_files(xr_finetune *f, xr_dataset *d, const xr_strs *files, int training)
+/* All training files, and where the examples of each stand. */
+static xr_status read_train_files(xr_finetune *f)
 {
-    for (size_t i = 0; i < files->n; i++)
-        XR_TRY(read_file(f, d, files->v[i], training));
+    size_t n = f->o->train_file.n;
+    f->part = xr_alloc(n, sizeof *f->part);
+    if (!f->part)
+        return xr_error_status();
+    for (size_t i = 0; i < n; i++) {
+        xr_mixture_part *p = &f->part[i];
+        p->first = f->train.n;
+        XR_TRY(read_file(f, &f->train, f->train_file[i].path, 1));
+        p->n = f->train.n - p->first;
+        p->weight = f->train_file[i].weight;
+        while (strcmp(f->train_file[p->language].name, f->train_file[i].name) != 0)
+            p->language++;
+    }
+    return XR_OK;
+}
+
+static int trained_on(const xr_finetune *f, const char *name)
+{
+    for (size_t i = 0; i < f->o->train_file.n; i++)
+        if (f->train_file[i].language && strcmp(f->train_file[i].name, name) == 0)
+            return 1;
+    return 0;
+}
+
+/* The set of that name; a new one is empty. */
+static xr_valid_set *set_of(xr_finetune *f, const xr_data_file *file)
+{
+    size_t k = 0;
+    while (k < f->n_valid && strcmp(f->valid[k].name, file->name) != 0)
+        k++;
+    xr_valid_set *s = &f->valid[k];
+    if (k == f->n_valid) {
+        f->n_valid++;
+        s->name = file->name;
+        s->language = file->language;
+        s->trained = s->language && trained_on(f, s->name);
+    }
+    return s;
+}
+
+static xr_status read_validation(xr_finetune *f)
+{
+    size_t n = f->o->validation_file.n;
+    f->valid = n ? xr_alloc(n, sizeof *f->valid) : NULL;
+    if (n && !f->valid)
+        return xr_error_status();
+    for (size_t i = 0; i < n; i++) {
+        xr_valid_set *s = set_of(f, &f->valid_file[i]);
+        XR_TRY(read_file(f, &s->data, f->valid_file[i].path, 0));
+        if (s->data.n == 0)
+            return xr_fail(XR_EDATA, "%s: no examples to evaluate on; leave the file out", f->valid_file[i].path);
+    }
     return XR_OK;
 }
 
@@ -119,9 +170,9 @@ static xr_status read_training(xr_finetune *f)
     for (int k = 0; k < known; k++)
         if (xr_labels_add(&f->labels, f->base.label[k]) < 0)
             return xr_error_status();
-    XR_TRY(read_files(f, &f->train, &f->o->train_file, 1));
+    XR_TRY(read_train_files(f));
     if (f->train.n == 0)
-        return xr_fail(XR_EDATA, "%s: no examples to train on", f->o->train_file.v[0]);
+        return xr_fail(XR_EDATA, "%s: no examples to train on", f->train_file[0].path);
     f->keep_head = same_problem_head(f) && (f->problem == XR_PROBLEM_REGRESSION ? f->base.num_labels == 1 : f->labels.n == known);
     if (f->problem != XR_PROBLEM_REGRESSION && !f->keep_head)
         XR_TRY(own_labels(f));
@@ -184,12 +235,20 @@ static xr_status read_loss(xr_finetune *f)
     return strcmp(s, "balanced") == 0 ? weights_balanced(f) : weights_listed(f);
 }
 
-static xr_status warn_overlap(const xr_finetune *f)
+static xr_status warn_overlap(const xr_finetune *f, const xr_valid_set *s)
 {
     size_t shared;
-    XR_TRY(xr_dataset_overlap(&f->valid, &f->train, &shared));
+    XR_TRY(xr_dataset_overlap(&s->data, &f->train, &shared));
     if (shared > 0)
-        xr_warn("%zu of the %zu validation examples also stand in the training data: the validation figures will be too good", shared, f->valid.n);
+        xr_warn("%zu of the %zu validation examples%s%s also stand in the training data: the validation figures will be too good", shared, s->data.n,
+                f->n_valid > 1 ? " of " : "", f->n_valid > 1 ? s->name : "");
+    return XR_OK;
+}
+
+static xr_status warn_overlaps(const xr_finetune *f)
+{
+    for (size_t i = 0; i < f->n_valid; i++)
+        XR_TRY(warn_overlap(f, &f->valid[i]));
     return XR_OK;
 }
 
@@ -221,15 +280,40 @@ static xr_status choose_task(xr_finetune *f)
     return f->task ? XR_OK : xr_fail(XR_ESOFTWARE, "no task named '%s'", f->o->task);
 }
 
+xr_status xr_finetune_files(xr_finetune *f)
+{
+    XR_TRY(xr_data_files_parse(&f->train_file, &f->o->train_file, 1, "--train-file"));
+    return xr_data_files_parse(&f->valid_file, &f->o->validation_file, 0, "--validation-file");
+}
+
 xr_status xr_finetune_read(xr_finetune *f)
 {
+    if (!f->train_file)
+        XR_TRY(xr_finetune_files(f));
     XR_TRY(choose_task(f));
     XR_TRY(read_base(f));
     if (f->o->label_map)
         XR_TRY(xr_labels_map(&f->labels, f->o->label_map));
     XR_TRY(f->task->choose(f));
     XR_TRY(read_training(f));
-    XR_TRY(read_files(f, &f->valid, &f->o->validation_file, 0));
-    XR_TRY(warn_overlap(f));
+    XR_TRY(read_validation(f));
+    XR_TRY(warn_overlaps(f));
     return read_loss(f);
+}
+
+void xr_finetune_free(xr_finetune *f)
+{
+    for (size_t i = 0; i < f->n_valid; i++) {
+        xr_dataset_free(&f->valid[i].data);
+        xr_figures_free(&f->valid[i].figures);
+    }
+    xr_free(f->valid);
+    xr_free(f->part);
+    xr_dataset_free(&f->train);
+    xr_data_files_free(f->train_file, f->o->train_file.n);
+    xr_data_files_free(f->valid_file, f->o->validation_file.n);
+    xr_labels_free(&f->labels);
+    xr_config_free(&f->base);
+    xr_tokenizer_free(f->tokenizer);
+    xr_free(f->class_weight);
 }

@@ -26,9 +26,9 @@ static xr_status check(const xr_finetune *f)
 {
     xr_tagset s;
     if (f->labels.n < 2)
-        return xr_fail(XR_EDATA, "%s: every word of the training data has the tag '%s'; a tagger needs at least two", f->o->train_file.v[0],
+        return xr_fail(XR_EDATA, "%s: every word of the training data has the tag '%s'; a tagger needs at least two", f->train_file[0].path,
                        f->labels.n ? f->labels.name[0] : "");
-    XR_TRY(xr_tagset_init(&s, (const char *const *)f->labels.name, f->labels.n, f->o->train_file.v[0]));
+    XR_TRY(xr_tagset_init(&s, (const char *const *)f->labels.name, f->labels.n, f->train_file[0].path));
     xr_tagset_free(&s);
     return XR_OK;
 }
@@ -40,13 +40,17 @@ static const char *const *metrics(const xr_finetune *f)
     return tags;
 }
 
-static void figures(const xr_finetune *f, json_t *j)
+static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
 {
-    const xr_figures *g = &f->figures;
+    (void)f;
     json_object_set_new(j, "f1", xr_json_number(g->f1));
     json_object_set_new(j, "precision", xr_json_number(g->precision));
     json_object_set_new(j, "recall", xr_json_number(g->recall));
     json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
+}
+
+static void warn(const xr_finetune *f, const xr_figures *g)
+{
     if (g->entities.predicted == 0 && g->entities.gold > 0)
         xr_warn("step %llu: no entity is predicted: every word is O; early in training that is usual, later the model has collapsed: try another "
                 "--learning-rate (now %g) or --seed", (unsigned long long)f->trainer.step, f->o->learning_rate);
@@ -60,5 +64,6 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 }
 
 const xr_finetune_task xr_finetune_tag = {
-    "tag", "token_cls", "token-classification", "tagger", "sentences", "split", choose, read, check, metrics, figures, card,
+    "tag", "token_cls", "token-classification", "tagger", "sentences", "split", choose, read, check, metrics, xr_finetune_score,
+    figures, warn, card,
 };

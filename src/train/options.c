@@ -11,6 +11,14 @@
 #include "util/alloc.h"
 #include "util/utf8.h"
 
+/* The choices of evaluate's --task are the files in benchmarks/. */
+static const char benchmark_names[] =
+#define XR_REG(name) "|" #name
+#include "benchmarks.inc"
+#undef XR_REG
+    ;
+#define BENCHMARKS (benchmark_names + 1)
+
 static const xr_option table[] = {
 #define XR_OPTION(field, type, def, min, max, verbs, flags, group, meta, help)                        \
     { #field, XR_OPT_##type, offsetof(xr_options, field), XR_OPTION_ROW_##field, def, min, max, verbs, \

@@ -23,6 +23,13 @@ int xr_utf8_is_space(uint32_t c);
 
 uint32_t xr_utf8_lower(uint32_t c);     /* of characters whose lower case is one character; others as they are */
 int xr_utf8_is_digit(uint32_t c);       /* a decimal digit of any script (Nd) */
+int xr_utf8_is_punctuation(uint32_t c); /* of any script (general category P*; not the ASCII symbols $+<=>^`|~) */
+int xr_utf8_is_word(uint32_t c);        /* what Python's \w matches: letters, numbers and _, but no combining marks */
+
+/* Appends one character. */
+xr_status xr_utf8_append(xr_str *out, uint32_t c);
+/* Appends well-formed s as Python's str.lower gives it: also where one character becomes two (U+0130), and a capital sigma by its neighbours. */
+xr_status xr_utf8_append_lower(xr_str *out, const char *s, size_t len);
 
 /* Appends text fit for one line of a terminal: tab, LF and CR become spaces; other C0, C1 and bidi controls, DEL and
  * ill-formed bytes become U+FFFD. */

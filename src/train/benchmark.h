@@ -1,0 +1,55 @@
+/* A benchmark is one file in benchmarks/: how its files are found and read, what is predicted, by which figures it is reported.
+ *
+ * What is common to all lies around it: options and the model (evaluate.c), languages (evaluate_files.c), table and JSON
+ * (evaluate_report.c, evaluate_json.c), confidence intervals, the plot. */
+#ifndef XR_TRAIN_BENCHMARK_H
+#define XR_TRAIN_BENCHMARK_H
+
+#include "train/evaluate.h"
+
+/* A column of a paper's table: one model under one protocol, per cent. */
+typedef struct xr_published_row { const char *language; double value; } xr_published_row;
+typedef struct xr_published {
+    const char *size;               /* "base", "large" */
+    const char *protocol;           /* by a name of --protocol: "zero-shot transfer" */
+    const char *split, *metric;     /* "test", "accuracy" */
+    const char *source;             /* "Conneau et al. 2020, table 1" */
+    const xr_published_row *row;    /* the last has no language; "average" is the paper's own average */
+} xr_published;
+
+typedef struct xr_benchmark {
+    const char *name;               /* file name = symbol = value of --task = folder of the prediction files: "xnli" */
+    const char *title;              /* as printed: "XNLI"; NULL: users' own data, printed as their folder */
+    const char *units;              /* what n counts: "pairs", "sentences", "questions" */
+    const char *ending;             /* of the prediction files: ".tsv", ".json" */
+    /* Languages and files into e->v; xr_evaluate_find does the usual {split}-{language}.* */
+    xr_status (*find)(xr_evaluation *e);
+    /* Model and options fit this task; fills e->labels if there are labels. e->context and e->max_len are set. */
+    xr_status (*open)(xr_evaluation *e);
+    /* One language, checked before anything is computed: s->data or s->private, s->n_rows, s->n and s->labelled. */
+    xr_status (*read)(xr_evaluation *e, xr_scored *s);
+    /* Predictions; of labelled rows also every figure of `columns` (xr_scored_set) and the parts (xr_scored_parts). */
+    xr_status (*score)(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h);
+    /* Figures, the main one first, ended by a row without a metric. Those with a title are columns of the table, all are in results.json. */
+    const xr_report_column *(*columns)(const xr_evaluation *e);
+    /* The main figure of units whose parts have these sums: accuracy is sum[0] / n_units. NULL: no confidence intervals. */
+    double (*main_figure)(const double *sum, size_t n_parts, size_t n_units);
+    /* The text of the prediction file as XTREME takes it. */
+    xr_status (*predictions)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
+    /* Further keys of the language's object in results.json, a new object; may be NULL. */
+    json_t *(*details)(const xr_evaluation *e, const xr_scored *s);
+    /* Counts by class of a labelled language, for --confusion and the warning of a single answer; may be NULL, and give NULL. */
+    const xr_confusion *(*confusion)(const xr_scored *s);
+    const xr_published *published;  /* the last has no size; may be NULL */
+    void (*free)(xr_scored *s);     /* of s->private; may be NULL */
+} xr_benchmark;
+
+extern const xr_benchmark *const xr_benchmarks[];           /* generated from benchmarks/, NULL-terminated */
+const xr_benchmark *xr_benchmark_find(const char *name);    /* NULL if unknown */
+
+/* The paper's table to set beside `metric` of this evaluation: of the model's size, under its protocol where that was published, else zero-shot.
+ * NULL = none. */
+const xr_published *xr_published_find(const xr_evaluation *e, const char *metric);
+int xr_published_value(const xr_published *p, const char *language, double *value);     /* 0 = no such language */
+
+#endif
