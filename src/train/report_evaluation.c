@@ -187,7 +187,7 @@ static xr_status put_cards(const xr_report_evaluation *e, xr_str *out)
 {
     const json_t *r = e->results;
     double gap = xr_report_number(r, "transfer_gap"), n = xr_report_number(r, "average/languages");
-    char label[120], key[120], more[60];
+    char label[120], key[120], more[80];
     snprintf(key, sizeof key, "average/%.90s", metric_of(e));
     snprintf(label, sizeof label, "average %.90s", xr_report_title(metric_of(e)));
     double average = xr_report_number(r, key);

@@ -10,7 +10,7 @@ static const char *const style[] = {
     "body{margin:0 auto;max-width:68rem;padding:2rem 1.25rem 4rem;background:var(--paper);color:var(--ink);"
     "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif}\n"
     "h1{font-size:1.75rem;line-height:1.2;margin:0 0 .4rem}h2{font-size:1.3rem;line-height:1.25;margin:3rem 0 .3rem;padding-top:1rem;border-top:1px solid var(--rule)}"
-    "h3{font-size:1.02rem;margin:2rem 0 .6rem}h1,h2,h3,p,bdi,td,th,dd,code{overflow-wrap:anywhere}\n"
+    "h3{font-size:1.02rem;margin:2rem 0 .6rem}h1,h2,h3,p,li{overflow-wrap:anywhere}\n"
     "p{margin:.4rem 0}.soft{color:var(--soft)}a{color:var(--accent)}ul.contents{margin:.8rem 0 0;padding:0;list-style:none;columns:18rem}"
     "code,pre{font:13px/1.45 ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.7rem;margin:1.1rem 0}"
@@ -45,9 +45,8 @@ static const char *const style[] = {
 static xr_status put_title(const xr_report *r, xr_str *out)
 {
     if (r->n_runs + r->n_evaluations == 1) {
-        const xr_report_run *run = r->run;
-        const char *verb = !r->n_runs ? "Evaluation" : run->verb == XR_V_PRETRAIN ? "Pretraining" : run->verb == XR_V_FINETUNE ? "Fine-tuning" : "Run";
-        return xr_markup_put(out, "%s: %s", verb, r->n_runs ? run->name : r->evaluation->name);
+        int run = r->n_runs > 0;
+        return xr_markup_put(out, "%s: %s", run ? xr_report_kind(r->run) : "Evaluation", run ? r->run->name : r->evaluation->name);
     }
     if (r->n_runs)
         XR_TRY(xr_str_printf(out, "%zu run%s", r->n_runs, r->n_runs == 1 ? "" : "s"));
@@ -63,11 +62,11 @@ static xr_status put_contents(const xr_report *r, xr_str *out)
     XR_TRY(xr_str_puts(out, "<ul class=\"contents\">\n"));
     for (size_t i = 0; i < r->n_runs; i++) {
         XR_TRY(xr_str_printf(out, "<li><a href=\"#run%zu\">", i + 1));
-        XR_TRY(xr_markup_put(out, "run <bdi>%s</bdi></a></li>\n", r->run[i].name));
+        XR_TRY(xr_markup_put(out, "<bdi>%s</bdi></a> <span class=\"soft\">%s</span></li>\n", r->run[i].name, xr_report_kind(&r->run[i])));
     }
     for (size_t i = 0; i < r->n_evaluations; i++) {
         XR_TRY(xr_str_printf(out, "<li><a href=\"#evaluation%zu\">", i + 1));
-        XR_TRY(xr_markup_put(out, "evaluation <bdi>%s</bdi></a></li>\n", r->evaluation[i].name));
+        XR_TRY(xr_markup_put(out, "<bdi>%s</bdi></a> <span class=\"soft\">Evaluation</span></li>\n", r->evaluation[i].name));
     }
     return xr_str_puts(out, "</ul>\n");
 }

@@ -54,6 +54,7 @@ xr_status xr_report_languages_chart(const xr_report_run *run, xr_str *out);
 /* report_run.c: the section of one run, and the table that compares several. */
 xr_status xr_report_put_run(const xr_report *r, size_t i, xr_str *out);
 xr_status xr_report_compare_runs(const xr_report *r, xr_str *out);
+const char *xr_report_kind(const xr_report_run *run);                       /* "Pretraining", "Fine-tuning", "Run" */
 /* The evaluation with the best figure, not counting the one before training; NULL if there is none. */
 const json_t *xr_report_best(const xr_report_run *run);
 

@@ -11,6 +11,11 @@ static const json_t *last_of(const json_t *lines)
     return json_array_get(lines, json_array_size(lines) - 1);
 }
 
+const char *xr_report_kind(const xr_report_run *run)
+{
+    return run->verb == XR_V_PRETRAIN ? "Pretraining" : run->verb == XR_V_FINETUNE ? "Fine-tuning" : "Run";
+}
+
 /* Pretraining also measures the model it starts from; that is not a result. */
 const json_t *xr_report_best(const xr_report_run *run)
 {
@@ -227,7 +232,7 @@ xr_status xr_report_put_run(const xr_report *r, size_t i, xr_str *out)
     int alone = r->n_runs + r->n_evaluations == 1;
     XR_TRY(xr_str_printf(out, "<section id=\"run%zu\">\n", i + 1));
     if (!alone)
-        XR_TRY(xr_markup_put(out, "<h2>%s <bdi>%s</bdi></h2>\n", run->verb == XR_V_PRETRAIN ? "Pretraining" : run->verb ? "Fine-tuning" : "Run", run->name));
+        XR_TRY(xr_markup_put(out, "<h2>%s <bdi>%s</bdi></h2>\n", xr_report_kind(run), run->name));
     XR_TRY(xr_markup_put(out, "<p class=\"soft\"><bdi>%s</bdi></p>\n", run->path));
     XR_TRY(put_notes(run, out));
     XR_TRY(put_cards(run, out));

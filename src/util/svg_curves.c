@@ -80,20 +80,52 @@ static void find_ends(plot *p)
     }
 }
 
-/* Pushes names apart downwards, then upwards from the floor, so that they keep the order of the ends. */
-static void place_labels(plot *p)
+/* Names that would overlap form a block around the middle of their ends; blocks that touch become one. A block is told by its first label. */
+static size_t find_blocks(plot *p, size_t *size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_labels; i++) {
+        double at = p->label[i].y;
+        size[n] = 1;
+        for (; n > 0 && p->label[n - 1].at + LABEL_STEP * (double)size[n - 1] > at; n--) {
+            double above = (double)size[n - 1], own = (double)size[n];
+            at = (p->label[n - 1].at * above + (at - LABEL_STEP * above) * own) / (above + own);
+            size[n - 1] += size[n];
+        }
+        p->label[n++].at = at;                          /* n <= i: the place of a label that is in a block already */
+    }
+    return n;
+}
+
+static void spread(plot *p, const size_t *size, size_t n)
+{
+    double least = p->top, most = p->bottom + BELOW - 6.0;
+    size_t i = p->n_labels;
+    for (size_t k = n; k-- > 0;) {
+        double height = LABEL_STEP * (double)(size[k] - 1), at = fmax(fmin(p->label[k].at, most - height), least);
+        for (size_t within = size[k]; within-- > 0;)
+            p->label[--i].at = at + LABEL_STEP * (double)within;
+        most = at - LABEL_STEP;
+    }
+}
+
+static xr_status place_labels(plot *p)
 {
     qsort(p->label, p->n_labels, sizeof *p->label, by_height);
-    double next = p->top;
-    for (size_t i = 0; i < p->n_labels; i++) {
-        p->label[i].at = fmax(p->label[i].y, next);
-        next = p->label[i].at + LABEL_STEP;
-    }
-    next = p->bottom;
-    for (size_t i = p->n_labels; i-- > 0;) {
-        p->label[i].at = fmin(p->label[i].at, next);
-        next = p->label[i].at - LABEL_STEP;
-    }
+    size_t *size = xr_alloc(p->n_labels + 1, sizeof *size);
+    if (size)
+        spread(p, size, find_blocks(p, size));
+    xr_free(size);
+    return size ? XR_OK : xr_error_status();
+}
+
+/* Names stand at the ends when the ends are near the right edge; runs of different lengths get a key. */
+static int ends_are_near(const plot *p)
+{
+    for (size_t i = 0; i < p->n_labels; i++)
+        if (p->label[i].x < p->left + 0.8 * (p->right - p->left))
+            return 0;
+    return 1;
 }
 
 static int widest_name(const plot *p, size_t *n)
@@ -242,16 +274,17 @@ static xr_status lay_out(plot *p)
     double key;
     int widest = widest_name(p, &n);
     fit_axes(p);
-    p->direct = widest <= LABEL_MOST && n * LABEL_STEP <= PLOT + LABEL_STEP;
-    XR_TRY(put_key(p, NULL, &key));
     p->left = LEFT;
-    p->right = XR_SVG_WIDTH - RIGHT - (p->direct && n ? widest : 0);
+    p->right = XR_SVG_WIDTH - RIGHT;
+    find_ends(p);
+    p->direct = widest <= LABEL_MOST && n * LABEL_STEP <= PLOT + LABEL_STEP && ends_are_near(p);
+    XR_TRY(put_key(p, NULL, &key));
+    p->right -= p->direct && n ? widest : 0;
     p->top = ABOVE + key;
     p->bottom = p->top + PLOT;
-    if (p->direct)
-        find_ends(p);
-    place_labels(p);
-    return XR_OK;
+    find_ends(p);
+    p->n_labels = p->direct ? p->n_labels : 0;
+    return place_labels(p);
 }
 
 static xr_status put_plot(plot *p, xr_str *out)
