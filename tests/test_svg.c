@@ -90,8 +90,8 @@ static void axes(void **state)
     assert_string_equal(ticks(XR_AXIS_SNUG, 25, 3200, 5), "1,000 2,000 3,000");
     assert_string_equal(ticks(XR_AXIS_SNUG, 0, 90000, 5), "0 20k 40k 60k 80k");
     assert_string_equal(ticks(XR_AXIS_SNUG, 0, 2500000, 5), "0 0.5M 1.0M 1.5M 2.0M 2.5M");
-    assert_string_equal(ticks(XR_AXIS_LOG, 168, 36613, 4), "1,000 10k");
-    assert_string_equal(ticks(XR_AXIS_LOG, 0.0009, 12, 4), "1e-3 0.01 0.1 1 10");
+    assert_string_equal(ticks(XR_AXIS_LOG, 168, 36613, 4), "300 1,000 3,000 10k 30k");
+    assert_string_equal(ticks(XR_AXIS_LOG, 0.0009, 12, 4), "0.001 0.01 0.1 1 10");
     assert_string_equal(ticks(XR_AXIS_LOG, 3, 70, 4), "3 10 30");
     assert_string_equal(ticks(XR_AXIS_LOG, 0, 8, 4), "0 2 4 6 8");                 /* zero has no logarithm */
     assert_string_equal(ticks(XR_AXIS_ROUND, 7, 7, 4), "6.0 6.5 7.0 7.5 8.0");

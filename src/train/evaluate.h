@@ -91,8 +91,10 @@ xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out);
 /* evaluate_json.c. {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
  * shares from 0 to 1 at full precision. NULL with the error set. */
 json_t *xr_evaluation_json(const xr_evaluation *e);
-/* results.json, results.tsv and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
+/* results.json, results.tsv, errors.jsonl and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
  * tagged sentences: XTREME's submission format) into a directory that exists. */
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir);
+/* evaluate_errors.c: errors.jsonl, up to --worst-errors lines a language with gold labels; part of the above. */
+xr_status xr_evaluation_write_errors(const xr_evaluation *e, const char *dir);
 
 #endif

@@ -71,6 +71,8 @@ json_t *xr_evaluation_json(const xr_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         json_object_set_new(json_object_get(j, "languages"), e->v[i].language, language_json(e, &e->v[i]));
     add_averages(e, j);
+    json_object_set_new(j, "options", xr_options_to_json(o, XR_RECIPE));
+    json_object_set_new(j, "version", json_string(XR_VERSION));
     return j;
 }
 
@@ -145,5 +147,6 @@ xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
     for (size_t i = 0; i < e->n && status == XR_OK; i++)
         status = write_predictions(e, &e->v[i], folder);
     xr_free(folder);
-    return status < 0 ? status : write_tables(e, dir);
+    XR_TRY(status < 0 ? status : xr_evaluation_write_errors(e, dir));
+    return write_tables(e, dir);
 }

@@ -41,22 +41,60 @@ static xr_status put_matrix(const char *language, const json_t *labels, const js
     return xr_str_puts(out, "</tbody></table></div>\n");
 }
 
+/* Adds counts of a language to those of all. */
+static void add_counts(json_t *sum, const json_t *confusion, size_t n)
+{
+    for (size_t gold = 0; gold < n; gold++) {
+        json_t *row = json_array_get(sum, gold);
+        if (!row)
+            json_array_append_new(sum, row = json_array());
+        for (size_t k = 0; k < n; k++) {
+            json_t *both = json_real(count(sum, gold, k) + count(confusion, gold, k));
+            if (json_array_set(row, k, both) < 0)
+                json_array_append(row, both);
+            json_decref(both);
+        }
+    }
+}
+
+static xr_status put_matrices(const json_t *results, const json_t *labels, xr_str *out)
+{
+    const char *name;
+    json_t *language;
+    XR_TRY(xr_str_puts(out, "<div class=\"matrices\">\n"));
+    json_object_foreach(json_object_get(results, "languages"), name, language)
+        if (json_is_array(json_object_get(language, "confusion")))
+            XR_TRY(put_matrix(name, labels, json_object_get(language, "confusion"), out));
+    return xr_str_puts(out, "</div>\n");
+}
+
+/* Of more than a few languages the sum is shown, and each of them folded. */
+static xr_status put_confusions(const json_t *results, const json_t *labels, const json_t *sum, size_t n, xr_str *out)
+{
+    enum { FEW = 3 };
+    XR_TRY(xr_str_puts(out, "<h3>Confusion</h3>\n<p class=\"soft\">Rows are gold labels, columns predictions; the shade is the share of the row.</p>\n"));
+    if (n <= FEW)
+        return put_matrices(results, labels, out);
+    XR_TRY(put_matrix("all languages", labels, sum, out));
+    XR_TRY(xr_markup_put(out, "<details><summary>each of %s languages</summary>\n", xr_number_count((double)n).s));
+    XR_TRY(put_matrices(results, labels, out));
+    return xr_str_puts(out, "</details>\n");
+}
+
 xr_status xr_report_put_confusions(const json_t *results, xr_str *out)
 {
     const json_t *labels = json_object_get(results, "labels");
     const char *name;
-    json_t *language;
-    int any = 0;
+    json_t *language, *sum = json_array();
+    size_t n = 0;
     json_object_foreach(json_object_get(results, "languages"), name, language) {
         const json_t *confusion = json_object_get(language, "confusion");
-        if (!json_is_array(confusion) || json_array_size(labels) == 0)
-            continue;
-        if (!any++)
-            XR_TRY(xr_str_puts(out, "<h3>Confusion</h3>\n<p class=\"soft\">Rows are gold labels, columns predictions; the shade is the share of the row.</p>\n"
-                               "<div class=\"matrices\">\n"));
-        XR_TRY(put_matrix(name, labels, confusion, out));
+        n += json_is_array(confusion);
+        add_counts(sum, confusion, json_is_array(confusion) ? json_array_size(labels) : 0);
     }
-    return any ? xr_str_puts(out, "</div>\n") : XR_OK;
+    xr_status status = n && json_array_size(labels) ? put_confusions(results, labels, sum, n, out) : XR_OK;
+    json_decref(sum);
+    return status;
 }
 
 /* ---- errors ---- */

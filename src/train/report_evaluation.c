@@ -26,10 +26,23 @@ static double percent(double share)
     return 100.0 * share;
 }
 
-/* Per cent, of the same task in a paper; NaN if there is none. */
-static double published(const json_t *language)
+/* What a paper has for the main figure of a language; NULL if there is none. */
+static const json_t *paper_of(const xr_report_evaluation *e, const json_t *language)
 {
-    return xr_report_number(language, "published");
+    const json_t *list = json_object_get(language, "published");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *metric = xr_report_string(one, "metric");
+        if (metric && strcmp(metric, metric_of(e)) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+/* In per cent; NaN if there is none. */
+static double published(const xr_report_evaluation *e, const json_t *language)
+{
+    return percent(xr_report_number(paper_of(e, language), "value"));
 }
 
 static int has_published(const xr_report_evaluation *e)
@@ -37,7 +50,7 @@ static int has_published(const xr_report_evaluation *e)
     const char *name;
     json_t *language;
     json_object_foreach((json_t *)languages_of(e), name, language)
-        if (isfinite(published(language)))
+        if (isfinite(published(e, language)))
             return 1;
     return 0;
 }
@@ -75,17 +88,14 @@ static void table_free(table *t)
 static void fill(table *t, const xr_report_evaluation *e, size_t k)
 {
     const char *metric = metric_of(e);
-    char low[100], high[100];
     t->series[k] = e->name;
-    snprintf(low, sizeof low, "interval/%.80s/low", metric);
-    snprintf(high, sizeof high, "interval/%.80s/high", metric);
     for (size_t i = 0; i < t->n; i++) {
         const json_t *language = json_object_get(languages_of(e), t->language[i]);
         size_t at = i * t->n_series + k;
         t->value[at] = percent(xr_report_number(language, metric));
-        t->low[at] = percent(xr_report_number(language, low));
-        t->high[at] = percent(xr_report_number(language, high));
-        t->mark[i] = k == 0 ? published(language) : t->mark[i];
+        t->low[at] = percent(xr_report_number(language, "interval/low"));
+        t->high[at] = percent(xr_report_number(language, "interval/high"));
+        t->mark[i] = k == 0 ? published(e, language) : t->mark[i];
     }
 }
 
@@ -139,7 +149,7 @@ static xr_status put_row(const xr_report_evaluation *e, const char *name, const 
 {
     const char *key;
     json_t *unused;
-    double tokens = xr_report_number(language, "tokens"), known = published(language), own = percent(xr_report_number(language, metric_of(e)));
+    double tokens = xr_report_number(language, "tokens"), known = published(e, language), own = percent(xr_report_number(language, metric_of(e)));
     XR_TRY(xr_markup_put(out, "<tr><th scope=\"row\">%s</th>", name));
     XR_TRY(xr_report_cell(out, xr_number_count(xr_report_number(language, "n") > 0.0 ? xr_report_number(language, "n") : xr_report_number(language, "examples")).s));
     EACH_FIGURE(e, key, unused)
@@ -219,12 +229,15 @@ static xr_status put_notes(const xr_report_evaluation *e, xr_str *out)
 
 static xr_status put_source(const xr_report_evaluation *e, xr_str *out)
 {
-    const char *source = xr_report_string(json_object_get(e->results, "published"), "source");
-    const char *size = xr_report_string(json_object_get(e->results, "published"), "size");
-    if (!source)
+    const json_t *paper = NULL;
+    const char *name;
+    json_t *language;
+    json_object_foreach((json_t *)languages_of(e), name, language)
+        paper = paper ? paper : paper_of(e, language);
+    if (!paper)
         return XR_OK;
-    return xr_markup_put(out, "<p class=\"soft\">Published: XLM-R %s, %s, %s.</p>\n", or(size, ""),
-                         or(xr_report_string(json_object_get(e->results, "published"), "protocol"), "protocol not stated"), source);
+    return xr_markup_put(out, "<p class=\"soft\">Published: XLM-R %s, %s; %s.</p>\n", or(xr_report_string(paper, "size"), ""),
+                         or(xr_report_string(paper, "protocol"), "protocol not stated"), or(xr_report_string(paper, "source"), "source not stated"));
 }
 
 static xr_status put_command(const xr_report_evaluation *e, xr_str *out)
@@ -252,8 +265,8 @@ xr_status xr_report_put_evaluation(const xr_report *r, size_t i, xr_str *out)
     XR_TRY(put_cards(e, out));
     XR_TRY(xr_str_puts(out, "<div class=\"charts\">\n"));
     XR_TRY(put_chart(&e, 1, out));
-    XR_TRY(xr_str_puts(out, "</div>\n"));
     XR_TRY(put_table(e, out));
+    XR_TRY(xr_str_puts(out, "</div>\n"));
     XR_TRY(put_source(e, out));
     XR_TRY(xr_report_put_confusions(e->results, out));
     XR_TRY(xr_report_put_errors(e, out));
@@ -299,9 +312,8 @@ static xr_status put_group(const xr_report_evaluation *const *e, size_t n, xr_st
     XR_TRY(xr_markup_put(out, "<section>\n<h2>%s, %s: %s compared</h2>\n<div class=\"charts\">\n", or(xr_report_string(e[0]->results, "task"), "?"),
                          or(xr_report_string(e[0]->results, "split"), "?"), xr_report_title(metric_of(e[0]))));
     XR_TRY(put_chart(e, n, out));
-    XR_TRY(xr_str_puts(out, "</div>\n"));
     XR_TRY(put_group_table(e, n, out));
-    return xr_str_puts(out, "</section>\n");
+    return xr_str_puts(out, "</div>\n</section>\n");
 }
 
 /* Evaluations of one task and split stand beside each other, in the order given. */

@@ -182,15 +182,21 @@ static xr_status rename_to(char **name, const char *path, int parts)
     return *name ? XR_OK : xr_error_status();
 }
 
+/* One name for two directories. */
+static int is_confusing(const char *name_a, const char *path_a, const char *name_b, const char *path_b)
+{
+    return strcmp(name_a, name_b) == 0 && strcmp(path_a, path_b) != 0;
+}
+
 static int is_distinct(const xr_report *r)
 {
     for (size_t i = 0; i < r->n_runs; i++)
         for (size_t k = 0; k < i; k++)
-            if (strcmp(r->run[i].name, r->run[k].name) == 0)
+            if (is_confusing(r->run[i].name, r->run[i].path, r->run[k].name, r->run[k].path))
                 return 0;
     for (size_t i = 0; i < r->n_evaluations; i++)
         for (size_t k = 0; k < i; k++)
-            if (strcmp(r->evaluation[i].name, r->evaluation[k].name) == 0)
+            if (is_confusing(r->evaluation[i].name, r->evaluation[i].path, r->evaluation[k].name, r->evaluation[k].path))
                 return 0;
     return 1;
 }

@@ -25,7 +25,7 @@ typedef struct xr_curve {
 
 typedef struct xr_curves {
     const char *title;                  /* for those who cannot see it; "Loss" */
-    const char *x_title, *y_title;      /* "step" */
+    const char *x_title, *y_title;      /* "step"; y_title may be "" */
     const xr_curve *v; size_t n;
     int log;                            /* y: logarithmic where values span more than a factor of 20 */
     int from_zero;                      /* y begins at 0 */

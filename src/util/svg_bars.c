@@ -78,6 +78,8 @@ static xr_status put_bar(const plot *p, size_t g, size_t k, xr_str *out)
         XR_TRY(xr_svg_class(out, "bar", (int)k));
         XR_TRY(xr_str_printf(out, " x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", from, y + 0.5, to - from, p->thick - 1.0));
         XR_TRY(put_span(p, i, y + p->thick / 2.0, out));
+    } else if (p->b->n_series > 1) {
+        return XR_OK;
     }
     return xr_svg_text(out, XR_SVG_WIDTH, y + p->thick / 2.0 + 4.0, "end", p->b->n_series > 1 ? "small number" : "number",
                        xr_number_fixed(value, p->b->decimals).s);

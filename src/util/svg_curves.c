@@ -263,7 +263,7 @@ static xr_status put_key(const plot *p, xr_str *out, double *height)
     for (size_t k = 0; k < p->c->n && !p->direct; k++)
         if (p->c->v[k].name && p->c->v[k].style != XR_CURVE_FAINT)
             key[n++] = (xr_svg_key){ p->c->v[k].name, p->c->v[k].colour, 0 };
-    xr_status status = xr_svg_put_key(out, key, n, 0.0, ABOVE - 4.0, height);
+    xr_status status = xr_svg_put_key(out, key, n, 0.0, *p->c->y_title ? ABOVE - 4.0 : 2.0, height);
     xr_free(key);
     return status;
 }
@@ -280,7 +280,7 @@ static xr_status lay_out(plot *p)
     p->direct = widest <= LABEL_MOST && n * LABEL_STEP <= PLOT + LABEL_STEP && ends_are_near(p);
     XR_TRY(put_key(p, NULL, &key));
     p->right -= p->direct && n ? widest : 0;
-    p->top = ABOVE + key;
+    p->top = (*p->c->y_title ? ABOVE : ABOVE / 2) + key;
     p->bottom = p->top + PLOT;
     find_ends(p);
     p->n_labels = p->direct ? p->n_labels : 0;
