@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares xlmr with transformers on one Hugging Face directory: the same numbers, or a table that says where they part.
 
-    scripts/parity.py DIR                        a directory with a masked-LM, sequence- or token-classification head
+    scripts/parity.py DIR                        a directory with a masked-LM, sequence- or token-classification or multiple-choice head
     scripts/parity.py DIR --fresh-heads          also with the other head, freshly made on the same encoder
     scripts/parity.py --make mini --std 0.02     makes a random model first (mini: 6 x 384, 12layer: 12 x 768); no download
 
@@ -52,10 +52,11 @@ class Batch:
     sequences: list                         # [B] lists of ids, already masked where mask_row says so
     mask_row: np.ndarray                    # [M] ascending packed rows
     mask_target: np.ndarray                 # [M] true ids there
-    labels: np.ndarray | None = None        # [B] classes
+    labels: np.ndarray | None = None        # [B] classes; [Q] right choices of questions
     target: np.ndarray | None = None        # [B, C] regression values or 0/1 labels
     class_weight: np.ndarray | None = None  # [C]
     smoothing: float = 0.0
+    group: np.ndarray | None = None         # [Q + 1] first sequence of each question; the sequences are its choices
 
     @property
     def offsets(self):
@@ -64,7 +65,7 @@ class Batch:
     def tensors(self, prefix=""):
         """What xlmr reads: everything as float32, exact for ids below 2^24."""
         out = {"ids": np.concatenate(self.sequences), "offsets": self.offsets, "mask_row": self.mask_row, "mask_target": self.mask_target}
-        for key in ("labels", "target", "class_weight"):
+        for key in ("labels", "target", "class_weight", "group"):
             if getattr(self, key) is not None:
                 out[key] = getattr(self, key)
         if self.smoothing:
@@ -99,14 +100,21 @@ def tag_words(rng, batch, n_labels):
     batch.labels, batch.mask_target = None, rng.integers(0, n_labels, size=len(batch.mask_row))
 
 
+def make_questions(rng, batch):
+    """Makes a multiple-choice batch of it: the first two sequences are the choices of one question, the others those of a second."""
+    batch.group = np.array([0, 2, len(batch.sequences)])
+    batch.labels = np.array([rng.integers(0, n) for n in np.diff(batch.group)])
+
+
 def has_head(directory):
     name = json.loads((pathlib.Path(directory) / "config.json").read_text()).get("architectures", ["?"])[0]
-    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls", "XLMRobertaForTokenClassification": "tag"}.get(name)
+    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls", "XLMRobertaForTokenClassification": "tag",
+            "XLMRobertaForMultipleChoice": "choice"}.get(name)
 
 
 def load(directory, head, dtype, attention="eager"):
     cls = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
-           "tag": transformers.XLMRobertaForTokenClassification}[head]
+           "tag": transformers.XLMRobertaForTokenClassification, "choice": transformers.XLMRobertaForMultipleChoice}[head]
     model = cls.from_pretrained(directory, attn_implementation=attention, dtype=dtype, local_files_only=True)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -136,10 +144,24 @@ def packed(x, batch):
     return torch.cat([x[b, :len(s)] for b, s in enumerate(batch.sequences)])
 
 
+def choose(model, batch, ids, mask, hidden):
+    """Questions may have different numbers of choices, which one tensor [B, C, T] cannot hold: each passes alone."""
+    losses, logits = [], []
+    for first, last, label in zip(batch.group[:-1], batch.group[1:], batch.labels):
+        out = model(input_ids=ids[None, first:last], attention_mask=mask[None, first:last], labels=torch.tensor([int(label)]))
+        losses.append(out.loss)
+        logits.append(out.logits.reshape(-1, 1))
+    states = model.roberta(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states if hidden else []
+    return sum(losses) / len(losses), torch.cat(logits), [packed(h, batch) for h in states]
+
+
 def forward(model, batch, hidden=False):
     """(loss, logits, hidden states). MLM: mean over masked rows, logits there. Tags: transformers' own loss, every row but mask_row's labelled
-    -100, and the logits at mask_row. Classification: torch's mean reduction."""
+    -100, and the logits at mask_row. Multiple choice: transformers' own loss of each question, and their mean. Classification: torch's mean
+    reduction."""
     ids, mask = padded(model, batch)
+    if isinstance(model, transformers.XLMRobertaForMultipleChoice):
+        return choose(model, batch, ids, mask, hidden)
     out = model(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     states = [packed(h, batch) for h in out.hidden_states] if hidden else []
     nn = torch.nn.functional
@@ -359,6 +381,8 @@ def check(args, directory, table, scratch):
         batch.labels = None
     if head == "tag":
         tag_words(rng, batch, config.num_labels)
+    if head == "choice":
+        make_questions(rng, batch)
     runs = [args.steps] + ([args.long_steps] if head != "mlm" and args.long_steps else [])
     for i, steps in enumerate(runs):
         recipe = Recipe(steps=steps, lr=args.learning_rate)
@@ -392,7 +416,8 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         directories = make(args.make, args.std, scratch) if args.make else [pathlib.Path(args.directory)]
         if args.directory and not has_head(args.directory):
-            parser.error(f"{args.directory}: none of XLMRobertaForMaskedLM, …ForSequenceClassification, …ForTokenClassification in config.json")
+            parser.error(f"{args.directory}: none of XLMRobertaForMaskedLM, …ForSequenceClassification, …ForTokenClassification, "
+                         "…ForMultipleChoice in config.json")
         if args.fresh_heads and args.directory:
             directories.append(other_head(args.directory, scratch))
         std = deviation(directories[0])

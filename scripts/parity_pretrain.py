@@ -4,7 +4,7 @@
     scripts/parity_pretrain.py                        text of the project's own making, a tokenizer and a mini model made from it
     scripts/parity_pretrain.py --model DIR TEXT…      continued pretraining from an XLM-R directory on text files
 
-xlmr prepares the text, packs, masks and trains with dropout 0; `xlmr batch-dump` writes the very batches it used (blocks, masked positions,
+xlmr prepares the text, packs, masks and trains with dropout 0; `--dump-batches` writes the very batches it used (blocks, masked positions,
 targets of every micro-batch of every update), and torch is given those: XLMRobertaForMaskedLM, sums of cross-entropies over the masked tokens
 of an update divided by their number, AdamW in the Trainer's decay groups, linear schedule with warm-up.
 
@@ -52,11 +52,10 @@ def make_model(args, scratch, text):
     return scratch / "model"
 
 
-def batches(args, recipe):
+def batches(path):
     """The updates of the run: lists of parity.Batch, one per micro-batch."""
-    words = [f"{flag[2:].replace('-', '_')}={value}" for flag, value in recipe]
     updates = {}
-    for line in xlmr(args, "batch-dump", *words, f"steps={args.steps}").splitlines():
+    for line in path.read_text().splitlines():
         b = json.loads(line)
         starts = np.cumsum([0] + [len(s) for s in b["ids"]])
         rows = [start + position for start, masked in zip(starts, b["masked"]) for position in masked]
@@ -113,11 +112,11 @@ def main():
         flags = [word for pair in recipe for word in pair]
         xlmr(args, "pretrain", "--model", model, *flags, "--max-steps", args.steps, "--output-dir", run, "--hidden-dropout", 0, "--attention-dropout", 0, "--optimizer", "adamw", "--lr-scheduler",
              "linear", "--learning-rate", args.learning_rate, "--warmup-steps", args.warmup, "--weight-decay", 0.01, "--adam-beta2", 0.98,
-             "--adam-epsilon", 1e-6, "--max-grad-norm", 0, "--logging-steps", 1, "--quiet")
+             "--adam-epsilon", 1e-6, "--max-grad-norm", 0, "--logging-steps", 1, "--dump-batches", scratch / "batches", "--quiet")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         losses = np.array([line["loss"] for line in lines if "loss" in line and "event" not in line])
         weights = {k: v.astype(np.float64) for k, v in load_file(run / "final" / "model.safetensors").items()}
-        updates = batches(args, recipe)
+        updates = batches(scratch / "batches")
         assert len(updates) == len(losses) == args.steps, (len(updates), len(losses))
         f32, w32 = train(parity.load(model, "mlm", torch.float32), updates, args)
         f64, w64 = train(parity.load(model, "mlm", torch.float64), updates, args)

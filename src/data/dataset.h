@@ -59,6 +59,16 @@ typedef struct xr_words {
     size_t cap, cap_example, cap_sentence;
 } xr_words;
 
+/* Questions whose choices are sequences of their own (data/choices.h): such an example is a question, its tokens those of its choices one after
+ * another, its label the number of the right one. */
+typedef struct xr_choices {
+    size_t n;                       /* of all questions; 0: these are no questions */
+    size_t most;                    /* of one question */
+    uint64_t *example;              // [examples + 1] first choice of each question
+    uint64_t *end;                  // [n] where each choice's tokens end within the dataset's ids
+    size_t cap_example, cap_end;
+} xr_choices;
+
 typedef struct xr_dataset {
     size_t n;                       /* examples */
     uint64_t *offset;               // [n+1] into ids
@@ -69,6 +79,7 @@ typedef struct xr_dataset {
     uint32_t *file;                 // [n] index into files
     char **text, **text_pair;       // [n] when kept
     xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
+    xr_choices choices;
     char **files; size_t n_files;
     /* counts for the start of a run */
     uint64_t n_tokens, n_truncated, n_unk, n_no_gold, n_bad, n_empty_pair;
@@ -77,7 +88,7 @@ typedef struct xr_dataset {
 
 /* Appends one file's examples. VALUE makes one target an example, MULTI one 0/1 target per label name (names split at
  * commas, or a JSON list); the array is widened as labels grow. Errors name path and line. Notes (skipped rows,
- * aliases, one-label files) go to the log, once a file. */
+ * aliases, one-label files) go to the log, once a file. Without a tokenizer (NULL; for tagged sentences too) only the labels are read. */
 xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                          const xr_data_options *o);
 /* Appends one example from memory. */
@@ -89,6 +100,9 @@ xr_status xr_dataset_add_file(xr_dataset *d, const char *path);
 xr_status xr_dataset_add_tokens(xr_dataset *d, const xr_token *token, size_t n);
 void xr_dataset_free(xr_dataset *d);
 size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
+/* Choice k of all: its ids, *n of them. */
+const int32_t *xr_dataset_choice(const xr_dataset *d, size_t k, size_t *n);
+size_t xr_dataset_longest(const xr_dataset *d);         /* tokens of the longest sequence that will be computed; at least 1 */
 /* *n receives how many examples of `a` also stand in `b` (same ids), for the leak warning. */
 xr_status xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b, size_t *n);
 

@@ -122,29 +122,23 @@ static xr_status take(search *s, const char *name, size_t n, const char *path, s
 
 typedef struct visiting { search *s; size_t first; } visiting;
 
-static xr_status visit(const char *dir, const char *name, void *context)
+static xr_status visit(const char *path, const char *name, void *context)
 {
     visiting *v = context;
     size_t n = without_ending(name);
     if (n == 0)
         return XR_OK;
-    char *path = xr_path_join(dir, name), *whole = v->s->folder ? xr_asprintf("%s/%.*s", v->s->folder, (int)n, name) : xr_strndup(name, n);
-    xr_status status = path && whole ? take(v->s, whole, strlen(whole), path, v->first) : xr_error_status();
-    xr_free(path);
+    char *whole = v->s->folder ? xr_asprintf("%s/%.*s", v->s->folder, (int)n, name) : xr_strndup(name, n);
+    xr_status status = whole ? take(v->s, whole, strlen(whole), path, v->first) : xr_error_status();
     xr_free(whole);
     return status;
 }
 
-static xr_status visit_folder(const char *dir, const char *name, void *context)
+static xr_status visit_folder(const char *path, const char *name, void *context)
 {
     visiting *v = context;
-    if (!is_language(name, strlen(name)))
-        return XR_OK;
-    char *path = xr_path_join(dir, name);
     v->s->folder = name;
-    xr_status status = !path ? xr_error_status() : xr_path_is_dir(path) ? xr_dir_each(path, visit, v) : XR_OK;
-    xr_free(path);
-    return status;
+    return is_language(name, strlen(name)) && xr_path_is_dir(path) ? xr_dir_each(path, visit, v) : XR_OK;
 }
 
 static int by_language(const void *a, const void *b)
@@ -270,6 +264,8 @@ xr_status xr_arrange(xr_arrangement *a, const char *dir, const char *protocol, c
     xr_str there = { 0 };
     memset(a, 0, sizeof *a);
     XR_TRY(check_protocol(protocol, &languages));
+    if (!xr_path_is_dir(dir))
+        return xr_fail(XR_ENOINPUT, "%s: no such folder; expected the folder of one task's data, as --protocol %s reads it", dir, protocol);
     XR_TRY(find_all(dir, train_names, &a->train, &a->n_train, &a->cap_train));
     XR_TRY(find_all(dir, valid_names, &a->valid, &a->n_valid, &a->cap_valid));
     xr_status status = list(a->train, a->n_train, &there);

@@ -28,12 +28,16 @@ typedef struct xr_benchmark {
     xr_status (*open)(xr_evaluation *e);
     /* One language, checked before anything is computed: s->data or s->private, s->n_rows, s->n and s->labelled. */
     xr_status (*read)(xr_evaluation *e, xr_scored *s);
+    /* With --predictions, after `read`, which had no tokenizer and let e->labels grow: what the file at `path` predicts, in a model's place
+     * (evaluate_predictions.h). NULL: such files cannot be scored. */
+    xr_status (*predicted)(xr_evaluation *e, xr_scored *s, const char *path);
     /* Predictions; of labelled rows also every figure of `columns` (xr_scored_set) and the parts (xr_scored_parts). */
     xr_status (*score)(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h);
     /* Figures, the main one first, ended by a row without a metric. Those with a title are columns of the table, all are in results.json. */
     const xr_report_column *(*columns)(const xr_evaluation *e);
     /* The main figure of units whose parts have these sums: accuracy is sum[0] / n_units. NULL: no confidence intervals. */
     double (*main_figure)(const double *sum, size_t n_parts, size_t n_units);
+    int parallel;                   /* row i is the same example in every language, translated: they are resampled together */
     /* The text of the prediction file as XTREME takes it. */
     xr_status (*predictions)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
     /* Further keys of the language's object in results.json, a new object; may be NULL. */

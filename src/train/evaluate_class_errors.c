@@ -32,6 +32,8 @@ static double single(const xr_evaluation *e, const xr_dataset *d, size_t i, cons
     if (line) {
         json_object_set_new(line, "gold", name(e, gold));
         json_object_set_new(line, "predicted", name(e, predicted));
+    }
+    if (line && !e->o->predictions) {       /* a file of predictions tells no probabilities */
         json_object_set_new(line, "probability", json_real(exp((double)z[predicted] - all)));
         json_object_set_new(line, "loss", json_real(loss));
     }

@@ -59,6 +59,7 @@ static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(problem_of(e));
     d.keep_text = e->o->output_dir && e->o->worst_errors > 0;
+    d.grow_labels = e->o->predictions != NULL;
     XR_TRY(xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     count_gold(e, s);
     return XR_OK;

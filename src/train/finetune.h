@@ -13,7 +13,7 @@
 
 typedef struct xr_finetune xr_finetune;
 
-/* What is different between the things a model can be trained for: finetune_classify.c, finetune_tag.c. */
+/* What is different between the things a model can be trained for: finetune_classify.c, finetune_tag.c, finetune_choice.c. */
 typedef struct xr_finetune_task {
     const char *name, *head;                /* value of --task; name of the model's head */
     const char *pipeline, *title;           /* for the model card: transformers' pipeline, and what the model is */
@@ -28,7 +28,7 @@ typedef struct xr_finetune_task {
     void (*warn)(const xr_finetune *f, const xr_figures *g);        /* of a collapse; g: of a set that chooses the best model */
     xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table, for one set */
 } xr_finetune_task;
-extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag;
+extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag, xr_finetune_choice;
 
 /* The validation examples of one language, or of files of one name whose language is not known. */
 typedef struct xr_valid_set {

@@ -142,7 +142,8 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
         json_object_set_new(j, "exact", xr_json_number(g->exact));
         break;
-    case XR_PROBLEM_TAGS: break;
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;
     }
 }
 
@@ -156,7 +157,8 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
         return xr_str_printf(s, "| Pearson | %.4f |\n| Spearman | %.4f |\n", g->pearson, g->spearman);
     case XR_PROBLEM_MULTI_LABEL:
         return xr_str_printf(s, "| micro F1 | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->exact);
-    case XR_PROBLEM_TAGS: break;
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;
     }
     return XR_OK;
 }

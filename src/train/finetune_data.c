@@ -273,7 +273,7 @@ static xr_status read_base(xr_finetune *f)
 
 static xr_status choose_task(xr_finetune *f)
 {
-    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag };
+    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag, &xr_finetune_choice };
     for (size_t k = 0; k < sizeof tasks / sizeof *tasks; k++)
         if (strcmp(tasks[k]->name, f->o->task) == 0)
             f->task = tasks[k];

@@ -199,10 +199,24 @@ static xr_status save_before_failing(xr_loop *l, xr_status status)
     return xr_fail(status, "%s; once that is mended, the same command goes on from %s/checkpoints/step-%08llu", why, l->o->output_dir, step);
 }
 
+/* The task's micro-batch, written down on its way to the trainer. */
+static const xr_batch *dumped_batch(void *context, int k)
+{
+    xr_loop *l = context;
+    uint64_t step = l->trainer->step;
+    const xr_batch *b = l->task->micro_batch(l->task->context, k);
+    if (!b)
+        return NULL;
+    xr_status status = xr_batch_dump_write(&l->dump, b, (size_t)l->trainer->model->config.num_labels, step, k, l->task->epoch(l->task->context, step));
+    return status == XR_OK ? b : NULL;
+}
+
 static xr_status update(xr_loop *l, xr_step_result *r)
 {
     int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
-    xr_status status = n_micro < 0 ? (xr_status)n_micro : xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
+    xr_status status = n_micro < 0     ? (xr_status)n_micro
+                       : l->dump.file ? xr_trainer_step(l->trainer, n_micro, dumped_batch, l, r)
+                                      : xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
     if (status == XR_OK)
         count(l, r);
     else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
@@ -279,6 +293,7 @@ static xr_status finish(xr_loop *l)
     XR_TRY(l->task->save_model(l->task->context, "final"));
     XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
     XR_TRY(xr_runlog_metrics(&l->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest)));
+    XR_TRY(xr_batch_dump_close(&l->dump));
     return xr_runlog_close(&l->log);
 }
 

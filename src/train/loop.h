@@ -6,6 +6,7 @@
 #ifndef XR_TRAIN_LOOP_H
 #define XR_TRAIN_LOOP_H
 
+#include "train/batch_dump.h"
 #include "train/options.h"
 #include "train/rundir.h"
 #include "train/runlog.h"
@@ -49,6 +50,7 @@ struct xr_loop {
     xr_rundir_kind kind;                /* what xr_loop_check found */
     xr_rundir_lock lock;
     xr_runlog log;
+    xr_batch_dump dump;                 /* --dump-batches */
     double began, max_seconds;          /* max_seconds 0: no limit */
     double save_seconds, step_seconds;  /* the longest of each, for ending in time */
     uint64_t updates;                   /* of this process */

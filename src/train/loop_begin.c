@@ -237,6 +237,8 @@ xr_status xr_loop_begin(xr_loop *l, json_t *start)
     xr_status status = begin(l, start);
     json_decref(start);
     XR_TRY(status);
+    if (l->o->dump_batches)
+        XR_TRY(xr_batch_dump_open(&l->dump, l->o->dump_batches, l->trainer->step > 0));
     if (l->hooks && l->hooks->begin)
         l->hooks->begin(l->hooks->context, l->trainer->step, l->total_steps);
     return XR_OK;
@@ -245,6 +247,7 @@ xr_status xr_loop_begin(xr_loop *l, json_t *start)
 void xr_loop_free(xr_loop *l)
 {
     xr_runlog_close(&l->log);
+    xr_batch_dump_close(&l->dump);
     xr_rundir_lock_drop(&l->lock);
     json_decref(l->facts);
     l->facts = NULL;

@@ -338,6 +338,10 @@ static xr_status apply(xr_options *o, const xr_option *r, const char *value, pha
     int is_config = r->field == XR_OPTION_ROW_config;
     if (is_config && ph == FIND_CONFIG && o->config)
         return xr_fail(XR_EUSAGE, "--config is given twice (%s and %s); put all options in one file", o->config, value);
+    if (ph == APPLY && (r->flags & XR_MANY) && o->origin[r->field].kind == XR_FROM_FLAG) {
+        o->args[o->n_args++] = value;
+        return XR_OK;
+    }
     return is_config == (ph == FIND_CONFIG) ? xr_option_set(o, r, value, at) : XR_OK;
 }
 

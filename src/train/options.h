@@ -61,7 +61,8 @@ enum {
     XR_RUNTIME = 2,     /* does not: threads, paths, verbosity */
     XR_REQUIRED = 4,
     XR_MAIN = 8,        /* shown by -h */
-    XR_ONCE = 16        /* a flag only: not in YAML, not stored */
+    XR_ONCE = 16,       /* a flag only: not in YAML, not stored */
+    XR_MANY = 32        /* a STR that may be given again: further values go to args, as positional arguments do */
 };
 
 /* A list of strings; v[n] is NULL. */

@@ -24,9 +24,20 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
 /* Rows of the answer that belong to example i: [first, first + n). */
 static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
 {
-    const xr_words *w = &d->words;
-    *first = w->n_sentences ? (size_t)w->example[i] : i;
-    return w->n_sentences ? (size_t)(w->example[i + 1] - w->example[i]) : 1;
+    const uint64_t *start = d->words.n_sentences ? d->words.example : d->choices.n ? d->choices.example : NULL;
+    *first = start ? (size_t)start[i] : i;
+    return start ? (size_t)(start[i + 1] - start[i]) : 1;
+}
+
+/* A word, a choice or an example has one row of logits. */
+static size_t n_rows(const xr_dataset *d)
+{
+    return d->words.n_sentences ? d->words.n : d->choices.n ? d->choices.n : d->n;
+}
+
+static size_t n_columns(const xr_config *c)
+{
+    return c->problem == XR_PROBLEM_CHOICE ? 1 : (size_t)c->num_labels;
 }
 
 /* Logits of a batch, whose examples stand in another order than the dataset's. */
@@ -63,24 +74,15 @@ static xr_status score_batches(const xr_scoring *s, xr_tape *t, xr_loader *l, co
     return XR_OK;
 }
 
-static size_t longest(const xr_dataset *d)
-{
-    size_t most = 1;
-    for (size_t i = 0; i < d->n; i++)
-        if (xr_dataset_len(d, i) > most)
-            most = xr_dataset_len(d, i);
-    return most;
-}
-
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d)
 {
     xr_model *m = s->model;
-    XR_ASSERT(m->head && m->config.num_labels > 0, "scoring needs a classification head");
+    XR_ASSERT(m->head && n_columns(&m->config) > 0, "scoring needs a classification head");
     int tagged = d->words.n_sentences > 0;
-    float *logits = xr_alloc((tagged ? d->words.n : d->n) * (size_t)m->config.num_labels, sizeof *logits);
+    float *logits = xr_alloc(n_rows(d) * n_columns(&m->config), sizeof *logits);
     xr_loader *l = logits ? evaluation_loader(d, s->batch_tokens) : NULL;
     size_t tokens = l ? xr_loader_max_tokens(l) : 0;
-    size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, longest(d), tagged ? tokens : 0, 0) : 0;
+    size_t reserve = l ? xr_model_reserve(m, tokens, tokens / 2 + 1, xr_dataset_longest(d), tagged ? tokens : 0, 0) : 0;
     xr_tape *t = reserve ? xr_tape_new(reserve) : NULL;
     if (!t || score_batches(s, t, l, d, logits) < 0) {
         xr_free(logits);
@@ -198,11 +200,31 @@ xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, 
     return status;
 }
 
+/* Questions whose right choice is known. */
+static void choices(xr_figures *f, const xr_dataset *d, const float *logits)
+{
+    double loss = 0.0, chance = 0.0;
+    size_t right = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        size_t first, n = answer_rows(d, i, &first);
+        if (d->label[i] < 0)
+            continue;
+        loss += cross_entropy(logits + first, (int)n, d->label[i]);
+        chance += 1.0 / (double)n;
+        right += xr_argmax(logits + first, (int)n) == d->label[i];
+        f->n++;
+    }
+    f->loss = f->n ? loss / (double)f->n : 0.0;
+    f->chance = f->n ? chance / (double)f->n : 0.0;
+    f->accuracy = f->n ? (double)right / (double)f->n : 0.0;
+}
+
 xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits)
 {
     memset(f, 0, sizeof *f);
     switch (c->problem) {
     case XR_PROBLEM_REGRESSION: return values(f, d, logits);
+    case XR_PROBLEM_CHOICE: choices(f, d, logits); return XR_OK;
     case XR_PROBLEM_MULTI_LABEL: label_sets(f, c->num_labels, d, logits); return XR_OK;
     case XR_PROBLEM_TAGS: return xr_figures_tags(f, (const char *const *)c->label, c->num_labels, d, logits, "the model's labels");
     case XR_PROBLEM_SINGLE_LABEL: break;

@@ -1,0 +1,22 @@
+/* --dump-batches: the batches of a run as it trains on them, for comparisons with other systems on the very same data.
+ *
+ * One JSON line a micro-batch: {"step": 0-based, "micro": k, "epoch": before the step, "ids": [[…], …]}, the ids of each sequence as the model sees
+ * them, and what it is trained to say: "labels" [one a sequence], "values" [[…], …] a sequence, or "masked" and "targets" [[…], …]: the
+ * positions in each sequence that have a target (masked tokens, first pieces of words), and the targets. */
+#ifndef XR_TRAIN_BATCH_DUMP_H
+#define XR_TRAIN_BATCH_DUMP_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "data/batch.h"
+
+typedef struct xr_batch_dump { FILE *file; const char *path; } xr_batch_dump;  /* path: borrowed; NULL: nothing is asked for */
+
+/* append: a run that goes on; updates behind its checkpoint may then stand twice, the later line holds. XR_ECANTCREAT. */
+xr_status xr_batch_dump_open(xr_batch_dump *d, const char *path, int append);
+/* n_targets: values a sequence of batch->target. XR_EIO. */
+xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch);
+xr_status xr_batch_dump_close(xr_batch_dump *d);
+
+#endif
