@@ -31,8 +31,9 @@ NAME.safetensors, beside NAME/, a directory as transformers writes it:
       tiny-reg, tiny-multi   the same with one label (regression) and four (multi-label); gradients of the head and the embeddings only
       wide-choice            XLMRobertaForMultipleChoice; group [Q+1] are the first sequences of the questions, labels [Q] their right choices
       tiny-tag               XLMRobertaForTokenClassification, five tags; mask_row are the first pieces of words, mask_target their tags
-    a.ids [N] a.offsets [B+1] a.mask_row [M] a.mask_target [M] a.labels [B] or a.target [B,C]: the batch; b.*: a second one, for training
-    hidden.0 .. hidden.L [N,D]    logits ([M,V] or [M,C] at mask_row, or [B,C])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
+      tiny-qa                XLMRobertaForQuestionAnswering
+    a.ids [N] a.offsets [B+1] a.mask_row [M] a.mask_target [M] a.labels [B], a.target [B,C] or a.span [B,2]: the batch; b.*: a second one, for training
+    hidden.0 .. hidden.L [N,D]    logits ([M,V] or [M,C] at mask_row, [B,C] or [N,2])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
     tiny-cls also: weighted.*, smoothed.*, both.* = class_weight [C] and/or smoothing [1], loss, and the gradients of the classifier
     tiny and tiny-cls also: losses10 [10] norms10 [10] (before clipping) weights10.<parameter>: ten AdamW steps over a, b, a, b, …; rate 1e-3,
       linear schedule with 3 warm-up steps of 10, weight decay 0.01 on all but biases and LayerNorm, clipping at 1.0
@@ -177,7 +178,7 @@ class Case:
     std: float
     heads: int
     labels: int = 0                 # 0: masked LM
-    problem: str | None = None      # "tags", "choice": heads that have no problem_type
+    problem: str | None = None      # "tags", "choice", "answers": heads that have no problem_type
     train: bool = False
     full: bool = True               # every gradient; otherwise those of the head and the embeddings
 
@@ -187,16 +188,13 @@ CASES = [Case("tiny", 0.02, 4, train=True),
          Case("tiny-reg", 0.02, 4, 1, "regression", full=False),
          Case("tiny-multi", 0.02, 4, 4, "multi_label_classification", full=False),
          Case("tiny-tag", 0.02, 4, 5, "tags", full=False),
+         Case("tiny-qa", 0.02, 4, 0, "answers"),
          Case("wide", 0.2, 2), Case("wide-cls", 0.2, 2, 3, "single_label_classification"),
          Case("wide-choice", 0.2, 2, 0, "choice")]
-ARCHITECTURES = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
-                 "tag": transformers.XLMRobertaForTokenClassification, "choice": transformers.XLMRobertaForMultipleChoice}
 
 
 def head_of(case):
-    if case.problem == "choice":
-        return "choice"
-    return "tag" if case.problem == "tags" else "cls" if case.labels else "mlm"
+    return {"tags": "tag", "choice": "choice", "answers": "qa"}.get(case.problem, "cls" if case.labels else "mlm")
 
 
 def make_directory(case, directory):
@@ -206,7 +204,7 @@ def make_directory(case, directory):
         labels["problem_type"] = case.problem
     config = parity.sizes(vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=case.heads, intermediate_size=64,
                           max_position_embeddings=40, initializer_range=case.std, **labels)
-    parity.scatter(ARCHITECTURES[head_of(case)](config), case.std, seed=3).save_pretrained(directory)
+    parity.scatter(parity.CLASSES[head_of(case)](config), case.std, seed=3).save_pretrained(directory)
 
 
 def batches(case):
@@ -221,6 +219,8 @@ def batches(case):
             batch.labels, batch.target = None, rng.integers(0, 2, size=(3, case.labels)).astype(np.float32)
         elif head_of(case) == "tag":
             parity.tag_words(rng, batch, case.labels)
+        elif head_of(case) == "qa":
+            parity.ask(rng, batch)
         elif head_of(case) == "choice":
             parity.make_questions(rng, batch)
         elif not case.labels:

@@ -3,8 +3,8 @@
  *
  * The batch file (safetensors, float32): ids [N], offsets [B+1]; for masked LM mask_row [M] and mask_target [M]; for classification
  * labels [B] or target [B,C], and if wanted class_weight [C], smoothing [1]; for multiple choice group [Q+1], first sequences, and labels
- * [Q]. The result, dropout off: hidden.0 .. hidden.L [N,D], logits, loss [1] (mean), grad.NAME of the mean loss; then losses [steps],
- * norms [steps] (before clipping) and weights.NAME after `steps`
+ * [Q]; for questions span [B,2]. The result, dropout off: hidden.0 .. hidden.L [N,D], logits, loss [1] (mean), grad.NAME of the mean loss;
+ * then losses [steps], norms [steps] (before clipping) and weights.NAME after `steps`
  * updates by the trainer on this batch. */
 #include <math.h>
 #include <stdio.h>
@@ -89,7 +89,7 @@ static xr_status check_whole(const char *name, const float *x, size_t n, double 
     return XR_OK;
 }
 
-typedef struct parts { float *ids, *offsets, *rows, *targets, *labels, *target, *group; size_t n, b, m, mt, l, t, g; } parts;
+typedef struct parts { float *ids, *offsets, *rows, *targets, *labels, *target, *group, *span; size_t n, b, m, mt, l, t, g, s; } parts;
 
 static xr_status check_parts(const parts *p)
 {
@@ -103,9 +103,10 @@ static xr_status check_parts(const parts *p)
     if (p->offsets[0] != 0.0f || (size_t)p->offsets[p->b - 1] != p->n)
         return xr_fail(XR_EDATA, "batch: offsets do not run from 0 to the %zu ids", p->n);
     size_t units = p->g ? p->g - 1 : p->b - 1;
-    if (p->m != p->mt || (p->l && p->l != units) || p->t % (p->b - 1))
-        return xr_fail(XR_EDATA, "batch: %zu mask rows for %zu targets, %zu labels and %zu values for %zu sequences", p->m, p->mt, p->l, p->t,
-                       p->b - 1);
+    if (p->m != p->mt || (p->l && p->l != units) || p->t % (p->b - 1) || (p->s && p->s != 2 * (p->b - 1)))
+        return xr_fail(XR_EDATA, "batch: %zu mask rows for %zu targets, %zu labels, %zu values and %zu ends of spans for %zu sequences", p->m, p->mt, p->l,
+                       p->t, p->s, p->b - 1);
+    XR_TRY(check_whole("span", p->span, p->s, MAX_ID));
     XR_TRY(check_whole("mask_target", p->targets, p->m, MAX_ID));
     XR_TRY(check_whole("labels", p->labels, p->l, MAX_ID));
     XR_TRY(check_whole("group", p->group, p->g, (double)p->b));
@@ -139,6 +140,8 @@ static xr_status fill_batch(xr_batch_buffer *b, const parts *p)
         group += (size_t)ends;
         if (st >= 0 && p->target)
             st = xr_batch_add_target(b, p->target + s * c, c);
+        if (st >= 0 && p->span)
+            st = xr_batch_add_span(b, (uint32_t)p->span[2 * s], (uint32_t)p->span[2 * s + 1]);
     }
     for (size_t i = 0; i < p->m && st >= 0; i++)
         st = xr_batch_add_mask(b, (uint32_t)p->rows[i], (int32_t)p->targets[i]);
@@ -156,6 +159,7 @@ static xr_status read_parts(xr_st_file *f, input *in)
     p.targets = read_tensor(f, "mask_target", &p.mt);
     p.labels = read_tensor(f, "labels", &p.l);
     p.target = read_tensor(f, "target", &p.t);
+    p.span = read_tensor(f, "span", &p.s);
     p.group = read_tensor(f, "group", &p.g);
     in->class_weight = read_tensor(f, "class_weight", &n_weight);
     float *smoothing = read_tensor(f, "smoothing", &n_smoothing);
@@ -169,7 +173,7 @@ static xr_status read_parts(xr_st_file *f, input *in)
         in->buffer.view.class_weight = in->class_weight;
         in->buffer.view.smoothing = n_smoothing ? smoothing[0] : 0.0f;
     }
-    float *all[] = { p.ids, p.offsets, p.rows, p.targets, p.labels, p.target, p.group, smoothing };
+    float *all[] = { p.ids, p.offsets, p.rows, p.targets, p.labels, p.target, p.group, p.span, smoothing };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         xr_free(all[i]);
     return st;
@@ -194,6 +198,8 @@ static xr_status check_batch(const xr_batch *b, const xr_model *m, size_t n_targ
         return xr_fail(XR_EDATA, "parity-dump: the model directory has no head; expected masked LM or sequence classification");
     if (strcmp(c->head, "masked_lm") == 0 || c->problem == XR_PROBLEM_TAGS)
         return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model or a tagger needs mask_row and mask_target");
+    if (strcmp(c->head, "question_answering") == 0)
+        return b->span ? XR_OK : xr_fail(XR_EDATA, "batch: no span; a model that answers questions needs one");
     if (c->problem == XR_PROBLEM_CHOICE)
         return b->label && b->n_group ? XR_OK : xr_fail(XR_EDATA, "batch: no group or no labels; this model chooses");
     if (c->problem == XR_PROBLEM_SINGLE_LABEL && !b->label)

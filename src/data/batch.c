@@ -6,7 +6,7 @@
 void xr_batch_clear(xr_batch_buffer *b)
 {
     memset(&b->view, 0, sizeof b->view);
-    b->n = b->n_seq = b->n_label = b->n_target = b->n_mask = b->n_group = 0;
+    b->n = b->n_seq = b->n_label = b->n_target = b->n_mask = b->n_group = b->n_span = 0;
 }
 
 static size_t doubled(size_t cap, size_t need)
@@ -119,6 +119,15 @@ xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target)
     return XR_OK;
 }
 
+xr_status xr_batch_add_span(xr_batch_buffer *b, uint32_t start, uint32_t end)
+{
+    XR_ASSERT(b->n_span + 2 == 2 * b->n_seq, "%zu spans for %zu sequences", b->n_span / 2 + 1, b->n_seq);
+    XR_TRY(xr_grow(&b->span, &b->cap_span, b->n_span + 2, sizeof *b->span));
+    b->span[b->n_span++] = start;
+    b->span[b->n_span++] = end;
+    return XR_OK;
+}
+
 const xr_batch *xr_batch_finish(xr_batch_buffer *b)
 {
     XR_ASSERT(b->n_label == 0 || b->n_label == n_units(b), "%zu labels for %zu sequences", b->n_label, n_units(b));
@@ -131,6 +140,7 @@ const xr_batch *xr_batch_finish(xr_batch_buffer *b)
     b->view.n_group = b->n_group;
     b->view.label = b->n_label ? b->label : NULL;
     b->view.target = b->n_target ? b->target : NULL;
+    b->view.span = b->n_span ? b->span : NULL;
     b->view.n_mask = b->n_mask;
     b->view.mask_row = b->n_mask ? b->mask_row : NULL;
     b->view.mask_target = b->n_mask ? b->mask_target : NULL;
@@ -144,6 +154,7 @@ void xr_batch_free(xr_batch_buffer *b)
     xr_free(b->index);
     xr_free(b->seq);
     xr_free(b->mask_row);
+    xr_free(b->span);
     xr_free(b->group);
     xr_free(b->id);
     xr_free(b->label);

@@ -26,15 +26,16 @@ typedef struct xr_batch {
     const uint32_t *mask_row;   // [n_mask] ascending
     const int32_t *mask_target; // [n_mask]
     size_t n_mask;
+    const uint32_t *span;       // [B, 2] rows, within the sequence, of an answer's first and last piece
 } xr_batch;
 
 /* A batch that owns its arrays, filled one sequence at a time. */
 typedef struct xr_batch_buffer {
     xr_batch view;              /* valid after xr_batch_finish */
-    uint32_t *offset, *sample, *index, *seq, *mask_row, *group;
+    uint32_t *offset, *sample, *index, *seq, *mask_row, *group, *span;
     int32_t *id, *label, *mask_target;
     float *target;
-    size_t n, n_seq, n_label, n_target, n_mask, n_group, cap_n, cap_seq, cap_target, cap_mask, cap_group;
+    size_t n, n_seq, n_label, n_target, n_mask, n_group, n_span, cap_n, cap_seq, cap_target, cap_mask, cap_group, cap_span;
 } xr_batch_buffer;
 
 #include "util/error.h"
@@ -44,6 +45,7 @@ xr_status xr_batch_end_group(xr_batch_buffer *b);       /* of the sequences adde
 xr_status xr_batch_add_label(xr_batch_buffer *b, int32_t label); /* of the sequence just added, or the group just ended */
 xr_status xr_batch_add_target(xr_batch_buffer *b, const float *target, size_t c);
 xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target); /* absolute row, ascending */
+xr_status xr_batch_add_span(xr_batch_buffer *b, uint32_t start, uint32_t end); /* rows of the sequence just added */
 const xr_batch *xr_batch_finish(xr_batch_buffer *b);
 void xr_batch_free(xr_batch_buffer *b);
 

@@ -540,6 +540,11 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->words.sentence);
     xr_free(d->words.row);
     xr_free(d->words.tag);
+    xr_questions_free(&d->windows.questions);
+    xr_free(d->windows.first);
+    xr_free(d->windows.window);
+    xr_free(d->windows.passage);
+    xr_free(d->windows.piece);
     xr_free(d->choices.example);
     xr_free(d->choices.end);
     memset(d, 0, sizeof *d);

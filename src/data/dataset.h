@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "data/batch.h"
 #include "data/source.h"
+#include "data/squad.h"
 #include "data/tokenizer.h"
 
 typedef enum xr_label_kind { XR_LABEL_CLASS, XR_LABEL_VALUE, XR_LABEL_MULTI } xr_label_kind;
@@ -46,6 +47,10 @@ typedef struct xr_data_options {
     int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
     int skip_bad;                   /* --on-bad-record skip */
     double max_bad_fraction;        /* with skip_bad: more than this share of a file is an error */
+    /* questions (data/qa_windows.h) */
+    size_t doc_stride;              /* pieces that two windows of a passage share */
+    size_t max_query;               /* pieces of a question; the rest of it is cut */
+    int need_place, unique_ids;     /* as in xr_squad_options */
 } xr_data_options;
 
 /* Words of tagged sentences (data/tagged.h), all in the order of the files, whatever examples the sentences were cut into. */
@@ -58,6 +63,25 @@ typedef struct xr_words {
     uint64_t n_empty;               /* words without a piece, which are <unk> */
     size_t cap, cap_example, cap_sentence;
 } xr_words;
+
+/* One window of a question's passage: <s> question </s></s> pieces of the passage </s>. */
+typedef struct xr_window {
+    uint32_t question;
+    uint32_t row;                   /* of its first piece of the passage, within the example */
+    uint32_t piece, n;              /* which of the passage's pieces, and how many */
+    int32_t start, end;             /* rows of the answer's first and last piece; 0 and 0, <s>: no answer in this window; -1: no label */
+} xr_window;
+
+/* Questions over their passages (data/qa_windows.h): the examples are windows, in the order of the questions. */
+typedef struct xr_windows {
+    xr_questions questions;         /* none: the examples are something else */
+    uint64_t *first;                // [questions.n + 1] first window of each question
+    xr_window *window;              // [examples]
+    uint64_t *passage;              // [questions.n_passages + 1] first piece of each passage
+    xr_token *piece;                // [passage[n_passages]]
+    uint64_t n_outside;             /* answers that no window holds whole */
+    size_t n_pieced, cap, cap_first, cap_passage, cap_piece;
+} xr_windows;
 
 /* Questions whose choices are sequences of their own (data/choices.h): such an example is a question, its tokens those of its choices one after
  * another, its label the number of the right one. */
@@ -79,6 +103,7 @@ typedef struct xr_dataset {
     uint32_t *file;                 // [n] index into files
     char **text, **text_pair;       // [n] when kept
     xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
+    xr_windows windows;             /* questions.n = 0: these are no questions */
     xr_choices choices;
     char **files; size_t n_files;
     /* counts for the start of a run */

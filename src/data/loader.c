@@ -94,7 +94,7 @@ static xr_status sort_all(xr_loader *l, size_t *count, size_t longest)
 static int all_labelled(const xr_dataset *d)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->label[i] < 0)
+        if ((d->windows.questions.n ? d->windows.window[i].start : d->label[i]) < 0)
             return 0;
     return 1;
 }
@@ -307,6 +307,8 @@ static xr_status add_example(xr_loader *l, uint32_t i, uint32_t sample)
         return add_words(l, i, first);
     if (!l->labelled)
         return XR_OK;
+    if (d->windows.questions.n)
+        return xr_batch_add_span(&l->batch, (uint32_t)d->windows.window[i].start, (uint32_t)d->windows.window[i].end);
     return d->n_target ? xr_batch_add_target(&l->batch, d->target + i * d->n_target, d->n_target)
                        : xr_batch_add_label(&l->batch, d->label[i]);
 }

@@ -20,7 +20,7 @@ typedef struct xr_config {
     int bos_token_id, pad_token_id, eos_token_id;
     float layer_norm_eps, hidden_dropout_prob, attention_probs_dropout_prob, initializer_range;
     float classifier_dropout;               /* < 0: null, meaning hidden_dropout_prob */
-    char *head;                             /* registry name of the head: "masked_lm", "sequence_cls", "token_cls", "multiple_choice"; NULL = bare encoder */
+    char *head;                             /* registry name of the head: "masked_lm", "sequence_cls", "token_cls", …; NULL = bare encoder */
     int num_labels;                         /* of heads with labels; 0 otherwise */
     char **label;                           /* [num_labels] names by id (id2label) */
     xr_problem problem;

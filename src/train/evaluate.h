@@ -79,6 +79,7 @@ xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_h
 
 /* evaluate_files.c: fills e->v with languages and paths, by --data-dir, --split and --languages. */
 xr_status xr_evaluate_find(xr_evaluation *e);
+int xr_evaluate_translated(const xr_evaluation *e);         /* the test files are translations into English: --protocol translate-test */
 /* Its parts, for benchmarks whose files have other names: {split}-{language}.* of the folder; one more language (filter: the file
  * holds several); then order and --languages. `also` says in the error what else was looked for; NULL = nothing else. */
 xr_status xr_evaluate_folder(xr_evaluation *e);

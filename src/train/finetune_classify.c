@@ -108,9 +108,9 @@ static xr_status check(const xr_finetune *f)
 
 static const char *const *metrics(const xr_finetune *f)
 {
-    static const char *const single[] = { "accuracy", "f1_macro", "loss", NULL };
+    static const char *const single[] = { "accuracy", "f1_macro", "mcc", "auc", "loss", NULL };
     static const char *const value[] = { "loss", "mse", "pearson", "spearman", NULL };
-    static const char *const multi[] = { "loss", "f1_micro", NULL };
+    static const char *const multi[] = { "loss", "f1_micro", "f1_macro", "auc", "exact", NULL };
     return f->problem == XR_PROBLEM_REGRESSION ? value : f->problem == XR_PROBLEM_MULTI_LABEL ? multi : single;
 }
 
@@ -132,6 +132,7 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
         json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
         json_object_set_new(j, "mcc", xr_json_number(g->mcc));
+        json_object_set_new(j, "auc", xr_json_number(g->auc));
         json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
         break;
     case XR_PROBLEM_REGRESSION:
@@ -140,6 +141,8 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         break;
     case XR_PROBLEM_MULTI_LABEL:
         json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
+        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
+        json_object_set_new(j, "auc", xr_json_number(g->auc));
         json_object_set_new(j, "exact", xr_json_number(g->exact));
         break;
     case XR_PROBLEM_TAGS:
