@@ -112,3 +112,35 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     refused 2 "--select-by sw" "the validation data are: en, fr" -- finetune --model "$model" --train-file "$at/train-en.tsv" \
         --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" --select-by sw --output-dir "$dir/o" --quiet
 }
+
+@test "words with tags, values and label sets: figures of each language for every kind of problem" {
+    local kind lang
+    for lang in en fr; do
+        awk -v lang=$lang 'NR > 1 && NR < 30 { n = split($1, w, " ")
+            for (i = 1; i <= n; i++) print lang ":" w[i] "\t" (w[i] ~ /cat|dog|fox/ ? "B-ANI" : "O")
+            print "" }' "$at/dev-$lang.tsv" >"$dir/tags-$lang.tsv"
+        awk -F'\t' 'NR > 1 && NR < 30 { print $1 "\t" length($1) / 100 }' "$at/dev-$lang.tsv" >"$dir/values-$lang.tsv"
+        awk -F'\t' 'NR > 1 && NR < 30 { printf "{\"text\": \"%s\", \"label\": [\"%s\"]}\n", $1, $2 }' "$at/dev-$lang.tsv" >"$dir/sets-$lang.jsonl"
+    done
+    for kind in tags values sets; do
+        ext=tsv task=classify key=pearson
+        if [ $kind = tags ]; then task=tag key=f1; elif [ $kind = sets ]; then ext=jsonl key=f1_micro; fi
+        "$xlmr" finetune --model "$model" --task $task --train-file "$dir/$kind-en.$ext" --validation-file "$dir/$kind-en.$ext" \
+            --validation-file "$dir/$kind-fr.$ext" --max-steps 3 --batch-size 8 --max-seq-length 64 --quiet --output-dir "$dir/$kind" >/dev/null 2>&1
+        grep '"event":"eval"' "$dir/$kind/metrics.jsonl"
+        grep -q "\"languages\":{\"en\":{\"loss\":[0-9.]*,.*\"$key\":.*\"fr\":{\"loss\":[0-9.]*,.*\"$key\":.*},\"selected\":" "$dir/$kind/metrics.jsonl"
+        grep -q '^| fr |' "$dir/$kind/best/README.md"
+    done
+}
+
+@test "one file of several languages, of which LANG= takes one" {
+    { printf 'language\ttext\tlabel\n'
+      awk -F'\t' 'NR > 1 { print "en\t" $0 }' "$at/dev-en.tsv"; awk -F'\t' 'NR > 1 { print "fr\t" $0 }' "$at/dev-fr.tsv"; } >"$dir/all.dev.tsv"
+    "$xlmr" finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "en=$dir/all.dev.tsv" --validation-file "fr=$dir/all.dev.tsv" \
+        --max-steps 3 --batch-size 8 --max-seq-length 32 --quiet --output-dir "$dir/a" >/dev/null
+    "$xlmr" finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" \
+        --max-steps 3 --batch-size 8 --max-seq-length 32 --quiet --output-dir "$dir/b" >/dev/null
+    cmp "$dir/a/metrics.jsonl" "$dir/b/metrics.jsonl"
+    refused 65 "no examples in language 'sw'" -- finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "sw=$dir/all.dev.tsv" \
+        --output-dir "$dir/o" --quiet
+}

@@ -34,12 +34,15 @@ static size_t n_given(const xr_dataset *d)
 }
 
 /* Reads one file and says what came: examples, the share that was cut, tokens, the share of <unk>. */
-static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int training)
+static xr_status read_file(xr_finetune *f, xr_dataset *d, const xr_data_file *file, int training)
 {
+    const char *path = file->path;
     xr_data_options options;
     size_t before = n_given(d), n;
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk;
     xr_finetune_data_options(f, training, &options);
+    options.language = file->given ? file->name : NULL;
+    options.language_optional = 1;
     XR_TRY(f->task->read(f, d, path, &options));
     n = n_given(d) - before;
     xr_info("%s: %zu %s, %.1f %% of them %s to %lld tokens; %llu tokens, %.2f %% <unk>", path, n, f->task->examples, percent(d->n_truncated - truncated, n),
@@ -57,7 +60,7 @@ static xr_status read_train_files(xr_finetune *f)
     for (size_t i = 0; i < n; i++) {
         xr_mixture_part *p = &f->part[i];
         p->first = f->train.n;
-        XR_TRY(read_file(f, &f->train, f->train_file[i].path, 1));
+        XR_TRY(read_file(f, &f->train, &f->train_file[i], 1));
         p->n = f->train.n - p->first;
         p->weight = f->train_file[i].weight;
         while (strcmp(f->train_file[p->language].name, f->train_file[i].name) != 0)
@@ -98,7 +101,7 @@ static xr_status read_validation(xr_finetune *f)
         return xr_error_status();
     for (size_t i = 0; i < n; i++) {
         xr_valid_set *s = set_of(f, &f->valid_file[i]);
-        XR_TRY(read_file(f, &s->data, f->valid_file[i].path, 0));
+        XR_TRY(read_file(f, &s->data, &f->valid_file[i], 0));
         if (s->data.n == 0)
             return xr_fail(XR_EDATA, "%s: no examples to evaluate on; leave the file out", f->valid_file[i].path);
     }
