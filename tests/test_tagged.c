@@ -261,9 +261,11 @@ static void formats(void **state)
     check_words("nu lu\n\nba\t\n", XR_TAGGED_BLANK, "nu/lu | ba/-");
     check_words("nulu\nb a\n\nba\n", XR_TAGGED_WORDS, "nulu/- b a/- | ba/-");
     check_words("# a = b\n\n# sent_id = 1\n# text = Ba #\n1\tBa\tB-PER\t-\tX\n2\t#\tO\tO\t-\n\n# x\n1\tti\tO\tO\t-\n", XR_TAGGED_IOB2, "Ba/B-PER #/O | ti/O");
-    check_words("# newdoc id = x\n# text = Don't\n1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tDo\tdo\tAUX\tVB\t_\t0\troot\t_\t_\n2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_\n"
+    check_words("# newdoc id = x\n# text = Don't\n1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_\n"
+                "1\tDo\tdo\tAUX\tVB\t_\t0\troot\t_\t_\n2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_\n"
                 "2.1\tx\tx\tX\t_\t_\t_\t_\t_\t_\n", XR_TAGGED_CONLLU, "Do/AUX n't/PART");
-    check_words("{\"tokens\": [\"Ba\", \"t i\"], \"ner_tags\": [\"B-PER\", \"O\"]}\n\n {\"id\": 7, \"tokens\": [\"x\"], \"tags\": [\"O\"]}\n{\"tokens\": [\"y\"]}",
+    check_words("{\"tokens\": [\"Ba\", \"t i\"], \"ner_tags\": [\"B-PER\", \"O\"]}\n\n "
+                "{\"id\": 7, \"tokens\": [\"x\"], \"tags\": [\"O\"]}\n{\"tokens\": [\"y\"]}",
                 XR_TAGGED_JSONL, "Ba/B-PER t i/O | x/O | y/-");
     check_words("{ O\n} O\n", XR_TAGGED_BLANK, "{/O }/O");
 }

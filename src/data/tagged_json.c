@@ -37,7 +37,8 @@ static xr_status put_all(xr_tagged_reader *r, const json_t *j, size_t line)
     const char *key = NULL;
     const json_t *tokens = json_object_get(j, "tokens"), *tags = find_tags(j, &key);
     if (!json_is_array(tokens) || json_array_size(tokens) == 0)
-        return xr_fail(XR_EDATA, "no list \"tokens\" with at least one word; expected {\"tokens\": [\"word\", …], \"tags\": [\"O\", …]}; complete the line");
+        return xr_fail(XR_EDATA, "no list \"tokens\" with at least one word; expected {\"tokens\": [\"word\", …], \"tags\": [\"O\", …]}; "
+                       "complete the line");
     if (tags && json_array_size(tags) != json_array_size(tokens))
         return xr_fail(XR_EDATA, "\"tokens\" has %zu words and \"%s\" %zu; expected a tag for each word; correct the line", json_array_size(tokens), key,
                        json_array_size(tags));

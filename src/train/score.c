@@ -38,7 +38,8 @@ static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
 /* A word (or each of its pieces), a choice, a token of a window or an example has one row of logits. */
 static size_t n_rows(const xr_dataset *d)
 {
-    return d->words.n_sentences ? xr_words_rows(&d->words, 0, d->words.n) : d->choices.n ? d->choices.n : d->windows.questions.n ? (size_t)d->offset[d->n] : d->n;
+    const xr_words *w = &d->words;
+    return w->n_sentences ? xr_words_rows(w, 0, w->n) : d->choices.n ? d->choices.n : d->windows.questions.n ? (size_t)d->offset[d->n] : d->n;
 }
 
 static size_t n_columns(const xr_model *m, const xr_dataset *d)
