@@ -22,8 +22,9 @@ static xr_status check_kind(const xr_evaluation *e, xr_words_kind kind)
     if (kind == XR_WORDS_ANY || plain == (kind == XR_WORDS_PLAIN))
         return XR_OK;
     char *list = xr_labels_list(&e->labels);
-    xr_fail(XR_EDATA, "%s/config.json: the model's labels are: %.200s; --task %s %s; score it with --task %s, or with tag for data of your own", e->context->dir,
-            list ? list : "?", e->o->task, plain ? "counts entities, which plain tags do not spell" : "scores plain tags word by word, and these spell entities",
+    xr_fail(XR_EDATA, "%s/config.json: the model's labels are: %.200s; --task %s %s; score it with --task %s, or with tag for data of your own",
+            e->context->dir, list ? list : "?", e->o->task,
+            plain ? "counts entities, which plain tags do not spell" : "scores plain tags word by word, and these spell entities",
             plain ? "udpos" : "panx");
     xr_free(list);
     return xr_error_status();
