@@ -229,6 +229,23 @@ static xr_status write_selected(const xr_comparison *c, const char *dir)
     return status;
 }
 
+/* In the plot the groups are called by their models' directories, too. */
+static xr_status write_plot(const xr_comparison *c, const groups *g, const char *dir)
+{
+    xr_status status = XR_OK;
+    char **name = xr_alloc(g->n, sizeof *name);
+    for (size_t k = 0; k < g->n && name && status == XR_OK; k++) {
+        name[k] = k < c->n ? xr_asprintf("%s %s", g->name[k], c->e[k].o->model) : xr_strdup(g->name[k]);
+        status = name[k] ? XR_OK : xr_error_status();
+    }
+    if (name && status == XR_OK)
+        status = xr_evaluation_write_plot(g->e, (const char *const *)name, g->n, dir);
+    for (size_t k = 0; k < g->n && name; k++)
+        xr_free(name[k]);
+    xr_free(name);
+    return name ? status : xr_error_status();
+}
+
 xr_status xr_comparison_write(const xr_comparison *c, const char *dir)
 {
     groups g;
@@ -238,6 +255,8 @@ xr_status xr_comparison_write(const xr_comparison *c, const char *dir)
     XR_TRY(write_json(c, dir));
     XR_TRY(groups_of(c, &g));
     xr_status status = write_tsv(&g, dir);
+    if (status == XR_OK)
+        status = write_plot(c, &g, dir);
     groups_free(&g);
     return status;
 }

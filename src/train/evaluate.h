@@ -121,4 +121,9 @@ json_t *xr_statistic_json(const xr_statistic *s);       /* {"low", "high", "diff
 /* evaluate_errors.c: errors.jsonl, up to --worst-errors lines a language with gold labels; part of the above. */
 xr_status xr_evaluation_write_errors(const xr_evaluation *e, const char *dir);
 
+/* evaluate_plot.c: bars by language of the main figure, a colour for each of n evaluations of the same languages, intervals and published figures
+ * marked; a standalone SVG. name: of the evaluations, [n]. */
+xr_status xr_evaluation_plot(const xr_evaluation *const *e, const char *const *name, size_t n, xr_str *out);
+xr_status xr_evaluation_write_plot(const xr_evaluation *const *e, const char *const *name, size_t n, const char *dir);      /* plot.svg */
+
 #endif

@@ -201,5 +201,6 @@ xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
 {
     XR_TRY(xr_evaluation_write_predictions(e, NULL, dir));
     XR_TRY(xr_evaluation_write_errors(e, dir));
+    XR_TRY(xr_evaluation_write_plot(&e, &e->o->model, 1, dir));
     return write_tables(e, dir);
 }
