@@ -114,7 +114,7 @@ sweep() {
     refused 2 'a value is empty' -- sweep --grid seed=1, --output-dir "$dir/o" -- --model m --train-file t
     refused 2 'put all into one --grid' -- sweep --grid seed=1 --grid seed=2 --output-dir "$dir/o" -- --model m --train-file t
     refused 2 'is not for runs to differ in' -- sweep --grid output_dir=1,2 --output-dir "$dir/o" -- --model m --train-file t
-    refused 2 'finetune needs --train-file' -- sweep --grid seed=1,2 --output-dir "$dir/o" -- --model m
+    refused 2 'finetune needs --model' -- sweep --grid seed=1,2 --output-dir "$dir/o" -- --train-file t
     refused 2 'give it before the --' -- sweep --grid seed=1,2 --output-dir "$dir/o" -- --model m --train-file t --output-dir x
     refused 2 'options of the runs, --config among them, stand behind a --' -- sweep --grid seed=1,2 --learning-rate 1 --output-dir "$dir/o" -- --model m
     refused 2 'expected finetune or pretrain' -- sweep --grid seed=1,2 --output-dir "$dir/o" evaluate -- --model m

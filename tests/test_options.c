@@ -220,7 +220,7 @@ static void test_bad_flags(void **state)
     refused(v, ARGS(REQUIRED, "--metric", "loss\xff"), XR_EUSAGE, "--metric", "expected");
     refused(v, ARGS(REQUIRED, "--label-map", "\xc3("), XR_EUSAGE, "--label-map", "UTF-8");
     refused(v, ARGS("--model", ""), XR_EUSAGE, "--model", "empty");
-    refused(v, ARGS("--model", "m", "--output-dir", "o"), XR_EUSAGE, "finetune needs --train-file",
+    refused(v, ARGS("--train-file", "t", "--output-dir", "o"), XR_EUSAGE, "finetune needs --model DIR",
             "xlmr finetune -h");
     refused(v, ARGS("--config", "a", "--config", "b"), XR_EUSAGE, "twice", "one file");
     refused(v, ARGS("--config", "/nonexistent/c.yaml"), XR_ENOINPUT, "--config", "/nonexistent/c.yaml");

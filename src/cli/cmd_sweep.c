@@ -45,7 +45,7 @@ static xr_status run(const xr_options *o)
 
 const xr_cmd xr_cmd_sweep = {
     "sweep", XR_V_SWEEP, "train over a grid of seeds, rates or other options, and compare", "[finetune|pretrain] -- OPTIONS [-- OPTIONS of evaluate]",
-    "xlmr sweep --grid seed=1,2,3 --grid learning_rate=1e-5,2e-5 --output-dir sweep -- --config configs/panx-base.yaml --model DIR --data-dir panx\n"
+    "xlmr sweep --grid seed=1,2,3 --grid learning_rate=1e-5,2e-5 --output-dir sweep -- --config configs/panx.yaml --model DIR --data-dir panx\n"
     "xlmr sweep --grid seed=1,2,3 --output-dir sweep -- --model DIR --train-file train-en.tsv --validation-file dev-en.tsv -- --task xnli --data-dir xnli\n"
     "xlmr sweep --grid learning_rate=3e-4,1e-3 --jobs 2 --output-dir sweep pretrain -- --config configs/mlm-mini.yaml --model mini --train-data store "
     "--validation-data held-out\n"

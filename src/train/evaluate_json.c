@@ -105,8 +105,8 @@ static void add_averages(const xr_evaluation *e, json_t *j)
 json_t *xr_evaluation_json(const xr_evaluation *e)
 {
     const xr_options *o = e->o;
-    json_t *j = json_pack("{ss ss ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
-                          "protocol", o->protocol, "selection", xr_evaluate_as_given, "max_seq_length", (json_int_t)e->max_len,
+    json_t *j = json_pack("{ss ss ss* ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
+                          "scorer", e->benchmark->scorer, "protocol", o->protocol, "selection", xr_evaluate_as_given, "max_seq_length", (json_int_t)e->max_len,
                           "max_eval_samples", (json_int_t)o->max_eval_samples, "labels", labels_json(&e->labels),
                           "metric", columns(e)->metric, "languages", json_object());
     if (!j) {
@@ -142,7 +142,7 @@ static xr_status write_one(const xr_evaluation *e, const xr_scored *s, const cha
         status = name ? xr_evaluation_write_text(dir, name, &text) : xr_error_status();
     xr_free(name);
     xr_str_free(&text);
-    return status;
+    return status == XR_OK && e->benchmark->more_files ? e->benchmark->more_files(e, s, dir) : status;
 }
 
 xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evaluation *const *of, const char *dir)

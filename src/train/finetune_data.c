@@ -53,7 +53,7 @@ static xr_status read_file(xr_finetune *f, xr_dataset *d, const xr_data_file *fi
 /* All training files, and where the examples of each stand. */
 static xr_status read_train_files(xr_finetune *f)
 {
-    size_t n = f->o->train_file.n;
+    size_t n = f->n_train_file;
     f->part = xr_alloc(n, sizeof *f->part);
     if (!f->part)
         return xr_error_status();
@@ -71,7 +71,7 @@ static xr_status read_train_files(xr_finetune *f)
 
 static int trained_on(const xr_finetune *f, const char *name)
 {
-    for (size_t i = 0; i < f->o->train_file.n; i++)
+    for (size_t i = 0; i < f->n_train_file; i++)
         if (f->train_file[i].language && strcmp(f->train_file[i].name, name) == 0)
             return 1;
     return 0;
@@ -95,7 +95,7 @@ static xr_valid_set *set_of(xr_finetune *f, const xr_data_file *file)
 
 static xr_status read_validation(xr_finetune *f)
 {
-    size_t n = f->o->validation_file.n;
+    size_t n = f->n_valid_file;
     f->valid = n ? xr_alloc(n, sizeof *f->valid) : NULL;
     if (n && !f->valid)
         return xr_error_status();
@@ -283,12 +283,6 @@ static xr_status choose_task(xr_finetune *f)
     return f->task ? XR_OK : xr_fail(XR_ESOFTWARE, "no task named '%s'", f->o->task);
 }
 
-xr_status xr_finetune_files(xr_finetune *f)
-{
-    XR_TRY(xr_data_files_parse(&f->train_file, &f->o->train_file, 1, "--train-file"));
-    return xr_data_files_parse(&f->valid_file, &f->o->validation_file, 0, "--validation-file");
-}
-
 xr_status xr_finetune_read(xr_finetune *f)
 {
     if (!f->train_file)
@@ -313,8 +307,8 @@ void xr_finetune_free(xr_finetune *f)
     xr_free(f->valid);
     xr_free(f->part);
     xr_dataset_free(&f->train);
-    xr_data_files_free(f->train_file, f->o->train_file.n);
-    xr_data_files_free(f->valid_file, f->o->validation_file.n);
+    xr_data_files_free(f->train_file, f->n_train_file);
+    xr_data_files_free(f->valid_file, f->n_valid_file);
     xr_labels_free(&f->labels);
     xr_config_free(&f->base);
     xr_tokenizer_free(f->tokenizer);
