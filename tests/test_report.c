@@ -56,8 +56,8 @@ static void check_attributes(void)
 /* Elements open and close in order; returns their number. */
 static size_t check_page(const char *page)
 {
-    static const char *const allowed = " html head meta title style body header h1 h2 h3 ul li a main section p span b i bdi div details summary pre table caption thead "
-                                       "tbody tr th td figure figcaption svg text path circle rect footer small ";
+    static const char *const allowed = " html head meta title style body header h1 h2 h3 ul li a main section p span b i bdi div details summary pre "
+                                       "table caption thead tbody tr th td figure figcaption svg text path circle rect footer small ";
     char open[64][16], word[24];
     size_t depth = 0, n = 0;
     page_at = page;
@@ -137,7 +137,8 @@ static const char results[] =
     "\"sw\":{\"n\":0,\"examples\":3,\"accuracy\":null,\"confusion\":null}},\"average\":{\"accuracy\":0.625,\"languages\":2},\"transfer_gap\":0.25,"
     "\"options\":{\"task\":\"xnli\",\"model\":\"" EVIL "\",\"max_eval_samples\":5},\"version\":\"" EVIL "\"}";
 static const char errors[] =
-    "{\"language\":\"en\",\"row\":3,\"gold\":\"" EVIL "\",\"predicted\":\"b\",\"probability\":0.98765,\"loss\":4.5,\"text\":\"" EVIL "\",\"" EVIL "\":\"\\u05e9\\u05dc\"}\n"
+    "{\"language\":\"en\",\"row\":3,\"gold\":\"" EVIL "\",\"predicted\":\"b\",\"probability\":0.98765,\"loss\":4.5,\"text\":\"" EVIL "\","
+    "\"" EVIL "\":\"\\u05e9\\u05dc\"}\n"
     "{\"language\":\"" EVIL "\",\"row\":1,\"id\":\"" EVIL "\",\"gold\":[\"x\",\"" EVIL "\"],\"predicted\":\"\",\"f1\":0.0,\"question\":\"?\\u0001\"}\n"
     "{\"language\":\"" EVIL "\",\"row\":2,\"words\":[[\"" EVIL "\",\"B-" EVIL "\",\"O\"],[\"x\",\"I-LOC\",\"I-LOC\"],[7]]}\n";
 
@@ -210,7 +211,8 @@ static void broken_runs(void **state)
         { "", "no steps yet" },
         { "{\"event\":\"start\",\"total_steps\":40}\n", "step 0 of 40" },
         { "{\"step\":10,\"loss\":9.5,\"lr\":1e-05}\n{\"step\":20,\"lo", "metrics.jsonl: the last line is cut and was left out" },
-        { "{\"step\":10,\"loss\":9.5}\n{oops\n[1]\n{\"step\":20,\"loss\":9}\n", "metrics.jsonl: 2 lines that are no JSON objects were left out, the first is line 2" },
+        { "{\"step\":10,\"loss\":9.5}\n{oops\n[1]\n{\"step\":20,\"loss\":9}\n",
+          "metrics.jsonl: 2 lines that are no JSON objects were left out, the first is line 2" },
         { "{\"step\":10,\"loss\":9.5}\n\xff\xfe\n", "1 line that" },
         { "{\"step\":10,\"loss\":9.5,\"lr\":1e-05}\n", "There is no evaluation on validation data yet." },
         { "{\"step\":10,\"loss\":9.5,\"lr\":1e-05}\n", "timing.jsonl: not there" },

@@ -149,9 +149,10 @@ static xr_status put_row(const xr_report_evaluation *e, const char *name, const 
 {
     const char *key;
     json_t *unused;
-    double tokens = xr_report_number(language, "tokens"), known = published(e, language), own = percent(xr_report_number(language, metric_of(e)));
+    double n = xr_report_number(language, "n"), tokens = xr_report_number(language, "tokens");
+    double known = published(e, language), own = percent(xr_report_number(language, metric_of(e)));
     XR_TRY(xr_markup_put(out, "<tr><th scope=\"row\">%s</th>", name));
-    XR_TRY(xr_report_cell(out, xr_number_count(xr_report_number(language, "n") > 0.0 ? xr_report_number(language, "n") : xr_report_number(language, "examples")).s));
+    XR_TRY(xr_report_cell(out, xr_number_count(n > 0.0 ? n : xr_report_number(language, "examples")).s));
     EACH_FIGURE(e, key, unused)
         XR_TRY(xr_report_cell(out, xr_number_fixed(percent(xr_report_number(language, key)), 2).s));
     if (has_published(e)) {

@@ -271,7 +271,8 @@ static xr_status put_compared(const xr_report *r, size_t i, xr_str *out)
 xr_status xr_report_compare_runs(const xr_report *r, xr_str *out)
 {
     XR_TRY(xr_str_puts(out, "<section>\n<h2>Runs compared</h2>\n<div class=\"scroll\"><table><thead><tr><th>run</th><th>state</th><th class=\"n\">steps</th>"
-                       "<th class=\"n\">training loss</th><th>best validation</th><th class=\"n\">value</th><th class=\"n\">at step</th><th class=\"n\">time</th>"
+                       "<th class=\"n\">training loss</th><th>best validation</th><th class=\"n\">value</th><th class=\"n\">at step</th>"
+                       "<th class=\"n\">time</th>"
                        "<th class=\"n\">tokens/s</th></tr></thead><tbody>\n"));
     for (size_t i = 0; i < r->n_runs; i++)
         XR_TRY(put_compared(r, i, out));
