@@ -246,6 +246,42 @@ static void selection(void **state)
     xr_options_free(&o);
 }
 
+/* Translate-train: "LANG=DIR", one row each. */
+static void a_model_a_language(void **state)
+{
+    (void)state;
+    static char fr[300], en[300];
+    xr_options o, all;
+    xr_comparison c;
+    xr_evaluation e;
+    xr_str table = { 0 };
+    snprintf(fr, sizeof fr, "fr=%s", in_scratch("other"));
+    snprintf(en, sizeof en, "en=%s", in_scratch("xtreme"));
+    options(&o, "--model", fr, en, "--data-dir", "@data", "--protocol", "translate-train", "--output-dir", "@languages", NULL);
+    assert_true(xr_compare_wanted(&o));
+    compare(&c, &o);
+    options(&all, "--model", "@other", "--data-dir", "@data", NULL);
+    assert_false(xr_compare_wanted(&all));
+    assert_int_equal(xr_evaluate_run(&e, &all, NULL), XR_OK);
+    assert_int_equal(c.selected.n, 2);
+    assert_string_equal(c.selected.v[0].language, "fr");
+    assert_true(figure(&c.selected.v[0]) == figure(&e.v[1]));
+    size_t n;
+    assert_true(fabs(xr_evaluation_mean(&c.selected, "accuracy", &n) - (figure(&c.e[0].v[0]) + figure(&c.e[1].v[0])) / 2) < 1e-15);
+    assert_int_equal(xr_comparison_table(&c, &table), XR_OK);
+    assert_non_null(strstr(table.s, "\nfr: "));
+    assert_non_null(strstr(table.s, "\nfr                 40"));
+    assert_null(strstr(table.s, "[1]"));
+    assert_non_null(strstr(table.s, "\nprotocol: translate-train\nselection: a model for each language, as given\n"));
+    same_files("languages/selected/xnli/test-fr.tsv", "chosen/model-1/xnli/test-fr.tsv");
+    same_files("languages/selected/xnli/test-en.tsv", "chosen/model-2/xnli/test-en.tsv");
+    xr_str_free(&table);
+    xr_evaluation_free(&e);
+    xr_options_free(&all);
+    xr_comparison_free(&c);
+    xr_options_free(&o);
+}
+
 static void refused(xr_options *o, xr_status status, const char *part)
 {
     xr_comparison c;
@@ -258,11 +294,19 @@ static void refused(xr_options *o, xr_status status, const char *part)
 static void refusals(void **state)
 {
     (void)state;
+    static char twice[300];
     xr_options o;
     options(&o, "--model", "@hf", "--data-dir", "@data", "--selection", "per-language", NULL);
     refused(&o, XR_EUSAGE, "chooses among several models");
     options(&o, "--model", "@hf", "@other", "--data-dir", "@data", "--selection", "per-language", "--split", "dev", NULL);
     refused(&o, XR_EUSAGE, "leave out --split dev");
+    options(&o, "--model", "en=x", "@other", "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "give all models one (LANG=DIR), or none");
+    snprintf(twice, sizeof twice, "en=%s", in_scratch("hf"));
+    options(&o, "--model", twice, twice, "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "two models for one language");
+    options(&o, "--model", "en=x", "fr=y", "--languages", "en", "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "leave out --languages");
     options(&o, "--model", "@hf", "@nowhere", "--data-dir", "@data", NULL);
     refused(&o, XR_ENOINPUT, "nowhere");
     options(&o, "--model", "@hf", "@other", "--data-dir", "@data", "--selection", "training-language", "--training-language", "zh", NULL);
@@ -357,6 +401,7 @@ int main(void)
         cmocka_unit_test_teardown(the_average_keeps_rows_together, clear_error),
         cmocka_unit_test_teardown(the_same_model_is_no_different, clear_error),
         cmocka_unit_test_teardown(selection, clear_error),
+        cmocka_unit_test_teardown(a_model_a_language, clear_error),
         cmocka_unit_test_teardown(refusals, clear_error),
         cmocka_unit_test_teardown(one_model_with_an_interval, clear_error),
         cmocka_unit_test_teardown(published_figures_stand_beside, clear_error),
