@@ -150,3 +150,18 @@ sweep() {
     "$xlmr" finetune --quiet --model "$model" --train-file "$train" --validation-file "$dev" --max-seq-length 16 --max-steps 4 --overwrite-output-dir --output-dir "$dir/r" >/dev/null
     [ ! -e "$dir/r/tensorboard" ]
 }
+
+@test "a sweep from YAML; Ctrl-C of a terminal, which reaches the runs too, saves them" {
+    printf 'grid: ["seed=1,2", "learning_rate=1e-3,2e-3"]\njobs: 2\noutput_dir: %s\n' "$dir/s" >"$dir/sweep.yaml"
+    local status=0 pid
+    setsid "$xlmr" sweep --config "$dir/sweep.yaml" -- --model "$model" --train-file "$train" --max-seq-length 16 --max-steps 3000 >/dev/null 2>"$dir/err" &
+    pid=$!
+    for _ in $(seq 600); do [ "$(find "$dir/s" -name timing.jsonl -size +0 2>/dev/null | wc -l)" -eq 2 ] && break; sleep 0.02; done
+    kill -INT -- "-$pid"
+    wait "$pid" || status=$?
+    [ "$status" -eq 75 ]
+    [ "$(find "$dir/s/runs" -name 'step-*' | wc -l)" -eq 2 ]
+    run -75 --separate-stderr "$xlmr" sweep --config "$dir/sweep.yaml" -- --model "$model" --train-file "$train" --max-seq-length 16 --max-steps 3000 --max-time 0.01s
+    [ "$(grep -c ': goes on (run' <<<"$stderr")" -eq 2 ]
+    [ "$(grep -c '  interrupted ' <<<"$output")" -eq 4 ]
+}

@@ -28,7 +28,7 @@ static char *log_path(const xr_sweep *s, const xr_sweep_run *r)
  * then one request. It also comes when the sweep is killed. */
 static void become(const char *program, char *const *argv, const char *log, pid_t parent)
 {
-    int none = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    int none = open("/dev/null", O_RDONLY | O_CLOEXEC), out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
     if (none < 0 || out < 0 || getppid() != parent || dup2(none, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(-XR_ESYSTEM);
