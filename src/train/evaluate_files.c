@@ -15,7 +15,7 @@ static const char *const xnli_order[] = { "en", "fr", "es", "de", "el", "bg", "r
                                           "ar", "vi", "th", "zh", "hi", "sw", "ur" };
 enum { N_XNLI = sizeof xnli_order / sizeof *xnli_order };
 
-static const char *const endings[] = { ".tsv", ".csv", ".jsonl", ".json", ".txt", NULL };
+static const char *const endings[] = { ".tsv", ".csv", ".jsonl", ".json", ".txt", ".conllu", ".conll", ".iob2", NULL };
 
 xr_status xr_evaluate_add(xr_evaluation *e, const char *language, size_t len, const char *path, int filter)
 {
