@@ -231,7 +231,7 @@ static void test_bad_yaml(void **state)
     (void)state;
     /* 2, 3 */
     REFUSED_YAML("seed: 1\nlearning-rat: 2\n", "c.yaml:2: learning-rat", "did you mean learning_rate?");
-    REFUSED_YAML("pooling: mean\n", "c.yaml:1: pooling", "features, not of finetune");
+    REFUSED_YAML("pooling: mean\n", "c.yaml:1: pooling", "features, evaluate, not of finetune");
     REFUSED_YAML("seed: 1\nmodel: m\nseed: 1\n", "c.yaml:3:", "first in line 1");
     REFUSED_YAML("max-steps: 1\nmax_steps: 1\n", "c.yaml:2", "first in line 1");
     REFUSED_YAML("config: other.yaml\n", "c.yaml:1: config", "only a flag");
