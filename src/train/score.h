@@ -37,6 +37,7 @@ typedef struct xr_figures {
     double f1_micro, exact;             /* multi-label only: micro F1 (f1_macro: mean of the labels') at logit > 0, share of exactly right label sets */
     xr_entity_counts entities;          /* tags only, as the next */
     double precision, recall, f1;       /* of entities, over all sentences and types; accuracy is that of the words */
+    const char *rules;                  /* answers only, with exact and f1: by which they are right */
 } xr_figures;
 xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits);
 /* The same for tagged sentences, all of which have their tags, under other names than the configuration's; `where` is for messages. */
