@@ -112,3 +112,53 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     refused 2 "--select-by sw" "the validation data are: en, fr" -- finetune --model "$model" --train-file "$at/train-en.tsv" \
         --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" --select-by sw --output-dir "$dir/o" --quiet
 }
+
+@test "words with tags, values and label sets: figures of each language for every kind of problem" {
+    local kind lang
+    for lang in en fr; do
+        awk -v lang=$lang 'NR > 1 && NR < 30 { n = split($1, w, " ")
+            for (i = 1; i <= n; i++) print lang ":" w[i] "\t" (w[i] ~ /cat|dog|fox/ ? "B-ANI" : "O")
+            print "" }' "$at/dev-$lang.tsv" >"$dir/tags-$lang.tsv"
+        awk -F'\t' 'NR > 1 && NR < 30 { print $1 "\t" length($1) / 100 }' "$at/dev-$lang.tsv" >"$dir/values-$lang.tsv"
+        awk -F'\t' 'NR > 1 && NR < 30 { printf "{\"text\": \"%s\", \"label\": [\"%s\"]}\n", $1, $2 }' "$at/dev-$lang.tsv" >"$dir/sets-$lang.jsonl"
+    done
+    for kind in tags values sets; do
+        ext=tsv task=classify key=pearson
+        if [ $kind = tags ]; then task=tag key=f1; elif [ $kind = sets ]; then ext=jsonl key=f1_micro; fi
+        "$xlmr" finetune --model "$model" --task $task --train-file "$dir/$kind-en.$ext" --validation-file "$dir/$kind-en.$ext" \
+            --validation-file "$dir/$kind-fr.$ext" --max-steps 3 --batch-size 8 --max-seq-length 64 --quiet --output-dir "$dir/$kind" >/dev/null 2>&1
+        grep '"event":"eval"' "$dir/$kind/metrics.jsonl"
+        grep -q "\"languages\":{\"en\":{\"loss\":[0-9.]*,.*\"$key\":.*\"fr\":{\"loss\":[0-9.]*,.*\"$key\":.*},\"selected\":" "$dir/$kind/metrics.jsonl"
+        grep -q '^| fr |' "$dir/$kind/best/README.md"
+    done
+}
+
+@test "one file of several languages, of which LANG= takes one" {
+    { printf 'language\ttext\tlabel\n'
+      awk -F'\t' 'NR > 1 { print "en\t" $0 }' "$at/dev-en.tsv"; awk -F'\t' 'NR > 1 { print "fr\t" $0 }' "$at/dev-fr.tsv"; } >"$dir/all.dev.tsv"
+    "$xlmr" finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "en=$dir/all.dev.tsv" --validation-file "fr=$dir/all.dev.tsv" \
+        --max-steps 3 --batch-size 8 --max-seq-length 32 --quiet --output-dir "$dir/a" >/dev/null
+    "$xlmr" finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" \
+        --max-steps 3 --batch-size 8 --max-seq-length 32 --quiet --output-dir "$dir/b" >/dev/null
+    cmp "$dir/a/metrics.jsonl" "$dir/b/metrics.jsonl"
+    refused 65 "no examples in language 'sw'" -- finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "sw=$dir/all.dev.tsv" \
+        --output-dir "$dir/o" --quiet
+}
+
+@test "translate-train-all by name: the card says the protocol, temperature evens the languages out, and dev sets of all choose" {
+    mkdir "$dir/data"
+    cp "$at/train-en.tsv" "$at/train-de.tsv" "$at/dev-en.tsv" "$dir/data"
+    cp "$at/dev-fr.tsv" "$dir/data/dev-de.tsv"
+    "$xlmr" finetune --model "$model" --data-dir "$dir/data" --protocol translate-train-all --lang-alpha 0 --max-steps 14 --batch-size 8 \
+        --max-seq-length 32 --output-dir "$dir/p" >/dev/null 2>"$dir/err"
+    grep -qE "en +90 +1 +81.82 % +50.00 % +0.611  $dir/data/train-en.tsv" "$dir/err"
+    grep -qE "de +20 +1 +18.18 % +50.00 % +2.75  $dir/data/train-de.tsv" "$dir/err"
+    grep -q '^- protocol: translate-train-all$' "$dir/p/best/README.md"
+    grep -q 'chosen by mean accuracy of en, de: selection on the training languages\.' "$dir/p/best/README.md"
+    # a language that is not trained on, named beside the folder, is measured and does not choose
+    "$xlmr" finetune --model "$model" --data-dir "$dir/data" --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" --max-steps 3 \
+        --batch-size 8 --max-seq-length 32 --output-dir "$dir/q" >/dev/null 2>"$dir/err"
+    grep -q '^- protocol: zero-shot$' "$dir/q/best/README.md"
+    grep -q 'chosen by accuracy of en: selection on the training language\.' "$dir/q/best/README.md"
+    grep -q '^Zero-shot (no training file in that language): fr\.$' "$dir/q/best/README.md"
+}

@@ -85,12 +85,12 @@ PY
 
 @test "predict: JSON lines, offsets in code points and bytes, windows, the best few" {
     cat >"$dir/in.jsonl" <<'J'
-{"question": "za?", "context": "𐍈ä bo za kiru lo tano mi"}
-{"id": 7, "question": "lo?", "context": "𐍈ä bo za kiru lo tano mi"}
+{"question": "za?", "context": "é bo za kiru ta lo tano mi"}
+{"id": 7, "question": "lo?", "context": "é bo za kiru ta lo tano mi"}
 J
     run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/run/best" --max-seq-length 24 --doc-stride 6 --max-query-length 8 --top-k 2 "$dir/in.jsonl"
     [ "${#lines[@]}" -eq 2 ]
-    [[ ${lines[0]} =~ ^\{\"answer\":\ \"kiru\",\ \"score\":\ [0-9.e-]+,\ \"start\":\ 9,\ \"end\":\ 13,\ \"start_byte\":\ 13,\ \"end_byte\":\ 17,\ \"null_odds\":\ [0-9.e-]+,\ \"answers\":\ \[\{\"answer\":\ \"kiru\" ]]
+    [[ ${lines[0]} =~ ^\{\"answer\":\ \"kiru\",\ \"score\":\ [0-9.e-]+,\ \"start\":\ 8,\ \"end\":\ 12,\ \"start_byte\":\ 9,\ \"end_byte\":\ 13,\ \"null_odds\":\ [0-9.e-]+,\ \"answers\":\ \[\{\"answer\":\ \"kiru\" ]]
     [[ ${lines[1]} =~ ^\{\"id\":\ \"7\",\ \"answer\":\ \"tano\" ]]
     # standard input, in both layouts
     head -1 "$dir/in.jsonl" | "$xlmr" predict --quiet --model "$base/run/best" --doc-stride 16 --max-query-length 8 | grep -q '"answer": "kiru"'

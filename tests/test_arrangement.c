@@ -72,6 +72,7 @@ static void files_that_are_there(void **state)
 {
     (void)state;
     char text[400], path[320];
+    touch("odd/run");            /* "run:2" is not this file twice as often */
     touch("odd/run:2");
     touch("odd/de=run");
     snprintf(path, sizeof path, "%s", in_scratch("odd/run:2"));
@@ -176,6 +177,10 @@ static void folders_of_others(void **state)
     for (size_t i = 0; i < sizeof name / sizeof *name; i++)
         touch(name[i]);
     expect("mnli", "translate-train-all", NULL, "en=multinli.train.en.tsv ur=multinli.train.ur.tsv", "");
+    touch("mnli/xnli.dev.tsv");
+    expect("mnli", "translate-train-all", NULL, "en=multinli.train.en.tsv ur=multinli.train.ur.tsv", "en=xnli.dev.tsv ur=xnli.dev.tsv");
+    touch("mnli/dev-en.tsv");
+    expect("mnli", "translate-train-all", NULL, "en=multinli.train.en.tsv ur=multinli.train.ur.tsv", "en=dev-en.tsv ur=xnli.dev.tsv");
     expect("paws", "translate-train-all", NULL, "en=en/train.tsv de=de/translated_train.tsv", "en=en/dev_2k.tsv de=de/dev_2k.tsv");
     expect("squad", "zero-shot", NULL, "en=train-v1.1.json", "en=dev-v1.1.json");
     expect("squad", "translate-train", "zh", "zh=squad.translate.train.en-zh.json", "zh=dev-context-zh-question-zh.json");

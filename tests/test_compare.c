@@ -306,13 +306,13 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_are_those_of_each_model),
-        cmocka_unit_test(the_average_keeps_rows_together),
-        cmocka_unit_test(the_same_model_is_no_different),
-        cmocka_unit_test(selection),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(one_model_with_an_interval),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test_teardown(figures_are_those_of_each_model, clear_error),
+        cmocka_unit_test_teardown(the_average_keeps_rows_together, clear_error),
+        cmocka_unit_test_teardown(the_same_model_is_no_different, clear_error),
+        cmocka_unit_test_teardown(selection, clear_error),
+        cmocka_unit_test_teardown(refusals, clear_error),
+        cmocka_unit_test_teardown(one_model_with_an_interval, clear_error),
+        cmocka_unit_test_teardown(out_of_memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

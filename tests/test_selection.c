@@ -26,8 +26,8 @@ static void begin(run *r, const char *select_by, const char *metric)
     assert_int_equal(xr_options_set(&r->o, "train-file", "train-de.tsv"), XR_OK);
     assert_int_equal(xr_options_set(&r->o, "select-by", select_by), XR_OK);
     assert_int_equal(xr_options_set(&r->o, "metric", metric), XR_OK);
-    r->f = (xr_finetune){ .o = &r->o, .task = &xr_finetune_classify, .problem = XR_PROBLEM_SINGLE_LABEL, .train_file = r->train, .valid = r->set,
-                          .n_valid = SETS };
+    r->f = (xr_finetune){ .o = &r->o, .task = &xr_finetune_classify, .problem = XR_PROBLEM_SINGLE_LABEL, .train_file = r->train, .n_train_file = 2,
+                          .valid = r->set, .n_valid = SETS };
     r->f.model.config.num_labels = 2;
     r->train[0].language = r->train[1].language = 1;
     for (size_t i = 0; i < SETS; i++) {

@@ -334,7 +334,7 @@ static xr_status read_single(reading *g, const xr_record *rec)
 
 static int wanted_language(reading *g, const xr_record *rec)
 {
-    if (!g->o->language || (rec->language && !strcmp(rec->language, g->o->language)))
+    if (!g->o->language || (rec->language ? !strcmp(rec->language, g->o->language) : g->o->language_optional))
         return 1;
     g->n_other_language++;
     const char *name = rec->language ? rec->language : "(none)";

@@ -41,6 +41,7 @@ typedef struct xr_data_options {
     size_t max_len;                 /* tokens per sequence with specials */
     long max_samples;               /* per file; 0 = all */
     const char *language;           /* keep only records whose language column says so; NULL = all */
+    int language_optional;          /* with language: records that say none are kept as well */
     xr_label_kind kind;
     int grow_labels; /* 1: a new label name is added (training); 0: it is an error naming the known ones */
     int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */

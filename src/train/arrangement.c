@@ -215,6 +215,23 @@ static void keep_trained(xr_arrangement *a)
     a->n_valid = kept;
 }
 
+/* XNLI-1.0 has one dev file of all languages, whose rows say which. */
+static xr_status add_xnli(xr_arrangement *a, const char *dir)
+{
+    search s = { .v = &a->valid, .n = &a->n_valid, .cap = &a->cap_valid };
+    char *plain = xr_path_join(dir, "xnli.dev.tsv"), *packed = plain ? xr_asprintf("%s.gz", plain) : NULL;
+    xr_status status = packed ? XR_OK : xr_error_status();
+    const char *path = !packed ? NULL : xr_path_exists(plain) ? plain : xr_path_exists(packed) ? packed : NULL;
+    for (size_t i = 0; path && status == XR_OK && i < a->n_train; i++)
+        if (!find(a->valid, a->n_valid, a->train[i].language))
+            status = add(&s, a->train[i].language, path);
+    if (a->n_valid)
+        qsort(a->valid, a->n_valid, sizeof *a->valid, by_language);
+    xr_free(plain);
+    xr_free(packed);
+    return status;
+}
+
 static xr_status fail_missing(const char *dir, const char *protocol, const char *wanted, const char *there)
 {
     return xr_fail(XR_ENOINPUT, "%s: no training file%s%s, as --protocol %s needs; there are those of: %s; names that count are train-{lang}.tsv and those of "
@@ -274,6 +291,7 @@ xr_status xr_arrange(xr_arrangement *a, const char *dir, const char *protocol, c
     xr_str_free(&there);
     XR_TRY(status);
     keep_trained(a);
+    XR_TRY(add_xnli(a, dir));
     if (a->n_valid == 0)
         xr_info("%s: no dev file of a language that is trained on: nothing chooses the best model", dir);
     return XR_OK;

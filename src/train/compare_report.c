@@ -140,7 +140,8 @@ json_t *xr_comparison_json(const xr_comparison *c)
     xr_str selection = { 0 };
     json_t *models = put_selection(c, &selection) < 0 ? NULL : models_json(c), *j = NULL;
     if (models)
-        j = json_pack("{ss ss ss ss ss sI ss so}", "task", o->task, "split", o->split, "protocol", o->protocol, "selection", selection.s, "metric",
+        j = json_pack("{ss ss ss* ss ss ss sI ss so}",
+                      "task", o->task, "split", o->split, "scorer", e->benchmark->scorer, "protocol", o->protocol, "selection", selection.s, "metric",
                       e->benchmark->columns(e)->metric, "bootstrap", (json_int_t)e->n_resamples, "test", "paired approximate randomisation, two-sided",
                       "models", models);
     if (j && c->chosen)

@@ -105,8 +105,8 @@ static void add_averages(const xr_evaluation *e, json_t *j)
 json_t *xr_evaluation_json(const xr_evaluation *e)
 {
     const xr_options *o = e->o;
-    json_t *j = json_pack("{ss ss ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
-                          "protocol", o->protocol, "selection", xr_evaluate_as_given, "max_seq_length", (json_int_t)e->max_len,
+    json_t *j = json_pack("{ss ss ss* ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
+                          "scorer", e->benchmark->scorer, "protocol", o->protocol, "selection", xr_evaluate_as_given, "max_seq_length", (json_int_t)e->max_len,
                           "max_eval_samples", (json_int_t)o->max_eval_samples, "labels", labels_json(&e->labels),
                           "metric", columns(e)->metric, "languages", json_object());
     if (!j) {
@@ -116,6 +116,8 @@ json_t *xr_evaluation_json(const xr_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         json_object_set_new(json_object_get(j, "languages"), e->v[i].language, language_json(e, &e->v[i]));
     add_averages(e, j);
+    json_object_set_new(j, "options", xr_options_to_json(o, XR_RECIPE));
+    json_object_set_new(j, "version", json_string(XR_VERSION));
     if (e->n_resamples)
         json_object_set_new(j, "bootstrap", json_integer((json_int_t)e->n_resamples));
     return j;
@@ -140,7 +142,7 @@ static xr_status write_one(const xr_evaluation *e, const xr_scored *s, const cha
         status = name ? xr_evaluation_write_text(dir, name, &text) : xr_error_status();
     xr_free(name);
     xr_str_free(&text);
-    return status;
+    return status == XR_OK && e->benchmark->more_files ? e->benchmark->more_files(e, s, dir) : status;
 }
 
 xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evaluation *const *of, const char *dir)
@@ -198,5 +200,6 @@ static xr_status write_tables(const xr_evaluation *e, const char *dir)
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
 {
     XR_TRY(xr_evaluation_write_predictions(e, NULL, dir));
+    XR_TRY(xr_evaluation_write_errors(e, dir));
     return write_tables(e, dir);
 }

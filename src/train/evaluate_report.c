@@ -280,6 +280,8 @@ xr_status xr_evaluation_footer(const xr_evaluation *const *e, size_t n, const ch
     XR_TRY(xr_str_puts(out, "\nprotocol: "));
     XR_TRY(xr_utf8_printable(out, o->protocol, strlen(o->protocol)));
     XR_TRY(xr_str_printf(out, "\nselection: %s\n", selection));
+    if (e[0]->benchmark->scorer)
+        XR_TRY(xr_str_printf(out, "scored by: %s\n", e[0]->benchmark->scorer));
     XR_TRY(each_published(&t, put_source, NULL, out));
     XR_TRY(put_chance(e[0], n > 1, out));
     if (o->max_eval_samples > 0)

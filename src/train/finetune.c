@@ -105,9 +105,9 @@ static xr_status check_directories(const xr_finetune *f)
 {
     const xr_options *o = f->o;
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
-    for (size_t i = 0; i < o->train_file.n; i++)
+    for (size_t i = 0; i < f->n_train_file; i++)
         XR_TRY(xr_rundir_check_input(o->output_dir, f->train_file[i].path));
-    for (size_t i = 0; i < o->validation_file.n; i++)
+    for (size_t i = 0; i < f->n_valid_file; i++)
         XR_TRY(xr_rundir_check_input(o->output_dir, f->valid_file[i].path));
     return XR_OK;
 }
@@ -192,7 +192,7 @@ static json_t *start_line(const xr_finetune *f)
     json_t *j = json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
                           "validation_examples", (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch,
                           "total_steps", (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
-    if (j && f->o->train_file.n > 1)
+    if (j && f->n_train_file > 1)
         json_object_set_new(j, "train_files", xr_finetune_mix_json(f));
     return j;
 }
