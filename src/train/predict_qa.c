@@ -16,8 +16,8 @@ static xr_status check(xr_predicting *g)
     const char *odd = o->text_column ? "--text-column" : o->text_pair_column ? "--text-pair-column"
                       : g->data.format && strcmp(g->data.format, "jsonl") != 0 ? "--format" : NULL;
     if (odd)
-        return xr_fail(XR_EUSAGE, "%s: a model that answers questions (%s) reads JSON lines, {\"question\": …, \"context\": …}, or a file in SQuAD's layout; "
-                       "leave it out", odd, g->c->dir);
+        return xr_fail(XR_EUSAGE, "%s: a model that answers questions (%s) reads JSON lines, {\"question\": …, \"context\": …}, or a file in SQuAD's "
+                       "layout; leave it out", odd, g->c->dir);
     if (o->output_dir && o->n_args > 1)
         return xr_fail(XR_EUSAGE, "--output-dir: its files tell questions apart by their ids, which hold within one file; give one file");
     if (xr_options_origin(o, "max_seq_length").kind == XR_FROM_DEFAULT && g->data.max_len > XR_QA_MAX_LENGTH)
@@ -79,8 +79,8 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     const json_t *id = json_object_get(j, "id");
     char number[32] = "";
     if (!question || !context || is_blank(question) || is_blank(context))
-        return xr_fail(XR_EDATA, "\"question\" or \"context\" is missing, empty or no text; expected {\"question\": \"…\", \"context\": \"…\"}; complete the "
-                       "line, or answer it with an error by --on-bad-record skip");
+        return xr_fail(XR_EDATA, "\"question\" or \"context\" is missing, empty or no text; expected {\"question\": \"…\", \"context\": \"…\"}; complete "
+                       "the line, or answer it with an error by --on-bad-record skip");
     if (json_is_integer(id))
         snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
     return xr_dataset_ask(&g->chunk, g->c->tokenizer, json_is_string(id) ? json_string_value(id) : number, question, context, &g->data);
