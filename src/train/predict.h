@@ -5,7 +5,7 @@
  *   several labels   {"labels": [NAME, …], "scores": {NAME: P, …}}            sigmoid; those over 0.5
  *   a value          {"value": X}                                             as the model gives it
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
- *                    words [begin, end) joined by blanks; score: mean probability of their tags
+ *                    words [begin, end) joined by blanks; score: mean probability of their tags; no "entities" of plain tags
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
  *   questions        {"id", "answer": TEXT, "score": P, "start", "end", "start_byte", "end_byte", "null_odds"}
  *                    where the answer stands in the text, in code points and in bytes; "" = there is none; id where the
