@@ -208,6 +208,7 @@ golden: all
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h
 	$(PYTHON) scripts/golden_sampling.py > tests/golden/sampling.h
 	$(PYTHON) scripts/golden_blocks.py > tests/golden/blocks.h
+	$(PYTHON) scripts/golden_resample.py > tests/golden/resample.h
 
 parity: all
 	$(PYTHON) scripts/parity.py --xlmr $(BUILD)/xlmr --make mini --std 0.02

@@ -110,5 +110,5 @@ run "$xlmr" fill-mask --model "$out/pretrained/best" --top-k 3 'The teacher open
 echo
 echo "Done in $(($(date +%s) - began)) s. Everything is in $out: the corpus in data/, the pretrained model in pretrained/best, the fine-tuned one in" \
     "run/best (directories transformers loads too), the logs in metrics.jsonl beside them, the scores in eval/."
-echo "Next: fine-tune a real model on your own files ($xlmr finetune --help, configs/xnli-base.yaml), or go on pretraining it on your own text" \
+echo "Next: fine-tune a real model on your own files ($xlmr finetune --help, configs/xnli.yaml), or go on pretraining it on your own text" \
     "($xlmr pretrain --help, configs/mlm-continue.yaml)."

@@ -23,14 +23,17 @@ ops.safetensors     "<op>.<name>" or "<op>_<case>.<name>", for every op of autog
       cross_entropy, cross_entropy_weight, cross_entropy_smooth, cross_entropy_weight_smooth
                       logits target [B], class_weight [C], smoothing [1]; sums, not means
       mse, bce        x target [B,C]; sums
+      choice_entropy  logits [M,1] group [G+1] target [G]; sum
 
 NAME.safetensors, beside NAME/, a directory as transformers writes it:
       tiny, wide             XLMRobertaForMaskedLM; weights of standard deviation 0.02 and 0.2 (4 heads of 8; 2 heads of 16)
       tiny-cls, wide-cls     XLMRobertaForSequenceClassification, three labels
       tiny-reg, tiny-multi   the same with one label (regression) and four (multi-label); gradients of the head and the embeddings only
+      wide-choice            XLMRobertaForMultipleChoice; group [Q+1] are the first sequences of the questions, labels [Q] their right choices
       tiny-tag               XLMRobertaForTokenClassification, five tags; mask_row are the first pieces of words, mask_target their tags
-    a.ids [N] a.offsets [B+1] a.mask_row [M] a.mask_target [M] a.labels [B] or a.target [B,C]: the batch; b.*: a second one, for training
-    hidden.0 .. hidden.L [N,D]    logits ([M,V] or [M,C] at mask_row, or [B,C])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
+      tiny-qa                XLMRobertaForQuestionAnswering
+    a.ids [N] a.offsets [B+1] a.mask_row [M] a.mask_target [M] a.labels [B], a.target [B,C] or a.span [B,2]: the batch; b.*: a second one, for training
+    hidden.0 .. hidden.L [N,D]    logits ([M,V] or [M,C] at mask_row, [B,C] or [N,2])    loss [1] (mean)    grad.<parameter>, of the mean loss, batch a
     tiny-cls also: weighted.*, smoothed.*, both.* = class_weight [C] and/or smoothing [1], loss, and the gradients of the classifier
     tiny and tiny-cls also: losses10 [10] norms10 [10] (before clipping) weights10.<parameter>: ten AdamW steps over a, b, a, b, …; rate 1e-3,
       linear schedule with 3 warm-up steps of 10, weight decay 0.01 on all but biases and LayerNorm, clipping at 1.0
@@ -137,6 +140,10 @@ def add_losses(ops):
     bits = ops.rng.integers(0, 2, size=(5, 3)).astype(np.float32)
     ops.add("bce", lambda x: F.binary_cross_entropy_with_logits(x["x"], torch.tensor(bits, dtype=x["x"].dtype), reduction="sum"),
             {"x": ops.values(5, 3, scale=4)}, {"target": bits}, scalar=True)
+    group, right = [0, 3, 4, 9], np.array([2, 0, 3])
+    ops.add("choice_entropy", lambda x: sum(F.cross_entropy(x["logits"][a:b].T, torch.tensor([int(r)]), reduction="sum")
+                                            for a, b, r in zip(group, group[1:], right)),
+            {"logits": ops.values(9, 1, scale=3)}, {"group": group, "target": right}, scalar=True)
 
 
 def make_ops():
@@ -171,7 +178,7 @@ class Case:
     std: float
     heads: int
     labels: int = 0                 # 0: masked LM
-    problem: str | None = None      # "tags": token classification, which has no problem_type
+    problem: str | None = None      # "tags", "choice", "answers": heads that have no problem_type
     train: bool = False
     full: bool = True               # every gradient; otherwise those of the head and the embeddings
 
@@ -181,13 +188,13 @@ CASES = [Case("tiny", 0.02, 4, train=True),
          Case("tiny-reg", 0.02, 4, 1, "regression", full=False),
          Case("tiny-multi", 0.02, 4, 4, "multi_label_classification", full=False),
          Case("tiny-tag", 0.02, 4, 5, "tags", full=False),
-         Case("wide", 0.2, 2), Case("wide-cls", 0.2, 2, 3, "single_label_classification")]
-ARCHITECTURES = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
-                 "tag": transformers.XLMRobertaForTokenClassification}
+         Case("tiny-qa", 0.02, 4, 0, "answers"),
+         Case("wide", 0.2, 2), Case("wide-cls", 0.2, 2, 3, "single_label_classification"),
+         Case("wide-choice", 0.2, 2, 0, "choice")]
 
 
 def head_of(case):
-    return "tag" if case.problem == "tags" else "cls" if case.labels else "mlm"
+    return {"tags": "tag", "choice": "choice", "answers": "qa"}.get(case.problem, "cls" if case.labels else "mlm")
 
 
 def make_directory(case, directory):
@@ -197,7 +204,7 @@ def make_directory(case, directory):
         labels["problem_type"] = case.problem
     config = parity.sizes(vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=case.heads, intermediate_size=64,
                           max_position_embeddings=40, initializer_range=case.std, **labels)
-    parity.scatter(ARCHITECTURES[head_of(case)](config), case.std, seed=3).save_pretrained(directory)
+    parity.scatter(parity.CLASSES[head_of(case)](config), case.std, seed=3).save_pretrained(directory)
 
 
 def batches(case):
@@ -212,12 +219,18 @@ def batches(case):
             batch.labels, batch.target = None, rng.integers(0, 2, size=(3, case.labels)).astype(np.float32)
         elif head_of(case) == "tag":
             parity.tag_words(rng, batch, case.labels)
+        elif head_of(case) == "qa":
+            parity.ask(rng, batch)
+        elif head_of(case) == "choice":
+            parity.make_questions(rng, batch)
         elif not case.labels:
             batch.labels = None
     return a, b
 
 
 def tolerance(case, name, f64, f32s):
+    if case.problem == "choice" and name == "grad.classifier.bias":
+        return 1e-6     # the true gradient is zero: the shares of a question's choices sum to 1, and so do its targets
     if case.std > 0.1:
         # rounded up to a power of two, so that another machine's float32 seldom gives another file
         bound = parity.noise_bound(name, f64, f32s)

@@ -69,9 +69,46 @@ def label_sets(rng):
     array("float", "set_gold", gold.ravel())
     array("float", "set_logits", logits.ravel())
     value("set_f1_micro", sk.f1_score(gold, predicted, average="micro"))
+    value("set_f1_macro", sk.f1_score(gold, predicted, average="macro"))
+    value("set_auc", sk.roc_auc_score(gold, logits, average="macro"))
     value("set_exact", sk.accuracy_score(gold, predicted))
     value("set_loss", torch.nn.functional.binary_cross_entropy_with_logits(
         torch.tensor(logits, dtype=torch.float64), torch.tensor(gold, dtype=torch.float64)))
+
+
+def rare_labels(rng):
+    """Label 2 occurs as a prediction only, label 3 not at all."""
+    n, c = 30, 4
+    gold = rng.integers(0, 2, (n, c))
+    gold[:, 2:] = 0
+    logits = short(rng.normal(size=(n, c)) + gold)
+    logits[:, 3] = -1
+    predicted = (logits > 0).astype(int)
+    assert predicted[:, 2].any()
+    array("float", "rare_gold", gold.ravel())
+    array("float", "rare_logits", logits.ravel())
+    value("rare_f1_micro", sk.f1_score(gold, predicted, average="micro", zero_division=0))
+    value("rare_f1_macro", sk.f1_score(gold, predicted, average="macro", zero_division=0))
+    value("rare_auc_of_two", sk.roc_auc_score(gold[:, :2], logits[:, :2], average="macro"))
+
+
+def shares(logits):
+    return torch.softmax(torch.tensor(logits, dtype=torch.float64), dim=1).numpy()
+
+
+def ranking(rng):
+    """Two classes, with ties among the scores; three classes, each against the rest."""
+    n = 45
+    gold = rng.integers(0, 2, n)
+    logits = (np.round(4 * (rng.normal(size=(n, 2)) + np.eye(2)[gold])) / 4).astype(np.float32)     # quarters: equal differences are equal shares
+    array("int", "two_gold", gold)
+    array("float", "two_logits", logits.ravel())
+    value("two_auc", sk.roc_auc_score(gold, shares(logits)[:, 1]))
+    gold = rng.choice(3, n, p=[0.6, 0.3, 0.1])
+    logits = short(rng.normal(size=(n, 3)) + np.eye(3)[gold])
+    array("int", "three_gold", gold)
+    array("float", "three_logits", logits.ravel())
+    value("three_auc", sk.roc_auc_score(gold, shares(logits), multi_class="ovr", average="macro"))
 
 
 def main():
@@ -82,6 +119,8 @@ def main():
     classes(rng)
     values(rng)
     label_sets(rng)
+    rare_labels(rng)
+    ranking(rng)
 
 
 if __name__ == "__main__":

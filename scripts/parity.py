@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares xlmr with transformers on one Hugging Face directory: the same numbers, or a table that says where they part.
 
-    scripts/parity.py DIR                        a directory with a masked-LM, sequence- or token-classification head
+    scripts/parity.py DIR                        a directory with a head of any of CLASSES below
     scripts/parity.py DIR --fresh-heads          also with the other head, freshly made on the same encoder
     scripts/parity.py --make mini --std 0.02     makes a random model first (mini: 6 x 384, 12layer: 12 x 768); no download
 
@@ -10,8 +10,8 @@ the losses and weights after --steps AdamW steps (decay groups of the HF Trainer
 steps of warm-up), and, for classification, after --long-steps. One line a quantity: largest difference, largest reference value, the bound,
 and the difference between torch's own float32 and float64. Exit status 1 when any line fails.
 
-Bounds. Weights of standard deviation near 0.02 (--bounds fixed): against torch in float32, 1e-5 of the tensor's largest value; key biases,
-whose true gradient is zero, 1e-5 of the query bias's largest; weights 5e-5 after 10 steps and 5e-4 after 100; losses of the steps 1e-4.
+Bounds. Weights of standard deviation near 0.02 (--bounds fixed): against torch in float32, 1e-5 of the tensor's largest value; gradients
+that are truly zero, such as a key bias's, 1e-5 of the largest of another tensor (stand_in); weights 5e-5 after 10 steps and 5e-4 after 100; losses of the steps 1e-4.
 Any other weights (--bounds noise): against torch in float64, three times the difference between torch's float32 and float64, the larger
 of two float32 computations (attention "eager" and "sdpa": one sample of rounding noise says little). A key bias gets the query bias's
 difference where that is larger, and its weights the fixed bound: Adam turns a gradient of pure noise into steps of the size of the rate.
@@ -40,6 +40,7 @@ transformers.utils.logging.disable_progress_bar()
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORD = "roberta.embeddings.word_embeddings.weight"
 KEY_BIAS = ("attention.self.key.bias", "attention.self.query.bias")
+ANSWER_BIAS = "qa_outputs.bias"
 # What Trainer.get_decay_parameter_names leaves out of weight decay.
 NO_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
 
@@ -52,10 +53,12 @@ class Batch:
     sequences: list                         # [B] lists of ids, already masked where mask_row says so
     mask_row: np.ndarray                    # [M] ascending packed rows
     mask_target: np.ndarray                 # [M] true ids there
-    labels: np.ndarray | None = None        # [B] classes
+    labels: np.ndarray | None = None        # [B] classes; [Q] right choices of questions
     target: np.ndarray | None = None        # [B, C] regression values or 0/1 labels
     class_weight: np.ndarray | None = None  # [C]
     smoothing: float = 0.0
+    span: np.ndarray | None = None          # [B, 2] rows within the sequence of an answer's first and last token
+    group: np.ndarray | None = None         # [Q + 1] first sequence of each question; the sequences are its choices
 
     @property
     def offsets(self):
@@ -64,7 +67,7 @@ class Batch:
     def tensors(self, prefix=""):
         """What xlmr reads: everything as float32, exact for ids below 2^24."""
         out = {"ids": np.concatenate(self.sequences), "offsets": self.offsets, "mask_row": self.mask_row, "mask_target": self.mask_target}
-        for key in ("labels", "target", "class_weight"):
+        for key in ("labels", "target", "class_weight", "group", "span"):
             if getattr(self, key) is not None:
                 out[key] = getattr(self, key)
         if self.smoothing:
@@ -99,15 +102,30 @@ def tag_words(rng, batch, n_labels):
     batch.labels, batch.mask_target = None, rng.integers(0, n_labels, size=len(batch.mask_row))
 
 
+def make_questions(rng, batch):
+    """Makes a multiple-choice batch of it: the first two sequences are the choices of one question, the others those of a second."""
+    batch.group = np.array([0, 2, len(batch.sequences)])
+    batch.labels = np.array([rng.integers(0, n) for n in np.diff(batch.group)])
+
+
+def ask(rng, batch):
+    """Makes a batch of questions of it: an answer in every sequence but the first, which has none."""
+    ends = [sorted(rng.integers(0, len(s), size=2)) for s in batch.sequences]
+    batch.labels, batch.span = None, np.array([[0, 0]] + ends[1:])
+
+
+CLASSES = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
+           "tag": transformers.XLMRobertaForTokenClassification, "choice": transformers.XLMRobertaForMultipleChoice,
+           "qa": transformers.XLMRobertaForQuestionAnswering}
+
+
 def has_head(directory):
     name = json.loads((pathlib.Path(directory) / "config.json").read_text()).get("architectures", ["?"])[0]
-    return {"XLMRobertaForMaskedLM": "mlm", "XLMRobertaForSequenceClassification": "cls", "XLMRobertaForTokenClassification": "tag"}.get(name)
+    return {c.__name__: head for head, c in CLASSES.items()}.get(name)
 
 
 def load(directory, head, dtype, attention="eager"):
-    cls = {"mlm": transformers.XLMRobertaForMaskedLM, "cls": transformers.XLMRobertaForSequenceClassification,
-           "tag": transformers.XLMRobertaForTokenClassification}[head]
-    model = cls.from_pretrained(directory, attn_implementation=attention, dtype=dtype, local_files_only=True)
+    model = CLASSES[head].from_pretrained(directory, attn_implementation=attention, dtype=dtype, local_files_only=True)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -136,10 +154,30 @@ def packed(x, batch):
     return torch.cat([x[b, :len(s)] for b, s in enumerate(batch.sequences)])
 
 
+def answer_losses(model, batch):
+    """transformers' own loss of each sequence by itself: with padding its softmax would count the padding too."""
+    for ids, (start, end) in zip(batch.sequences, batch.span):
+        yield model(input_ids=torch.tensor([ids]), start_positions=torch.tensor([int(start)]), end_positions=torch.tensor([int(end)])).loss
+
+
+def choose(model, batch, ids, mask, hidden):
+    """Questions may have different numbers of choices, which one tensor [B, C, T] cannot hold: each passes alone."""
+    losses, logits = [], []
+    for first, last, label in zip(batch.group[:-1], batch.group[1:], batch.labels):
+        out = model(input_ids=ids[None, first:last], attention_mask=mask[None, first:last], labels=torch.tensor([int(label)]))
+        losses.append(out.loss)
+        logits.append(out.logits.reshape(-1, 1))
+    states = model.roberta(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states if hidden else []
+    return sum(losses) / len(losses), torch.cat(logits), [packed(h, batch) for h in states]
+
+
 def forward(model, batch, hidden=False):
     """(loss, logits, hidden states). MLM: mean over masked rows, logits there. Tags: transformers' own loss, every row but mask_row's labelled
-    -100, and the logits at mask_row. Classification: torch's mean reduction."""
+    -100, and the logits at mask_row. Multiple choice and questions: transformers' own loss of each, and their mean. Classification: torch's mean
+    reduction."""
     ids, mask = padded(model, batch)
+    if isinstance(model, transformers.XLMRobertaForMultipleChoice):
+        return choose(model, batch, ids, mask, hidden)
     out = model(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     states = [packed(h, batch) for h in out.hidden_states] if hidden else []
     nn = torch.nn.functional
@@ -153,6 +191,9 @@ def forward(model, batch, hidden=False):
             labels[b, row - batch.offsets[b]] = int(target)
         loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
         return loss, packed(out.logits, batch)[torch.as_tensor(batch.mask_row)], states
+    if isinstance(model, transformers.XLMRobertaForQuestionAnswering):
+        logits = torch.stack([packed(out.start_logits, batch), packed(out.end_logits, batch)], dim=-1)
+        return sum(answer_losses(model, batch)) / len(batch.sequences), logits, states
     logits = out.logits
     real = lambda a: None if a is None else torch.as_tensor(np.asarray(a), dtype=logits.dtype)
     if model.config.problem_type == "regression":
@@ -209,16 +250,26 @@ def train(model, batches, recipe):
     return out | {f"weights.{n}": array(p) for n, p in parameters(model).items()}
 
 
+def stand_in(name, ref):
+    """The tensor whose size the differences of a gradient are measured by: its own, but where the true gradient is zero: for a key bias the query
+    bias; for what shifts the start or end logits of all tokens alike, which changes no probability (the bias of answers, and of the last LayerNorm),
+    the weight beside it."""
+    if not name.startswith("grad."):
+        return name
+    weight = name.removesuffix("bias") + "weight"
+    if name.endswith("bias") and weight in ref and np.abs(ref[name]).max() < 1e-6 * np.abs(ref[weight]).max():
+        return weight if not name.endswith(KEY_BIAS[0]) else name.replace(*KEY_BIAS)
+    return name.replace(*KEY_BIAS)
+
+
 def reference_scale(name, ref):
-    """The value a difference is measured against: the tensor's largest; for a key bias the query bias's largest."""
-    key = name.replace(*KEY_BIAS) if name.startswith("grad.") else name
-    return float(np.abs(ref[key]).max())
+    """The value a difference is measured against: the largest of the tensor, or of what stands in for it."""
+    return float(np.abs(ref[stand_in(name, ref)]).max())
 
 
 def torch_noise(name, f64, f32s):
     """Largest difference between torch in float64 and in each of its float32 computations."""
-    names = {name, name.replace(*KEY_BIAS)} if name.startswith("grad.") else {name}
-    return max(float(np.abs(f64[n] - f32[n]).max()) for n in names for f32 in f32s)
+    return max(float(np.abs(f64[n] - f32[n]).max()) for n in {name, stand_in(name, f64)} for f32 in f32s)
 
 
 def fixed_bound(name, ref, steps=10):
@@ -338,7 +389,7 @@ def group_of(name):
 
 def compare(table, title, got, f64, f32s, steps=0):
     for name in f64:
-        if name != "norms":
+        if name not in ("norms", "weights." + ANSWER_BIAS):      # of this bias: Adam's steps on a gradient of pure noise
             table.add(group_of(name), name, got.get(name), f64, f32s, steps)
     table.close(title)
 
@@ -359,6 +410,10 @@ def check(args, directory, table, scratch):
         batch.labels = None
     if head == "tag":
         tag_words(rng, batch, config.num_labels)
+    if head == "qa":
+        ask(rng, batch)
+    if head == "choice":
+        make_questions(rng, batch)
     runs = [args.steps] + ([args.long_steps] if head != "mlm" and args.long_steps else [])
     for i, steps in enumerate(runs):
         recipe = Recipe(steps=steps, lr=args.learning_rate)
@@ -392,7 +447,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         directories = make(args.make, args.std, scratch) if args.make else [pathlib.Path(args.directory)]
         if args.directory and not has_head(args.directory):
-            parser.error(f"{args.directory}: none of XLMRobertaForMaskedLM, …ForSequenceClassification, …ForTokenClassification in config.json")
+            parser.error(f"{args.directory}: config.json names none of {', '.join(c.__name__ for c in CLASSES.values())}")
         if args.fresh_heads and args.directory:
             directories.append(other_head(args.directory, scratch))
         std = deviation(directories[0])

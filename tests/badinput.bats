@@ -73,7 +73,7 @@ good_config() {
     refused 2 '--model "" is empty' -- finetune --model '' --train-file x --output-dir "$dir/o"
     refused 2 '--output-dir has no value' -- finetune --model "$model" --output-dir
     refused 2 'needs --model DIR' -- finetune
-    refused 2 'needs --train-file FILE' -- finetune --model "$model" --output-dir "$dir/o"
+    refused 2 'needs --train-file' -- finetune --model "$model" --output-dir "$dir/o"
     refused 2 'extra.tsv: unexpected argument' -- finetune --model "$model" --train-file "$train" --output-dir "$dir/o" extra.tsv
 }
 

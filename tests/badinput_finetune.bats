@@ -197,6 +197,7 @@ tune() { "$xlmr" finetune --model "$model" --train-file "$train" --max-seq-lengt
     "$xlmr" finetune --quiet --model "$model" --train-file "$dir/m.jsonl" --validation-file "$dir/m.jsonl" --output-dir "$dir/m" --max-steps 2 >/dev/null 2>&1
     grep -q '"problem_type": "multi_label_classification"' "$dir/m/final/config.json"
     grep -q '"f1_micro"' "$dir/m/metrics.jsonl"
+    grep -q '"auc"' "$dir/m/metrics.jsonl"
     accepted 'keeps its head' -- finetune --model "$dir/m/final" --train-file "$dir/m.jsonl" --output-dir "$dir/o" --dry-run
 }
 

@@ -43,6 +43,38 @@ teardown() { rm -rf "$dir"; }
     [[ $output == '{"task":"xnli","split":"test",'*'"languages":{"en":{'* && $stderr != *"evaluate en"* ]]
 }
 
+@test "evaluate: several models come into one table, the same however they are named and at any number of threads" {
+    sed 's/"entailment"/"x"/; s/"neutral"/"entailment"/; s/"x"/"neutral"/' "$base/model/config.json" >"$dir/config"
+    mkdir "$dir/other"
+    cp "$base/model/"* "$dir/other/"
+    cp "$dir/config" "$dir/other/config.json"
+    "$xlmr" evaluate --quiet --model "$base/model" "$dir/other" --data-dir "$base/data" --output-dir "$dir/out" --threads 1 >"$dir/a"
+    "$xlmr" evaluate --quiet --data-dir "$base/data" --model "$base/model" --model "$dir/other" --threads 2 >"$dir/b"
+    cmp "$dir/a" "$dir/b"
+    [ "$(sed -n 1p "$dir/a")" = "XNLI, test" ] && [ "$(sed -n 4p "$dir/a")" = "[2] $dir/other" ]
+    [[ $(sed -n 7p "$dir/a") =~ ^language\ +n\ +accuracy\ +macro\ F1\ +95\ %\ interval\ +accuracy\ +macro\ F1\ +95\ %\ interval\ +p$ ]]
+    [[ $(sed -n 8p "$dir/a") =~ ^en\ +30\ +[0-9.]+\ +[0-9.]+\ +\[[0-9.]+,\ [0-9.]+\]\ +[0-9.]+\ +[0-9.]+\ +\[[0-9.]+,\ [0-9.]+\]\ +[01]\.[0-9]{4}$ ]]
+    grep -q '^p: two-sided' "$dir/a"
+    [ "$(wc -l <"$dir/out/model-2/xnli/test-sw.tsv")" -eq 30 ] && [ "$(wc -l <"$dir/out/results.tsv")" -eq 5 ]
+    run ! cmp -s "$dir/out/model-1/xnli/test-en.tsv" "$dir/out/model-2/xnli/test-en.tsv"
+    run -2 "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --selection per-language
+    [[ $output == *"chooses among several models"* ]]
+    run -66 "$xlmr" evaluate --model "$base/model" "$dir/none" --data-dir "$base/data" --output-dir "$dir/out2"
+    [ ! -e "$dir/out2" ]
+}
+
+@test "evaluate: pairs of PAWS-X need a model whose labels are 0 and 1" {
+    mkdir "$dir/pawsx"
+    printf 'bado\tki\t0\nlemu\tno\t1\n' >"$dir/pawsx/test-de.tsv"
+    run -65 "$xlmr" evaluate --task pawsx --model "$base/model" --data-dir "$dir/pawsx"
+    [[ $output == *"PAWS-X needs exactly 0 (no paraphrase) and 1"* ]]
+    "$xlmr" init --quiet --preset nano --tokenizer "$base/model/sentencepiece.bpe.model" --output-dir "$dir/m" >/dev/null
+    "$xlmr" finetune --quiet --model "$dir/m" --train-file "$dir/pawsx/test-de.tsv" --num-epochs 1 --output-dir "$dir/run" >/dev/null
+    "$xlmr" evaluate --quiet --task pawsx --model "$dir/run/final" --data-dir "$dir/pawsx" --output-dir "$dir/out" >"$dir/table"
+    [ "$(sed -n 1p "$dir/table")" = "PAWS-X, test: $dir/run/final" ]
+    [ "$(grep -cxE '0|1' "$dir/out/pawsx/test-de.tsv")" -eq 2 ]
+}
+
 @test "evaluate: a missing language is 66 and leaves nothing behind" {
     run -66 "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en,zh --output-dir "$dir/out"
     [[ $output == *"test-zh.tsv: no such file"*"the folder has: en, sw"* ]]

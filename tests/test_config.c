@@ -183,8 +183,12 @@ static void test_heads(void **state)
     READ({ "architectures", "[\"XLMRobertaModel\"]" });
     assert_null(c.head);
     xr_config_free(&c);
-    READ({ "architectures", "[\"XLMRobertaForQuestionAnswering\"]" }, { "id2label", "{\"0\": \"a\", \"1\": \"b\"}" });
+    READ({ "architectures", "[\"XLMRobertaForCausalLM\"]" }, { "id2label", "{\"0\": \"a\", \"1\": \"b\"}" });
     assert_null(c.head);
+    assert_int_equal(c.num_labels, 0);
+    xr_config_free(&c);
+    READ({ "architectures", "[\"XLMRobertaForQuestionAnswering\"]" }, { "id2label", "{\"0\": \"a\", \"1\": \"b\"}" });
+    assert_string_equal(c.head, "question_answering");
     assert_int_equal(c.num_labels, 0);
     xr_config_free(&c);
     READ({ "architectures", "[\"XLMRobertaForTokenClassification\"]" }, { "id2label", "{\"0\": \"O\", \"1\": \"B-PER\"}" },

@@ -272,6 +272,41 @@ static void xnli_1_0(void **state)
     same_files("out-one/results.tsv", "out-hf/results.tsv");
 }
 
+/* XTREME's translations into English: both texts, both translated, the label; or the translations alone. */
+static void translate_test(void **state)
+{
+    (void)state;
+    xr_options o;
+    xr_evaluation e;
+    xr_str five = { 0 }, three = { 0 };
+    assert_int_equal(xr_mkdirs(in_scratch("tt")), XR_OK);
+    write_language("tt", 0, 1);
+    write_language("tt", 1, 0);
+    for (int i = 0; i < ROWS; i++) {
+        const char *a = tiny_sentence((unsigned)(1000 + 2 * i)), *b = tiny_sentence((unsigned)(1001 + 2 * i));
+        xr_str_printf(&five, "un\tdeux\t%s\t%s\t%s\n", a, b, nli[gold(1, i)]);
+        xr_str_printf(&three, "%s\t%s\t%s\n", a, b, nli[gold(1, i)]);
+    }
+    options(&o, "hf", "tt", "protocol", "translate-test", "output_dir", "@out-tt", NULL);
+    write_scratch("tt/test-sw-en-translated.tsv", three.s);
+    write_scratch("tt/test-fr-en-translated.tsv", five.s);
+    evaluate(&e, &o);
+    assert_int_equal(e.n, 3);
+    assert_string_equal(e.v[1].language, "fr");
+    assert_int_equal(e.v[1].n, ROWS);
+    assert_true(figure(&e.v[1], "accuracy") == figure(&e.v[2], "accuracy"));
+    xr_evaluation_free(&e);
+    same_files("out-tt/xnli/test-en.tsv", "out-hf/xnli/test-en.tsv");
+    same_files("out-tt/xnli/test-fr.tsv", "out-hf/xnli/test-fr.tsv");
+    same_files("out-tt/xnli/test-sw.tsv", "out-hf/xnli/test-fr.tsv");
+    assert_int_equal(xr_options_set(&o, "languages", "de"), XR_OK);
+    refused(&o, XR_ENOINPUT, "test-de-en-translated.tsv: no such file");
+    options(&o, "hf", "one", "protocol", "translate-test", NULL);
+    refused(&o, XR_ENOINPUT, "which --protocol translate-test reads");
+    xr_str_free(&five);
+    xr_str_free(&three);
+}
+
 static void without_gold_labels(void **state)
 {
     (void)state;
@@ -497,6 +532,7 @@ int main(void)
         cmocka_unit_test_teardown(files, clear_error),
         cmocka_unit_test_teardown(chosen_languages_and_other_names, clear_error),
         cmocka_unit_test_teardown(xnli_1_0, clear_error),
+        cmocka_unit_test_teardown(translate_test, clear_error),
         cmocka_unit_test_teardown(without_gold_labels, clear_error),
         cmocka_unit_test_teardown(dash_labels, clear_error),
         cmocka_unit_test_teardown(averages_and_table, clear_error),

@@ -304,6 +304,43 @@ static void evaluations_of_nothing(void **state)
     assert_non_null(strstr(warning, "--eval-steps 2 has no effect"));
 }
 
+/* Several files, weights and sets, and the choice among them: whatever allocation fails, the error is that and nothing is left. */
+static void files_without_memory(void **state)
+{
+    (void)state;
+    xr_options o;
+    write_scratch("train-en.tsv", "text\tlabel\nba be\tx\nbi bo\ty\n");
+    write_scratch("train-de.tsv", "text\tlabel\nbu ba\tx\n");
+    write_scratch("dev-fr.tsv", "text\tlabel\nda de\tx\ndi do\ty\n");
+    choose(&o, "cls", "train-en.tsv", "train-de.tsv");
+    set(&o, "validation-file", in_scratch("train-de.tsv"));
+    set(&o, "validation-file", in_scratch("dev-fr.tsv"));
+    set(&o, "select-by", "worst");
+    set(&o, "problem-type", "single_label");
+    long before = xr_alloc_live(), failed = 0;
+    for (long k = 0, over = 0; !over; k += 1 + k / 50) {
+        xr_finetune f;
+        memset(&f, 0, sizeof f);
+        f.o = &o;
+        xr_alloc_fail_after(k);
+        xr_status status = xr_finetune_read(&f);
+        status = status == XR_OK ? xr_finetune_plan_choice(&f) : status;
+        status = status == XR_OK ? xr_finetune_mix(&f) : status;
+        status = status == XR_OK ? xr_finetune_say_sets(&f) : status;
+        xr_alloc_fail_after(-1);
+        xr_finetune_free(&f);
+        xr_mixture_free(&f.mixture);
+        xr_str_free(&f.choice);
+        assert_int_equal(xr_alloc_live(), before);
+        over = status == XR_OK;
+        failed += !over;
+        assert_true(over || status == XR_ESYSTEM);
+        xr_error_clear();
+    }
+    assert_true(failed > 50);
+    xr_options_free(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup(balanced_weights, clear_error),
         cmocka_unit_test_setup(bits_depend_on_the_recipe_alone, clear_error),
         cmocka_unit_test_setup(validation_is_finite, clear_error),
+        cmocka_unit_test_setup(files_without_memory, clear_error),
         cmocka_unit_test_setup(stop_during_an_evaluation, clear_error),
         cmocka_unit_test_setup(logs_name_their_file, clear_error),
         cmocka_unit_test_setup(evaluations_of_nothing, clear_error),

@@ -26,12 +26,23 @@ static void read_batch(golden *g, const char *which, xr_batch_buffer *out)
     snprintf(name[1], sizeof name[1], "%s.target", which);
     const int32_t *label = golden_has(g, name[0]) ? golden_ints(g, name[0], NULL) : NULL;
     const float *target = golden_has(g, name[1]) ? golden_get(g, name[1], &rows, &cols) : NULL;
+    snprintf(name[2], sizeof name[2], "%s.span", which);
+    const int32_t *span = golden_has(g, name[2]) ? golden_ints(g, name[2], NULL) : NULL;
+    snprintf(name[2], sizeof name[2], "%s.group", which);
+    const int32_t *group = golden_has(g, name[2]) ? golden_ints(g, name[2], NULL) : NULL;
+    size_t question = 0;
     for (size_t b = 0; b + 1 < n_offsets; b++) {
         assert_int_equal(xr_batch_add(out, id + offset[b], (size_t)(offset[b + 1] - offset[b]), (uint32_t)b), XR_OK);
-        if (label)
-            assert_int_equal(xr_batch_add_label(out, label[b]), XR_OK);
+        int ends = !group || (int32_t)b + 1 == group[question + 1];
+        if (group && ends)
+            assert_int_equal(xr_batch_end_group(out), XR_OK);
+        if (label && ends)
+            assert_int_equal(xr_batch_add_label(out, label[group ? question : b]), XR_OK);
+        question += (size_t)ends;
         if (target)
             assert_int_equal(xr_batch_add_target(out, target + b * cols, cols), XR_OK);
+        if (span)
+            assert_int_equal(xr_batch_add_span(out, (uint32_t)span[2 * b], (uint32_t)span[2 * b + 1]), XR_OK);
     }
     snprintf(name[0], sizeof name[0], "%s.mask_row", which);
     snprintf(name[1], sizeof name[1], "%s.mask_target", which);
@@ -160,6 +171,8 @@ static void masked_lm_models(void **state) { (void)state; one_model("tiny", 1); 
 static void classifiers(void **state) { (void)state; one_model("tiny-cls", 1); one_model("wide-cls", 0); }
 static void regression_and_multi_label(void **state) { (void)state; one_model("tiny-reg", 0); one_model("tiny-multi", 0); }
 static void taggers(void **state) { (void)state; one_model("tiny-tag", 0); }
+static void answerers(void **state) { (void)state; one_model("tiny-qa", 1); }
+static void choosers(void **state) { (void)state; one_model("wide-choice", 1); }
 
 static void weighted_and_smoothed(void **state)
 {
@@ -222,7 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masked_lm_models),    cmocka_unit_test(classifiers),        cmocka_unit_test(regression_and_multi_label),
-        cmocka_unit_test(taggers), cmocka_unit_test(weighted_and_smoothed), cmocka_unit_test(ten_steps_masked_lm), cmocka_unit_test(ten_steps_classifier),
+        cmocka_unit_test(taggers), cmocka_unit_test(choosers), cmocka_unit_test(answerers), cmocka_unit_test(weighted_and_smoothed),
+        cmocka_unit_test(ten_steps_masked_lm), cmocka_unit_test(ten_steps_classifier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -239,12 +239,23 @@ static void value_losses(void **state)
     finish(&c, xr_bce(c.t, x, values(&c, "target")));
 }
 
+static void choice_entropy(void **state)
+{
+    (void)state;
+    op_case c;
+    size_t n;
+    start(&c, "choice_entropy");
+    xr_tensor *z = input(&c, "logits");
+    const int32_t *group = ints(&c, "group", &n);
+    finish(&c, xr_choice_entropy(c.t, z, (const uint32_t *)group, n - 1, ints(&c, "target", NULL)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embedding), cmocka_unit_test(linear), cmocka_unit_test(bias_gelu), cmocka_unit_test(tanh_op),
         cmocka_unit_test(add_norm), cmocka_unit_test(attention), cmocka_unit_test(select_op), cmocka_unit_test(masked_lm),
-        cmocka_unit_test(cross_entropy), cmocka_unit_test(value_losses),
+        cmocka_unit_test(cross_entropy), cmocka_unit_test(value_losses), cmocka_unit_test(choice_entropy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,7 +114,50 @@ static void label_sets(void **state)
     compute(&f, XR_PROBLEM_MULTI_LABEL, N_SETS, COUNT(set_gold) / N_SETS, NULL, set_gold, set_logits);
     near(f.f1_micro, set_f1_micro);
     near(f.exact, set_exact);
+    near(f.f1_macro, set_f1_macro);
+    near(f.auc, set_auc);
     near(f.loss, set_loss);
+}
+
+/* Labels without gold: F1 0 as in scikit-learn; no curve, which scikit-learn refuses or gives as nan. */
+static void rare_labels(void **state)
+{
+    (void)state;
+    xr_figures f;
+    compute(&f, XR_PROBLEM_MULTI_LABEL, 4, COUNT(rare_gold) / 4, NULL, rare_gold, rare_logits);
+    near(f.f1_micro, rare_f1_micro);
+    near(f.f1_macro, rare_f1_macro);
+    near(f.auc, rare_auc_of_two);
+}
+
+static void ranking(void **state)
+{
+    (void)state;
+    int32_t label[COUNT(three_gold)];
+    xr_figures f;
+    double value;
+    int higher, defined;
+    xr_status status;
+    for (size_t i = 0; i < COUNT(two_gold); i++)
+        label[i] = two_gold[i];
+    compute(&f, XR_PROBLEM_SINGLE_LABEL, 2, COUNT(two_gold), label, NULL, two_logits);
+    near(f.auc, two_auc);
+    assert_int_equal(xr_figures_named(&f, "auc", &value, &higher), XR_OK);
+    assert_true(value == f.auc && higher == 1);
+    xr_figures_free(&f);
+    for (size_t i = 0; i < COUNT(three_gold); i++)
+        label[i] = three_gold[i];
+    compute(&f, XR_PROBLEM_SINGLE_LABEL, 3, COUNT(three_gold), label, NULL, three_logits);
+    near(f.auc, three_auc);
+    xr_figures_free(&f);
+    const double score[] = { 1, 2, 3 };
+    near(xr_auc(score, (const uint8_t[]){ 1, 1, 1 }, 3, &defined, &status), 0.5);
+    assert_int_equal(defined, 0);
+    near(xr_auc(score, (const uint8_t[]){ 1, 0, 0 }, 3, &defined, &status), 0.0);
+    xr_alloc_fail_after(0);
+    xr_auc(score, (const uint8_t[]){ 1, 0, 0 }, 3, NULL, &status);
+    xr_alloc_fail_after(-1);
+    assert_int_equal(status, XR_ESYSTEM);
 }
 
 static void first_of_equals(void **state)
@@ -130,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes), cmocka_unit_test(majority_and_collapse), cmocka_unit_test(values),
         cmocka_unit_test_teardown(constant_values, clear_error), cmocka_unit_test(label_sets),
+        cmocka_unit_test(rare_labels), cmocka_unit_test_teardown(ranking, clear_error),
         cmocka_unit_test(first_of_equals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,7 +220,7 @@ static void test_bad_flags(void **state)
     refused(v, ARGS(REQUIRED, "--metric", "loss\xff"), XR_EUSAGE, "--metric", "expected");
     refused(v, ARGS(REQUIRED, "--label-map", "\xc3("), XR_EUSAGE, "--label-map", "UTF-8");
     refused(v, ARGS("--model", ""), XR_EUSAGE, "--model", "empty");
-    refused(v, ARGS("--model", "m", "--output-dir", "o"), XR_EUSAGE, "finetune needs --train-file FILE",
+    refused(v, ARGS("--train-file", "t", "--output-dir", "o"), XR_EUSAGE, "finetune needs --model DIR",
             "xlmr finetune -h");
     refused(v, ARGS("--config", "a", "--config", "b"), XR_EUSAGE, "twice", "one file");
     refused(v, ARGS("--config", "/nonexistent/c.yaml"), XR_ENOINPUT, "--config", "/nonexistent/c.yaml");
@@ -231,7 +231,7 @@ static void test_bad_yaml(void **state)
     (void)state;
     /* 2, 3 */
     REFUSED_YAML("seed: 1\nlearning-rat: 2\n", "c.yaml:2: learning-rat", "did you mean learning_rate?");
-    REFUSED_YAML("pooling: mean\n", "c.yaml:1: pooling", "features, not of finetune");
+    REFUSED_YAML("pooling: mean\n", "c.yaml:1: pooling", "features, evaluate, not of finetune");
     REFUSED_YAML("seed: 1\nmodel: m\nseed: 1\n", "c.yaml:3:", "first in line 1");
     REFUSED_YAML("max-steps: 1\nmax_steps: 1\n", "c.yaml:2", "first in line 1");
     REFUSED_YAML("config: other.yaml\n", "c.yaml:1: config", "only a flag");

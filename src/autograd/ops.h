@@ -32,6 +32,10 @@ xr_tensor *xr_select(xr_tape *t, xr_tensor *x, const uint32_t *index, size_t m);
 xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, const int32_t *target, int recompute);
 /* torch.nn.functional.cross_entropy(reduction='sum', weight, label_smoothing): logits [B,C]; class_weight [C] or NULL */
 xr_tensor *xr_cross_entropy(xr_tape *t, xr_tensor *logits, const int32_t *target, const float *class_weight, float smoothing);
+/* sum_b (-log softmax(start)[s] - log softmax(end)[e]) / 2 over each sequence's own rows: logits [N,2] (start, end) of `rows`, span [B,2] its s and e */
+xr_tensor *xr_span_ce(xr_tape *t, xr_tensor *logits, const uint32_t *span, const xr_rowset *rows);
+/* sum_g -log softmax(logits[group[g] .. group[g + 1]))[target[g]]     logits [M,1], group [n + 1] */
+xr_tensor *xr_choice_entropy(xr_tape *t, xr_tensor *logits, const uint32_t *group, size_t n, const int32_t *target);
 /* sum (x - target)^2                                  x [B,C] */
 xr_tensor *xr_mse(xr_tape *t, xr_tensor *x, const float *target);
 /* sum of binary cross-entropies with logits           x [B,C], target in [0,1] */

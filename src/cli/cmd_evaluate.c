@@ -1,10 +1,11 @@
-/* xlmr evaluate: score a model on each language's file (train/evaluate.c). This file shows progress and the result. */
+/* xlmr evaluate: score models on each language's file (train/evaluate.c, train/compare.c). This file shows progress and the result. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "train/evaluate.h"
+#include "train/compare.h"
 
 typedef struct view {
     xr_progress bar;
@@ -36,19 +37,39 @@ static int on_progress(size_t done, size_t total, void *context)
     return xr_signals_asked();
 }
 
-static xr_status print_result(const xr_options *o, const xr_evaluation *e)
+/* The object or the text, whichever was asked for; both are freed. NULL, or a status < 0, with the error set. */
+static xr_status print_result(int json, json_t *j, xr_status status, xr_str *text)
 {
-    if (o->json) {
-        json_t *j = xr_evaluation_json(e);
-        xr_status status = j ? xr_out_json(j) : xr_error_status();
-        json_decref(j);
-        return status;
-    }
+    if (json)
+        status = j ? xr_out_json(j) : xr_error_status();
+    else if (status == XR_OK)
+        status = xr_out_bytes(text->s, text->len);
+    json_decref(j);
+    xr_str_free(text);
+    return status;
+}
+
+static xr_status one_model(const xr_options *o, const xr_evaluate_hooks *hooks, view *v)
+{
+    xr_evaluation e;
     xr_str text = { 0 };
-    xr_status status = xr_evaluation_table(e, &text);
+    xr_status status = xr_evaluate_run(&e, o, hooks);
+    end_bar(v);
     if (status == XR_OK)
-        status = xr_out_bytes(text.s, text.len);
-    xr_str_free(&text);
+        status = print_result(o->json, o->json ? xr_evaluation_json(&e) : NULL, o->json ? XR_OK : xr_evaluation_table(&e, &text), &text);
+    xr_evaluation_free(&e);
+    return status;
+}
+
+static xr_status several_models(const xr_options *o, const xr_evaluate_hooks *hooks, view *v)
+{
+    xr_comparison c;
+    xr_str text = { 0 };
+    xr_status status = xr_compare_run(&c, o, hooks);
+    end_bar(v);
+    if (status == XR_OK)
+        status = print_result(o->json, o->json ? xr_comparison_json(&c) : NULL, o->json ? XR_OK : xr_comparison_table(&c, &text), &text);
+    xr_comparison_free(&c);
     return status;
 }
 
@@ -56,23 +77,20 @@ static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet };
     xr_evaluate_hooks hooks = { &v, on_language, on_progress };
-    xr_evaluation e;
+    int several = xr_compare_models(o) > 1 || strcmp(o->selection, "as-given") != 0;
     xr_signals_catch();
-    xr_status status = xr_evaluate_run(&e, o, &hooks);
-    end_bar(&v);
-    if (status == XR_OK)
-        status = print_result(o, &e);
-    xr_evaluation_free(&e);
-    return status;
+    return several ? several_models(o, &hooks, &v) : one_model(o, &hooks, &v);
 }
 
 const xr_cmd xr_cmd_evaluate = {
-    "evaluate", XR_V_EVALUATE, "score a model per language and overall", NULL,
+    "evaluate", XR_V_EVALUATE, "score models per language and overall", "[DIR ...]",
     "xlmr evaluate --task xnli --model DIR --data-dir xnli --output-dir eval\n"
     "xlmr evaluate --task xnli --model DIR --data-dir xnli --split dev --languages en,fr,sw --confusion\n"
     "xlmr evaluate --task xnli --model DIR --data-dir xnli --label-map LABEL_0=contradiction,LABEL_1=neutral,"
     "LABEL_2=entailment\n"
     "xlmr evaluate --task classify --model DIR --data-dir reviews --json\n"
-    "xlmr evaluate --task panx --model DIR --data-dir panx --split dev --languages en,de,sw --output-dir eval\n",
+    "xlmr evaluate --task panx --model DIR --data-dir panx --split dev --languages en,de,sw --output-dir eval\n"
+    "xlmr evaluate --task xnli --model A B C --data-dir xnli --bootstrap 10000 --output-dir eval\n"
+    "xlmr evaluate --task xnli --model run-1/best run-2/best run-3/best --data-dir xnli --selection training-language\n",
     run,
 };

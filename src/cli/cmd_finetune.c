@@ -46,8 +46,9 @@ static xr_status run(const xr_options *o)
 const xr_cmd xr_cmd_finetune = {
     "finetune", XR_V_FINETUNE, "train a model on labelled data", NULL,
     "xlmr finetune --model DIR --train-file train.tsv --validation-file dev.tsv --output-dir run\n"
-    "xlmr finetune --config configs/xnli-base.yaml --model DIR --train-file multinli.train.en.tsv --output-dir run\n"
+    "xlmr finetune --config configs/xnli.yaml --model DIR --data-dir xnli --output-dir run\n"
     "xlmr finetune --model DIR --train-file a.jsonl --train-file b.jsonl.gz --label-map e=entailment,n=neutral,c=contradiction --output-dir run\n"
-    "xlmr finetune --config configs/panx-base.yaml --model DIR --train-file train-en.tsv --validation-file dev-en.tsv --output-dir run\n",
+    "xlmr finetune --config configs/panx.yaml --model DIR --data-dir panx --output-dir run\n"
+    "xlmr finetune --config configs/xnli.yaml --model DIR --data-dir xnli --protocol translate-train-all --lang-alpha 0.5 --output-dir run\n",
     run,
 };

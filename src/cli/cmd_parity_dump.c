@@ -2,8 +2,9 @@
  * arguments are KEY=VALUE, and help does not list it.
  *
  * The batch file (safetensors, float32): ids [N], offsets [B+1]; for masked LM mask_row [M] and mask_target [M]; for classification
- * labels [B] or target [B,C], and if wanted class_weight [C], smoothing [1]. The result, dropout off: hidden.0 .. hidden.L [N,D], logits,
- * loss [1] (mean), grad.NAME of the mean loss; then losses [steps], norms [steps] (before clipping) and weights.NAME after `steps`
+ * labels [B] or target [B,C], and if wanted class_weight [C], smoothing [1]; for multiple choice group [Q+1], first sequences, and labels
+ * [Q]; for questions span [B,2]. The result, dropout off: hidden.0 .. hidden.L [N,D], logits, loss [1] (mean), grad.NAME of the mean loss;
+ * then losses [steps], norms [steps] (before clipping) and weights.NAME after `steps`
  * updates by the trainer on this batch. */
 #include <math.h>
 #include <stdio.h>
@@ -88,7 +89,7 @@ static xr_status check_whole(const char *name, const float *x, size_t n, double 
     return XR_OK;
 }
 
-typedef struct parts { float *ids, *offsets, *rows, *targets, *labels, *target; size_t n, b, m, mt, l, t; } parts;
+typedef struct parts { float *ids, *offsets, *rows, *targets, *labels, *target, *group, *span; size_t n, b, m, mt, l, t, g, s; } parts;
 
 static xr_status check_parts(const parts *p)
 {
@@ -101,11 +102,17 @@ static xr_status check_parts(const parts *p)
             return xr_fail(XR_EDATA, "batch: offsets[%zu] is not above the one before; expected ascending offsets", i);
     if (p->offsets[0] != 0.0f || (size_t)p->offsets[p->b - 1] != p->n)
         return xr_fail(XR_EDATA, "batch: offsets do not run from 0 to the %zu ids", p->n);
-    if (p->m != p->mt || (p->l && p->l != p->b - 1) || p->t % (p->b - 1))
-        return xr_fail(XR_EDATA, "batch: %zu mask rows for %zu targets, %zu labels and %zu values for %zu sequences", p->m, p->mt, p->l, p->t,
-                       p->b - 1);
+    size_t units = p->g ? p->g - 1 : p->b - 1;
+    if (p->m != p->mt || (p->l && p->l != units) || p->t % (p->b - 1) || (p->s && p->s != 2 * (p->b - 1)))
+        return xr_fail(XR_EDATA, "batch: %zu mask rows for %zu targets, %zu labels, %zu values and %zu ends of spans for %zu sequences", p->m, p->mt, p->l,
+                       p->t, p->s, p->b - 1);
+    XR_TRY(check_whole("span", p->span, p->s, MAX_ID));
     XR_TRY(check_whole("mask_target", p->targets, p->m, MAX_ID));
     XR_TRY(check_whole("labels", p->labels, p->l, MAX_ID));
+    XR_TRY(check_whole("group", p->group, p->g, (double)p->b));
+    for (size_t i = 1; i < p->g; i++)
+        if (p->group[i] <= p->group[i - 1] || p->group[0] != 0.0f || (size_t)p->group[p->g - 1] != p->b - 1)
+            return xr_fail(XR_EDATA, "batch: group does not ascend from 0 to the %zu sequences", p->b - 1);
     XR_TRY(check_whole("mask_row", p->rows, p->m, (double)p->n));
     for (size_t i = 1; i < p->m; i++)
         if (p->rows[i] <= p->rows[i - 1])
@@ -115,7 +122,7 @@ static xr_status check_parts(const parts *p)
 
 static xr_status fill_batch(xr_batch_buffer *b, const parts *p)
 {
-    size_t n_seq = p->b - 1, c = p->t / n_seq;
+    size_t n_seq = p->b - 1, c = p->t / n_seq, group = 0;
     int32_t *id = xr_alloc(p->n, sizeof *id);
     if (!id)
         return xr_error_status();
@@ -125,10 +132,16 @@ static xr_status fill_batch(xr_batch_buffer *b, const parts *p)
     for (size_t s = 0; s < n_seq && st >= 0; s++) {
         size_t begin = (size_t)p->offsets[s], end = (size_t)p->offsets[s + 1];
         st = xr_batch_add(b, id + begin, end - begin, (uint32_t)s);
-        if (st >= 0 && p->labels)
-            st = xr_batch_add_label(b, (int32_t)p->labels[s]);
+        int ends = !p->group || s + 1 == (size_t)p->group[group + 1];
+        if (st >= 0 && p->group && ends)
+            st = xr_batch_end_group(b);
+        if (st >= 0 && p->labels && ends)
+            st = xr_batch_add_label(b, (int32_t)p->labels[p->group ? group : s]);
+        group += (size_t)ends;
         if (st >= 0 && p->target)
             st = xr_batch_add_target(b, p->target + s * c, c);
+        if (st >= 0 && p->span)
+            st = xr_batch_add_span(b, (uint32_t)p->span[2 * s], (uint32_t)p->span[2 * s + 1]);
     }
     for (size_t i = 0; i < p->m && st >= 0; i++)
         st = xr_batch_add_mask(b, (uint32_t)p->rows[i], (int32_t)p->targets[i]);
@@ -146,6 +159,8 @@ static xr_status read_parts(xr_st_file *f, input *in)
     p.targets = read_tensor(f, "mask_target", &p.mt);
     p.labels = read_tensor(f, "labels", &p.l);
     p.target = read_tensor(f, "target", &p.t);
+    p.span = read_tensor(f, "span", &p.s);
+    p.group = read_tensor(f, "group", &p.g);
     in->class_weight = read_tensor(f, "class_weight", &n_weight);
     float *smoothing = read_tensor(f, "smoothing", &n_smoothing);
     xr_status st = xr_error_status();
@@ -158,7 +173,7 @@ static xr_status read_parts(xr_st_file *f, input *in)
         in->buffer.view.class_weight = in->class_weight;
         in->buffer.view.smoothing = n_smoothing ? smoothing[0] : 0.0f;
     }
-    float *all[] = { p.ids, p.offsets, p.rows, p.targets, p.labels, p.target, smoothing };
+    float *all[] = { p.ids, p.offsets, p.rows, p.targets, p.labels, p.target, p.group, p.span, smoothing };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         xr_free(all[i]);
     return st;
@@ -183,6 +198,10 @@ static xr_status check_batch(const xr_batch *b, const xr_model *m, size_t n_targ
         return xr_fail(XR_EDATA, "parity-dump: the model directory has no head; expected masked LM or sequence classification");
     if (strcmp(c->head, "masked_lm") == 0 || c->problem == XR_PROBLEM_TAGS)
         return b->n_mask ? XR_OK : xr_fail(XR_EDATA, "batch: no mask_row; a masked-LM model or a tagger needs mask_row and mask_target");
+    if (strcmp(c->head, "question_answering") == 0)
+        return b->span ? XR_OK : xr_fail(XR_EDATA, "batch: no span; a model that answers questions needs one");
+    if (c->problem == XR_PROBLEM_CHOICE)
+        return b->label && b->n_group ? XR_OK : xr_fail(XR_EDATA, "batch: no group or no labels; this model chooses");
     if (c->problem == XR_PROBLEM_SINGLE_LABEL && !b->label)
         return xr_fail(XR_EDATA, "batch: no labels; this model classifies");
     if (c->problem != XR_PROBLEM_SINGLE_LABEL && n_target != b->rows.n_seq * n_labels)

@@ -6,7 +6,7 @@
 void xr_batch_clear(xr_batch_buffer *b)
 {
     memset(&b->view, 0, sizeof b->view);
-    b->n = b->n_seq = b->n_label = b->n_target = b->n_mask = 0;
+    b->n = b->n_seq = b->n_label = b->n_target = b->n_mask = b->n_group = b->n_span = 0;
 }
 
 static size_t doubled(size_t cap, size_t need)
@@ -71,9 +71,21 @@ xr_status xr_batch_add(xr_batch_buffer *b, const int32_t *id, size_t n, uint32_t
     return XR_OK;
 }
 
+xr_status xr_batch_end_group(xr_batch_buffer *b)
+{
+    XR_ASSERT(b->n_seq > (b->n_group ? b->group[b->n_group] : 0), "group %zu has no sequence", b->n_group);
+    XR_TRY(xr_grow(&b->group, &b->cap_group, b->n_group + 2, sizeof *b->group));
+    b->group[0] = 0;
+    b->group[++b->n_group] = (uint32_t)b->n_seq;
+    return XR_OK;
+}
+
+/* What has a label. */
+static size_t n_units(const xr_batch_buffer *b) { return b->n_group ? b->n_group : b->n_seq; }
+
 xr_status xr_batch_add_label(xr_batch_buffer *b, int32_t label)
 {
-    XR_ASSERT(b->n_label + 1 == b->n_seq, "%zu labels for %zu sequences", b->n_label + 1, b->n_seq);
+    XR_ASSERT(b->n_label + 1 == n_units(b), "%zu labels for %zu sequences", b->n_label + 1, n_units(b));
     b->label[b->n_label++] = label;
     return XR_OK;
 }
@@ -107,15 +119,28 @@ xr_status xr_batch_add_mask(xr_batch_buffer *b, uint32_t row, int32_t target)
     return XR_OK;
 }
 
+xr_status xr_batch_add_span(xr_batch_buffer *b, uint32_t start, uint32_t end)
+{
+    XR_ASSERT(b->n_span + 2 == 2 * b->n_seq, "%zu spans for %zu sequences", b->n_span / 2 + 1, b->n_seq);
+    XR_TRY(xr_grow(&b->span, &b->cap_span, b->n_span + 2, sizeof *b->span));
+    b->span[b->n_span++] = start;
+    b->span[b->n_span++] = end;
+    return XR_OK;
+}
+
 const xr_batch *xr_batch_finish(xr_batch_buffer *b)
 {
-    XR_ASSERT(b->n_label == 0 || b->n_label == b->n_seq, "%zu labels for %zu sequences", b->n_label, b->n_seq);
+    XR_ASSERT(b->n_label == 0 || b->n_label == n_units(b), "%zu labels for %zu sequences", b->n_label, n_units(b));
+    XR_ASSERT(b->n_group == 0 || b->group[b->n_group] == b->n_seq, "%zu sequences, of which %u in groups", b->n_seq, b->group[b->n_group]);
     b->view.rows = (xr_rowset){
         .n = b->n, .n_seq = b->n_seq, .offset = b->offset, .sample = b->sample, .index = b->index, .seq = b->seq
     };
     b->view.id = b->id;
+    b->view.group = b->n_group ? b->group : NULL;
+    b->view.n_group = b->n_group;
     b->view.label = b->n_label ? b->label : NULL;
     b->view.target = b->n_target ? b->target : NULL;
+    b->view.span = b->n_span ? b->span : NULL;
     b->view.n_mask = b->n_mask;
     b->view.mask_row = b->n_mask ? b->mask_row : NULL;
     b->view.mask_target = b->n_mask ? b->mask_target : NULL;
@@ -129,6 +154,8 @@ void xr_batch_free(xr_batch_buffer *b)
     xr_free(b->index);
     xr_free(b->seq);
     xr_free(b->mask_row);
+    xr_free(b->span);
+    xr_free(b->group);
     xr_free(b->id);
     xr_free(b->label);
     xr_free(b->mask_target);

@@ -121,7 +121,8 @@ static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *
 
     tokens->n = 0;
     XR_TRY(grow_examples(d, o));
-    XR_TRY(xr_tokenizer_encode_pair(tok, text, pair, o->max_len, 0, tokens, &truncated));
+    if (tok)
+        XR_TRY(xr_tokenizer_encode_pair(tok, text, pair, o->max_len, 0, tokens, &truncated));
     XR_TRY(xr_grow(&d->ids, &d->cap_ids, (size_t)d->offset[d->n] + tokens->n, sizeof *d->ids));
     if (keeps_text(d, o)) {
         d->text_pair[d->n] = NULL;
@@ -333,7 +334,7 @@ static xr_status read_single(reading *g, const xr_record *rec)
 
 static int wanted_language(reading *g, const xr_record *rec)
 {
-    if (!g->o->language || (rec->language && !strcmp(rec->language, g->o->language)))
+    if (!g->o->language || (rec->language ? !strcmp(rec->language, g->o->language) : g->o->language_optional))
         return 1;
     g->n_other_language++;
     const char *name = rec->language ? rec->language : "(none)";
@@ -539,10 +540,37 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->words.sentence);
     xr_free(d->words.row);
     xr_free(d->words.tag);
+    xr_questions_free(&d->windows.questions);
+    xr_free(d->windows.first);
+    xr_free(d->windows.window);
+    xr_free(d->windows.passage);
+    xr_free(d->windows.piece);
+    xr_free(d->choices.example);
+    xr_free(d->choices.end);
     memset(d, 0, sizeof *d);
 }
 
 size_t xr_dataset_len(const xr_dataset *d, size_t i)
 {
     return (size_t)(d->offset[i + 1] - d->offset[i]);
+}
+
+const int32_t *xr_dataset_choice(const xr_dataset *d, size_t k, size_t *n)
+{
+    size_t begin = k ? (size_t)d->choices.end[k - 1] : 0;
+    *n = (size_t)d->choices.end[k] - begin;
+    return d->ids + begin;
+}
+
+size_t xr_dataset_longest(const xr_dataset *d)
+{
+    size_t most = 1, len;
+    for (size_t i = 0; i < (d->choices.n ? d->choices.n : d->n); i++) {
+        if (d->choices.n)
+            xr_dataset_choice(d, i, &len);
+        else
+            len = xr_dataset_len(d, i);
+        most = len > most ? len : most;
+    }
+    return most;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "data/batch.h"
 #include "data/source.h"
+#include "data/squad.h"
 #include "data/tokenizer.h"
 
 typedef enum xr_label_kind { XR_LABEL_CLASS, XR_LABEL_VALUE, XR_LABEL_MULTI } xr_label_kind;
@@ -40,12 +41,17 @@ typedef struct xr_data_options {
     size_t max_len;                 /* tokens per sequence with specials */
     long max_samples;               /* per file; 0 = all */
     const char *language;           /* keep only records whose language column says so; NULL = all */
+    int language_optional;          /* with language: records that say none are kept as well */
     xr_label_kind kind;
     int grow_labels; /* 1: a new label name is added (training); 0: it is an error naming the known ones */
     int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */
     int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
     int skip_bad;                   /* --on-bad-record skip */
     double max_bad_fraction;        /* with skip_bad: more than this share of a file is an error */
+    /* questions (data/qa_windows.h) */
+    size_t doc_stride;              /* pieces that two windows of a passage share */
+    size_t max_query;               /* pieces of a question; the rest of it is cut */
+    int need_place, unique_ids;     /* as in xr_squad_options */
 } xr_data_options;
 
 /* Words of tagged sentences (data/tagged.h), all in the order of the files, whatever examples the sentences were cut into. */
@@ -59,6 +65,35 @@ typedef struct xr_words {
     size_t cap, cap_example, cap_sentence;
 } xr_words;
 
+/* One window of a question's passage: <s> question </s></s> pieces of the passage </s>. */
+typedef struct xr_window {
+    uint32_t question;
+    uint32_t row;                   /* of its first piece of the passage, within the example */
+    uint32_t piece, n;              /* which of the passage's pieces, and how many */
+    int32_t start, end;             /* rows of the answer's first and last piece; 0 and 0, <s>: no answer in this window; -1: no label */
+} xr_window;
+
+/* Questions over their passages (data/qa_windows.h): the examples are windows, in the order of the questions. */
+typedef struct xr_windows {
+    xr_questions questions;         /* none: the examples are something else */
+    uint64_t *first;                // [questions.n + 1] first window of each question
+    xr_window *window;              // [examples]
+    uint64_t *passage;              // [questions.n_passages + 1] first piece of each passage
+    xr_token *piece;                // [passage[n_passages]]
+    uint64_t n_outside;             /* answers that no window holds whole */
+    size_t n_pieced, cap, cap_first, cap_passage, cap_piece;
+} xr_windows;
+
+/* Questions whose choices are sequences of their own (data/choices.h): such an example is a question, its tokens those of its choices one after
+ * another, its label the number of the right one. */
+typedef struct xr_choices {
+    size_t n;                       /* of all questions; 0: these are no questions */
+    size_t most;                    /* of one question */
+    uint64_t *example;              // [examples + 1] first choice of each question
+    uint64_t *end;                  // [n] where each choice's tokens end within the dataset's ids
+    size_t cap_example, cap_end;
+} xr_choices;
+
 typedef struct xr_dataset {
     size_t n;                       /* examples */
     uint64_t *offset;               // [n+1] into ids
@@ -69,6 +104,8 @@ typedef struct xr_dataset {
     uint32_t *file;                 // [n] index into files
     char **text, **text_pair;       // [n] when kept
     xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
+    xr_windows windows;             /* questions.n = 0: these are no questions */
+    xr_choices choices;
     char **files; size_t n_files;
     /* counts for the start of a run */
     uint64_t n_tokens, n_truncated, n_unk, n_no_gold, n_bad, n_empty_pair;
@@ -77,7 +114,7 @@ typedef struct xr_dataset {
 
 /* Appends one file's examples. VALUE makes one target an example, MULTI one 0/1 target per label name (names split at
  * commas, or a JSON list); the array is widened as labels grow. Errors name path and line. Notes (skipped rows,
- * aliases, one-label files) go to the log, once a file. */
+ * aliases, one-label files) go to the log, once a file. Without a tokenizer (NULL; for tagged sentences too) only the labels are read. */
 xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                          const xr_data_options *o);
 /* Appends one example from memory. */
@@ -89,6 +126,9 @@ xr_status xr_dataset_add_file(xr_dataset *d, const char *path);
 xr_status xr_dataset_add_tokens(xr_dataset *d, const xr_token *token, size_t n);
 void xr_dataset_free(xr_dataset *d);
 size_t xr_dataset_len(const xr_dataset *d, size_t i);   /* tokens of example i */
+/* Choice k of all: its ids, *n of them. */
+const int32_t *xr_dataset_choice(const xr_dataset *d, size_t k, size_t *n);
+size_t xr_dataset_longest(const xr_dataset *d);         /* tokens of the longest sequence that will be computed; at least 1 */
 /* *n receives how many examples of `a` also stand in `b` (same ids), for the leak warning. */
 xr_status xr_dataset_overlap(const xr_dataset *a, const xr_dataset *b, size_t *n);
 

@@ -94,7 +94,7 @@ static xr_status sort_all(xr_loader *l, size_t *count, size_t longest)
 static int all_labelled(const xr_dataset *d)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->label[i] < 0)
+        if ((d->windows.questions.n ? d->windows.window[i].start : d->label[i]) < 0)
             return 0;
     return 1;
 }
@@ -280,17 +280,35 @@ static xr_status add_words(xr_loader *l, uint32_t i, uint32_t first)
     return XR_OK;
 }
 
+/* The choices of question i, a group of sequences: never parted, since a loss is over all of them. */
+static xr_status add_choices(xr_loader *l, uint32_t i, uint32_t sample)
+{
+    const xr_dataset *d = l->d;
+    uint64_t first = d->choices.example[i];
+    for (uint64_t k = first; k < d->choices.example[i + 1]; k++) {
+        size_t n;
+        const int32_t *id = xr_dataset_choice(d, (size_t)k, &n);
+        XR_TRY(xr_batch_add(&l->batch, id, n, sample * (uint32_t)d->choices.most + (uint32_t)(k - first)));
+    }
+    XR_TRY(xr_batch_end_group(&l->batch));
+    return l->labelled ? xr_batch_add_label(&l->batch, d->label[i]) : XR_OK;
+}
+
 static xr_status add_example(xr_loader *l, uint32_t i, uint32_t sample)
 {
     const xr_dataset *d = l->d;
 
     uint32_t first = (uint32_t)l->batch.n;
 
+    if (d->choices.n)
+        return add_choices(l, i, sample);
     XR_TRY(xr_batch_add(&l->batch, d->ids + d->offset[i], xr_dataset_len(d, i), sample));
     if (d->words.n_sentences)
         return add_words(l, i, first);
     if (!l->labelled)
         return XR_OK;
+    if (d->windows.questions.n)
+        return xr_batch_add_span(&l->batch, (uint32_t)d->windows.window[i].start, (uint32_t)d->windows.window[i].end);
     return d->n_target ? xr_batch_add_target(&l->batch, d->target + i * d->n_target, d->n_target)
                        : xr_batch_add_label(&l->batch, d->label[i]);
 }

@@ -40,7 +40,9 @@ size_t xr_loader_steps(const xr_loader *l);             /* steps an epoch */
 /* Prepares step `step` (0-based) of `epoch`; returns the number of micro-batches, < 0 on error. */
 int xr_loader_begin(xr_loader *l, uint32_t epoch, size_t step);
 /* Micro-batch k of the prepared step; borrowed until the next call. Labels/targets filled from the dataset: none if any
- * example of it lacks one. Of tagged sentences the rows of the words' first pieces with their tags (-1 = none). NULL with the error set when memory is out. */
+ * example of it lacks one. Of tagged sentences the rows of the words' first pieces with their tags (-1 = none). Of questions with choices the
+ * sequences of each as a group, with its label. Of windows the rows of the answer, none if any has no label. NULL with the error set when memory is
+ * out. */
 const xr_batch *xr_loader_batch(xr_loader *l, int k);
 /* Example indices of micro-batch k in batch order. */
 const uint32_t *xr_loader_examples(const xr_loader *l, int k, size_t *n);

@@ -47,7 +47,8 @@ static xr_status end_example(piecing *p)
 static xr_status encode_word(piecing *p, const char *text)
 {
     p->word.n = 0;
-    XR_TRY(xr_tokenizer_encode(p->tok, text, strlen(text), 0, &p->word));
+    if (p->tok)
+        XR_TRY(xr_tokenizer_encode(p->tok, text, strlen(text), 0, &p->word));
     if (p->word.n > p->room)
         p->word.n = p->room;
     if (p->word.n)

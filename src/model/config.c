@@ -101,6 +101,11 @@ int xr_config_head_has_labels(const char *head)
     return head && (!strcmp(head, "sequence_cls") || !strcmp(head, "token_cls"));
 }
 
+xr_problem xr_config_head_problem(const char *head)
+{
+    return head && !strcmp(head, "multiple_choice") ? XR_PROBLEM_CHOICE : XR_PROBLEM_SINGLE_LABEL;
+}
+
 xr_status xr_config_check(const xr_config *c, const char *where)
 {
     for (const xr_config_int *field = xr_config_ints; field->name; field++)

@@ -9,7 +9,8 @@ typedef enum xr_problem {
     XR_PROBLEM_SINGLE_LABEL,    /* "single_label_classification": cross-entropy */
     XR_PROBLEM_REGRESSION,      /* "regression": squared error */
     XR_PROBLEM_MULTI_LABEL,     /* "multi_label_classification": binary cross-entropies */
-    XR_PROBLEM_TAGS             /* token classification, by the head alone: cross-entropy of every word */
+    XR_PROBLEM_TAGS,            /* token classification, by the head alone: cross-entropy of every word */
+    XR_PROBLEM_CHOICE           /* multiple choice, by the head alone: cross-entropy over the choices of a question */
 } xr_problem;
 
 typedef struct xr_config {
@@ -19,7 +20,7 @@ typedef struct xr_config {
     int bos_token_id, pad_token_id, eos_token_id;
     float layer_norm_eps, hidden_dropout_prob, attention_probs_dropout_prob, initializer_range;
     float classifier_dropout;               /* < 0: null, meaning hidden_dropout_prob */
-    char *head;                             /* registry name of the head: "masked_lm", "sequence_cls", "token_cls"; NULL = bare encoder */
+    char *head;                             /* registry name of the head: "masked_lm", "sequence_cls", "token_cls", …; NULL = bare encoder */
     int num_labels;                         /* of heads with labels; 0 otherwise */
     char **label;                           /* [num_labels] names by id (id2label) */
     xr_problem problem;
@@ -37,6 +38,8 @@ xr_status xr_config_preset(xr_config *c, const char *name, int vocab_size);
 xr_status xr_config_check(const xr_config *c, const char *where);
 /* Whether the head named so has labels of its own: sequence_cls, token_cls. head may be NULL. */
 int xr_config_head_has_labels(const char *head);
+/* What a head without labels is trained for, as far as the head alone says it. */
+xr_problem xr_config_head_problem(const char *head);
 /* Copies n label names; sets num_labels. */
 xr_status xr_config_set_labels(xr_config *c, const char *const *label, int n, xr_problem problem);
 xr_status xr_config_copy(xr_config *dst, const xr_config *src);

@@ -141,6 +141,7 @@ static xr_status read_head(const reader *r)
     const xr_head *head = first ? xr_head_of_architecture(json_string_value(first)) : NULL;
     if (head && !(r->c->head = xr_strdup(head->name)))
         return xr_error_status();
+    r->c->problem = xr_config_head_problem(r->c->head);
     return XR_OK;
 }
 

@@ -8,7 +8,8 @@ typedef struct xr_head {
     const char *name;                                   /* file name = symbol = value of config.head */
     const char *architecture;                           /* "XLMRobertaForMaskedLM" … */
     xr_status (*declare)(xr_model *m);                  /* adds rows, fills m->head_param */
-    /* Logits for the batch: sequence_cls [B, C]; at `batch->mask_row` masked_lm [M, V], token_cls [M, C]. */
+    /* Logits for the batch: sequence_cls [B, C]; multiple_choice [B, 1]; at `batch->mask_row` masked_lm [M, V], token_cls [M, C]; of every row
+     * question_answering [N, 2]. */
     xr_tensor *(*forward)(xr_tape *t, xr_model *m, const xr_batch *batch);
     /* What the sum of losses over a batch is divided by: masked tokens, examples or words, sum of class weights. */
     double (*weight)(const xr_batch *batch, int n_labels);

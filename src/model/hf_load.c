@@ -31,6 +31,7 @@ typedef struct load {
     const char *prefix;         /* of encoder tensors in the files: "roberta." or "" */
     xr_hf_tensor **source;      // [rows of m] NULL = freshly initialised
     int fresh_head;             /* the directory's head has other labels */
+    int other_classifier;       /* the directory has another head, and classifier.* of the files is that one's */
     name_list missing, fresh, extra, ignored, non_finite;
 } load;
 
@@ -91,11 +92,11 @@ static const char *tied_name(const char *row)
 
 /* --- which head ------------------------------------------------------------------------------------------------------ */
 
-static int has_head_tensors(const load *l)
+static int has_head_tensors(const load *l, const char *start)
 {
     for (size_t i = 0; i < l->m->params.n; i++) {
         const xr_param *p = l->m->params.row[i];
-        if ((p->flags & XR_PARAM_HEAD) && find_row(l, p->name))
+        if ((p->flags & XR_PARAM_HEAD) && starts_with(p->name, start) && find_row(l, p->name))
             return 1;
     }
     return 0;
@@ -110,7 +111,7 @@ static xr_status set_head(load *l, const char *head)
     l->config.head = copy;
     if (xr_config_head_has_labels(head))
         return XR_OK;
-    return xr_config_set_labels(&l->config, NULL, 0, XR_PROBLEM_SINGLE_LABEL);
+    return xr_config_set_labels(&l->config, NULL, 0, xr_config_head_problem(head));
 }
 
 /* The same names, in any order. Names are unique on both sides (xr_config_check), so inclusion and equal counts are enough. */
@@ -146,7 +147,7 @@ static xr_status plan_labels(load *l, int same_head, int trained)
 static xr_status plan_head(load *l)
 {
     const char *have = l->config.head, *want = l->o.head;
-    int trained = has_head_tensors(l);
+    int trained = has_head_tensors(l, "");
     if (!want && have && !trained) {
         if (!l->o.quiet)
             xr_info("%s: config.json names a head (%s), but its tensors are not there; loaded without a head", l->dir, have);
@@ -157,6 +158,7 @@ static xr_status plan_head(load *l)
     if (!xr_head_find(want))
         return xr_fail(XR_ESOFTWARE, "no head named '%s'", want);
     int same = have && !strcmp(have, want);
+    l->other_classifier = have && !same && has_head_tensors(l, "classifier.");
     if (xr_config_head_has_labels(want))
         XR_TRY(plan_labels(l, same, trained));
     return set_head(l, want);
@@ -216,7 +218,7 @@ static xr_status link_row(load *l, size_t i)
 {
     const xr_param *p = l->m->params.row[i];
     int head = (p->flags & XR_PARAM_HEAD) != 0;
-    if (head && l->fresh_head) {
+    if (head && (l->fresh_head || (l->other_classifier && starts_with(p->name, "classifier.")))) {
         list_add(&l->fresh, p->name);
         return XR_OK;
     }

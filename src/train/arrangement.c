@@ -122,29 +122,23 @@ static xr_status take(search *s, const char *name, size_t n, const char *path, s
 
 typedef struct visiting { search *s; size_t first; } visiting;
 
-static xr_status visit(const char *dir, const char *name, void *context)
+static xr_status visit(const char *path, const char *name, void *context)
 {
     visiting *v = context;
     size_t n = without_ending(name);
     if (n == 0)
         return XR_OK;
-    char *path = xr_path_join(dir, name), *whole = v->s->folder ? xr_asprintf("%s/%.*s", v->s->folder, (int)n, name) : xr_strndup(name, n);
-    xr_status status = path && whole ? take(v->s, whole, strlen(whole), path, v->first) : xr_error_status();
-    xr_free(path);
+    char *whole = v->s->folder ? xr_asprintf("%s/%.*s", v->s->folder, (int)n, name) : xr_strndup(name, n);
+    xr_status status = whole ? take(v->s, whole, strlen(whole), path, v->first) : xr_error_status();
     xr_free(whole);
     return status;
 }
 
-static xr_status visit_folder(const char *dir, const char *name, void *context)
+static xr_status visit_folder(const char *path, const char *name, void *context)
 {
     visiting *v = context;
-    if (!is_language(name, strlen(name)))
-        return XR_OK;
-    char *path = xr_path_join(dir, name);
     v->s->folder = name;
-    xr_status status = !path ? xr_error_status() : xr_path_is_dir(path) ? xr_dir_each(path, visit, v) : XR_OK;
-    xr_free(path);
-    return status;
+    return is_language(name, strlen(name)) && xr_path_is_dir(path) ? xr_dir_each(path, visit, v) : XR_OK;
 }
 
 static int by_language(const void *a, const void *b)
@@ -221,6 +215,23 @@ static void keep_trained(xr_arrangement *a)
     a->n_valid = kept;
 }
 
+/* XNLI-1.0 has one dev file of all languages, whose rows say which. */
+static xr_status add_xnli(xr_arrangement *a, const char *dir)
+{
+    search s = { .v = &a->valid, .n = &a->n_valid, .cap = &a->cap_valid };
+    char *plain = xr_path_join(dir, "xnli.dev.tsv"), *packed = plain ? xr_asprintf("%s.gz", plain) : NULL;
+    xr_status status = packed ? XR_OK : xr_error_status();
+    const char *path = !packed ? NULL : xr_path_exists(plain) ? plain : xr_path_exists(packed) ? packed : NULL;
+    for (size_t i = 0; path && status == XR_OK && i < a->n_train; i++)
+        if (!find(a->valid, a->n_valid, a->train[i].language))
+            status = add(&s, a->train[i].language, path);
+    if (a->n_valid)
+        qsort(a->valid, a->n_valid, sizeof *a->valid, by_language);
+    xr_free(plain);
+    xr_free(packed);
+    return status;
+}
+
 static xr_status fail_missing(const char *dir, const char *protocol, const char *wanted, const char *there)
 {
     return xr_fail(XR_ENOINPUT, "%s: no training file%s%s, as --protocol %s needs; there are those of: %s; names that count are train-{lang}.tsv and those of "
@@ -270,6 +281,8 @@ xr_status xr_arrange(xr_arrangement *a, const char *dir, const char *protocol, c
     xr_str there = { 0 };
     memset(a, 0, sizeof *a);
     XR_TRY(check_protocol(protocol, &languages));
+    if (!xr_path_is_dir(dir))
+        return xr_fail(XR_ENOINPUT, "%s: no such folder; expected the folder of one task's data, as --protocol %s reads it", dir, protocol);
     XR_TRY(find_all(dir, train_names, &a->train, &a->n_train, &a->cap_train));
     XR_TRY(find_all(dir, valid_names, &a->valid, &a->n_valid, &a->cap_valid));
     xr_status status = list(a->train, a->n_train, &there);
@@ -278,6 +291,7 @@ xr_status xr_arrange(xr_arrangement *a, const char *dir, const char *protocol, c
     xr_str_free(&there);
     XR_TRY(status);
     keep_trained(a);
+    XR_TRY(add_xnli(a, dir));
     if (a->n_valid == 0)
         xr_info("%s: no dev file of a language that is trained on: nothing chooses the best model", dir);
     return XR_OK;

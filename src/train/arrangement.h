@@ -7,8 +7,8 @@
  * The dev set is always that of a language that is trained on. Names of files as XTREME, XNLI, PAWS-X, SQuAD, MLQA and TyDi have them, plain or .gz:
  * train-{lang}.*, multinli.train.{lang}.*, train.{lang}.*, {lang}/train.*, {lang}/translated_train.*, train-v1.1.json (English),
  * squad.translate.train.en-{lang}.json, tydiqa.translate.train.en-{lang}.json, tydiqa.{goldp.}{lang}.train.json; dev-{lang}.*, dev.{lang}.*,
- * val.{lang}.*, {lang}/dev_2k.*, {lang}/dev.*, dev-v1.1.json (English), dev-context-{lang}-question-{lang}.json, tydiqa.{goldp.}{lang}.dev.json. Where a
- * language has several, the first of this list counts. */
+ * val.{lang}.*, {lang}/dev_2k.*, {lang}/dev.*, dev-v1.1.json (English), dev-context-{lang}-question-{lang}.json, tydiqa.{goldp.}{lang}.dev.json; XNLI's
+ * xnli.dev.tsv, which holds all languages. Where a language has several, the first of this list counts. */
 #ifndef XR_TRAIN_ARRANGEMENT_H
 #define XR_TRAIN_ARRANGEMENT_H
 

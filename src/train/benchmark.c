@@ -28,10 +28,18 @@ static const char *size_of(const xr_config *c)
                                                                   : NULL;
 }
 
+/* "zero-shot" and "zero-shot transfer" are one. */
+static int same_protocol(const char *a, const char *b)
+{
+    static const char zero_shot[] = "zero-shot";
+    size_t n = sizeof zero_shot - 1;
+    return strcmp(a, b) == 0 || (strncmp(a, zero_shot, n) == 0 && strncmp(b, zero_shot, n) == 0);
+}
+
 static const xr_published *find(const xr_evaluation *e, const char *metric, const char *size, const char *protocol)
 {
     for (const xr_published *p = e->benchmark->published; p && p->size; p++)
-        if (strcmp(p->size, size) == 0 && strcmp(p->protocol, protocol) == 0 && strcmp(p->split, e->o->split) == 0 && strcmp(p->metric, metric) == 0)
+        if (strcmp(p->size, size) == 0 && same_protocol(p->protocol, protocol) && strcmp(p->split, e->o->split) == 0 && strcmp(p->metric, metric) == 0)
             return p;
     return NULL;
 }
@@ -40,7 +48,7 @@ const xr_published *xr_published_find(const xr_evaluation *e, const char *metric
 {
     const char *size = size_of(&e->context->model.config);
     const xr_published *same = size ? find(e, metric, size, e->o->protocol) : NULL;
-    return same || !size ? same : find(e, metric, size, "zero-shot transfer");
+    return same || !size ? same : find(e, metric, size, "zero-shot");
 }
 
 int xr_published_value(const xr_published *p, const char *language, double *value)

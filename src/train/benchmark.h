@@ -22,22 +22,33 @@ typedef struct xr_benchmark {
     const char *title;              /* as printed: "XNLI"; NULL: users' own data, printed as their folder */
     const char *units;              /* what n counts: "pairs", "sentences", "questions" */
     const char *ending;             /* of the prediction files: ".tsv", ".json" */
+    const char *scorer;             /* by whose rules, where there are several that give other figures; NULL: there is only one */
     /* Languages and files into e->v; xr_evaluate_find does the usual {split}-{language}.* */
     xr_status (*find)(xr_evaluation *e);
     /* Model and options fit this task; fills e->labels if there are labels. e->context and e->max_len are set. */
     xr_status (*open)(xr_evaluation *e);
     /* One language, checked before anything is computed: s->data or s->private, s->n_rows, s->n and s->labelled. */
     xr_status (*read)(xr_evaluation *e, xr_scored *s);
+    /* With --predictions, after `read`, which had no tokenizer and let e->labels grow: what the file at `path` predicts, in a model's place
+     * (evaluate_predictions.h). NULL: such files cannot be scored. */
+    xr_status (*predicted)(xr_evaluation *e, xr_scored *s, const char *path);
     /* Predictions; of labelled rows also every figure of `columns` (xr_scored_set) and the parts (xr_scored_parts). */
     xr_status (*score)(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h);
     /* Figures, the main one first, ended by a row without a metric. Those with a title are columns of the table, all are in results.json. */
     const xr_report_column *(*columns)(const xr_evaluation *e);
     /* The main figure of units whose parts have these sums: accuracy is sum[0] / n_units. NULL: no confidence intervals. */
     double (*main_figure)(const double *sum, size_t n_parts, size_t n_units);
+    int parallel;                   /* row i is the same example in every language, translated: they are resampled together */
     /* The text of the prediction file as XTREME takes it. */
     xr_status (*predictions)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
+    /* More files about a language, beside its predictions; may be NULL. */
+    xr_status (*more_files)(const xr_evaluation *e, const xr_scored *s, const char *folder);
     /* Further keys of the language's object in results.json, a new object; may be NULL. */
     json_t *(*details)(const xr_evaluation *e, const xr_scored *s);
+    /* How bad the answer to row i (of s->n_rows) is, 0: right, or without a gold label. With `line` also what a person wants to see of it: "gold" and
+     * "predicted" (texts, numbers or lists), "probability", "loss" and the like, and the texts under names of their own; tagged words as "words", a list of
+     * [word, gold, predicted]. It becomes a line of errors.jsonl (evaluate_errors.c). NULL: none. */
+    xr_status (*error)(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line);
     /* Counts by class of a labelled language, for --confusion and the warning of a single answer; may be NULL, and give NULL. */
     const xr_confusion *(*confusion)(const xr_scored *s);
     const xr_published *published;  /* the last has no size; may be NULL */

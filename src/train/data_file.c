@@ -71,7 +71,8 @@ static xr_status parse(xr_data_file *f, const char *text, int weighted, const ch
     f->path = xr_strndup(p.path, p.len);
     if (!f->path)
         return xr_error_status();
-    f->language = p.path > text || xr_language_of_examples(f->path, language);
+    f->given = p.path > text;
+    f->language = f->given || xr_language_of_examples(f->path, language);
     f->name = f->language ? xr_strdup(language) : stem(f->path);
     return f->name ? XR_OK : xr_error_status();
 }

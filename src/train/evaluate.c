@@ -1,8 +1,10 @@
 #include "train/evaluate.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "train/benchmark.h"
+#include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -49,6 +51,8 @@ static xr_status read_all(xr_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++)
         XR_TRY(e->benchmark->read(e, &e->v[i]));
+    for (size_t i = 0; i < e->n && e->o->predictions; i++)
+        XR_TRY(xr_predictions_read(e, &e->v[i]));
     if (e->o->max_eval_samples > 0 && e->o->output_dir)
         xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission",
                 e->o->max_eval_samples);
@@ -75,6 +79,8 @@ static xr_status warn_single_answers(const xr_evaluation *e)
 
 xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks)
 {
+    if (e->o->predictions)
+        return xr_predictions_logits(e, s);
     xr_scoring how = { &e->context->model, e->context->dir, (size_t)e->o->batch_tokens, NULL, NULL };
     if (hooks) {
         how.progress = hooks->progress;
@@ -84,19 +90,26 @@ xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_h
     return s->logits ? XR_OK : xr_fail_context("%s", s->path);
 }
 
-static xr_status score_all(xr_evaluation *e, const xr_evaluate_hooks *hooks)
+xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks)
 {
     for (size_t i = 0; i < e->n; i++) {
         xr_scored *s = &e->v[i];
-        if (hooks && hooks->language)
+        if (hooks && hooks->language && !e->o->predictions)
             hooks->language(hooks->context, s->language, s->data.n ? s->data.n : s->n_rows);
         XR_TRY(e->benchmark->score(e, s, hooks));
+        if (e->o->predictions)
+            xr_predictions_forget_loss(s);
     }
     return warn_single_answers(e);
 }
 
 static xr_status open_model(xr_evaluation *e)
 {
+    if (e->o->predictions)
+        return xr_predictions_open(e);
+    if (!e->o->model)
+        return xr_fail(XR_EUSAGE, "evaluate needs --model DIR, a model directory, or --predictions DIR, files of predictions"
+                       " (xlmr evaluate -h shows an example)");
     e->context = xr_context_open(e->o->model, NULL);
     if (!e->context)
         return xr_error_status();
@@ -107,20 +120,35 @@ static xr_status open_model(xr_evaluation *e)
     return XR_OK;
 }
 
-xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks)
+xr_status xr_evaluation_open(xr_evaluation *e, const xr_options *o)
 {
-    xr_outdir out = { 0 };
+    static const double unknown = (double)NAN;
     memset(e, 0, sizeof *e);
     e->o = o;
+    e->statistic = (xr_statistic){ unknown, unknown, unknown, unknown };
     e->benchmark = xr_benchmark_find(o->task);
     XR_ASSERT(e->benchmark, "task %s", o->task);
     XR_TRY(e->benchmark->find(e));
+    for (size_t i = 0; i < e->n; i++)
+        e->v[i].statistic = e->statistic;
     XR_TRY(open_model(e));
-    XR_TRY(read_all(e));
+    return read_all(e);
+}
+
+static xr_status score_and_count(xr_evaluation *e, const xr_evaluate_hooks *hooks)
+{
+    XR_TRY(xr_evaluation_score(e, hooks));
+    return e->o->bootstrap > 0 ? xr_evaluation_statistics(e, NULL, (size_t)e->o->bootstrap) : XR_OK;
+}
+
+xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks)
+{
+    xr_outdir out = { 0 };
+    XR_TRY(xr_evaluation_open(e, o));
     if (!o->output_dir)
-        return score_all(e, hooks);
+        return score_and_count(e, hooks);
     XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
-    xr_status status = score_all(e, hooks);
+    xr_status status = score_and_count(e, hooks);
     if (status == XR_OK)
         status = xr_evaluation_write(e, out.tmp);
     if (status == XR_OK)
@@ -137,6 +165,7 @@ static void scored_free(const xr_benchmark *b, xr_scored *s)
     xr_free(s->language);
     xr_free(s->path);
     xr_dataset_free(&s->data);
+    xr_free(s->predicted);
     xr_free(s->logits);
     xr_free(s->part);
 }

@@ -18,6 +18,12 @@ enum { XR_MAX_FIGURES = 24 };
 typedef struct xr_report_column { const char *metric, *title; } xr_report_column;
 typedef struct xr_figure { const char *name; double value; } xr_figure;
 
+/* What chance leaves of the main figure (resample.h); NaN where it is not known. */
+typedef struct xr_statistic {
+    double low, high;           /* 95 % interval */
+    double difference, p;       /* from the first model's, and how likely that much is by chance */
+} xr_statistic;
+
 /* One language. */
 typedef struct xr_scored {
     char *language, *path;
@@ -26,6 +32,7 @@ typedef struct xr_scored {
     size_t n_rows;              /* in the file, counted in the benchmark's units */
     size_t n;                   /* those with gold labels: what the figures are of */
     int labelled;               /* n > 0: figures are valid */
+    int32_t *predicted;         /* with --predictions: a class of each row, or of each tagged word */
     float *logits;              // [data.n, C], or [data.words.n, C] of tagged words; NULL where a benchmark keeps its own
     void *private;              /* a benchmark's own data, freed by it */
     xr_figure figure[XR_MAX_FIGURES]; size_t n_figures;
@@ -33,15 +40,18 @@ typedef struct xr_scored {
      * entities of a sentence; F1 of a question. The same units in the same order for every model. */
     double *part;               // [n_units, n_parts]
     size_t n_units, n_parts;
+    xr_statistic statistic;
 } xr_scored;
 
 typedef struct xr_evaluation {
     const xr_options *o;
     const struct xr_benchmark *benchmark;
-    xr_context *context;
+    xr_context *context;        /* with --predictions without weights and tokenizer */
     xr_labels labels;           /* names of the classes in the model's order, and the label map */
     size_t max_len;
     xr_scored *v; size_t n, cap;    /* XNLI's order of languages, then the others by name */
+    size_t n_resamples;             /* behind the intervals; 0: there are none */
+    xr_statistic statistic;         /* of the average */
 } xr_evaluation;
 
 /* What a program may want to show meanwhile; either may be NULL. */
@@ -55,6 +65,10 @@ typedef struct xr_evaluate_hooks {
  * On failure e is still to be freed. */
 xr_status xr_evaluate_run(xr_evaluation *e, const xr_options *o, const xr_evaluate_hooks *hooks);
 void xr_evaluation_free(xr_evaluation *e);
+/* Its steps, for several models: all is read and checked; all is scored; intervals, and differences from `first` unless NULL. */
+xr_status xr_evaluation_open(xr_evaluation *e, const xr_options *o);
+xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks);
+xr_status xr_evaluation_statistics(xr_evaluation *e, const xr_evaluation *first, size_t n_resamples);
 
 /* For benchmarks. `name` is a string that stays. */
 void xr_scored_set(xr_scored *s, const char *name, double value);
@@ -65,6 +79,7 @@ xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_h
 
 /* evaluate_files.c: fills e->v with languages and paths, by --data-dir, --split and --languages. */
 xr_status xr_evaluate_find(xr_evaluation *e);
+int xr_evaluate_translated(const xr_evaluation *e);         /* the test files are translations into English: --protocol translate-test */
 /* Its parts, for benchmarks whose files have other names: {split}-{language}.* of the folder; one more language (filter: the file
  * holds several); then order and --languages. `also` says in the error what else was looked for; NULL = nothing else. */
 xr_status xr_evaluate_folder(xr_evaluation *e);
@@ -78,21 +93,32 @@ xr_status xr_evaluate_labels(xr_evaluation *e);
 /* Tokens a sequence may have: what --max-seq-length says, checked; 0 = what the model takes. 0 with the error set. */
 size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o);
 
-/* How the models were chosen, in words. */
-extern const char xr_evaluate_selection[];
+/* How the model was chosen: "model as given; no per-language selection". */
+extern const char xr_evaluate_as_given[];
 
 /* evaluate_report.c. Mean of a figure over the languages with gold labels, and their number. */
 double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n);
-/* English minus the mean of the other languages; 0 when one of the two is missing. */
+/* The training language minus the mean of the other languages; 0 when one of the two is missing. */
 int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap);
 /* The table as printed, and the confusion by class behind it if asked for. */
 xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out);
+/* The rows of a table with a group of columns for each of n evaluations of the same languages. name: of the groups, NULL with one. */
+xr_status xr_evaluation_rows(const xr_evaluation *const *e, const char *const *name, size_t n, xr_str *out);
+/* What stands below it: protocol, selection, published figures and intervals explained. */
+xr_status xr_evaluation_footer(const xr_evaluation *const *e, size_t n, const char *selection, xr_str *out);
+xr_status xr_evaluation_confusions(const xr_evaluation *e, xr_str *out);
 
 /* evaluate_json.c. {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
  * shares from 0 to 1 at full precision. NULL with the error set. */
 json_t *xr_evaluation_json(const xr_evaluation *e);
-/* results.json, results.tsv and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
+/* results.json, results.tsv, errors.jsonl and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
  * tagged sentences: XTREME's submission format) into a directory that exists. */
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir);
+/* Its parts: TASK/SPLIT-LANG.tsv of each language, from `of[i]`, or from e itself where of is NULL; any text; a statistic. */
+xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evaluation *const *of, const char *dir);
+xr_status xr_evaluation_write_text(const char *dir, const char *name, const xr_str *text);
+json_t *xr_statistic_json(const xr_statistic *s);       /* {"low", "high", "difference", "p"}, without what is not known */
+/* evaluate_errors.c: errors.jsonl, up to --worst-errors lines a language with gold labels; part of the above. */
+xr_status xr_evaluation_write_errors(const xr_evaluation *e, const char *dir);
 
 #endif

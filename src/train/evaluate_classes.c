@@ -49,6 +49,33 @@ static void count_gold(const xr_evaluation *e, xr_scored *s)
     s->labelled = s->n > 0;
 }
 
+/* Columns of a headerless file by its first line; 0 = there is none. */
+static xr_status count_columns(const char *path, size_t *n)
+{
+    char *line;
+    size_t len;
+    xr_stream *in = xr_stream_open(path);
+    int got = in ? xr_stream_line(in, &line, &len) : xr_error_status();
+    *n = got > 0;
+    for (size_t i = 0; got > 0 && i < len; i++)
+        *n += line[i] == '\t';
+    xr_stream_close(in);
+    return got < 0 ? got : XR_OK;
+}
+
+/* XTREME's translations: both texts, both again in English, and the label in files that have one. */
+static xr_status translated_columns(const xr_scored *s, xr_columns *c)
+{
+    size_t n;
+    XR_TRY(count_columns(s->path, &n));
+    if (n != 4 && n != 5)
+        return XR_OK;
+    c->text = "3";
+    c->text_pair = "4";
+    c->label = n == 5 ? "5" : "";
+    return XR_OK;
+}
+
 /* Rows without a gold label are kept, so that prediction files have a line for each row. */
 static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
 {
@@ -58,6 +85,10 @@ static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(problem_of(e));
+    d.keep_text = e->o->output_dir && e->o->worst_errors > 0;
+    d.grow_labels = e->o->predictions != NULL;
+    if (!labelled && xr_evaluate_translated(e))
+        XR_TRY(translated_columns(s, &d.columns));
     XR_TRY(xr_dataset_add(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     count_gold(e, s);
     return XR_OK;
@@ -77,9 +108,11 @@ xr_status xr_classes_read_pairs(xr_evaluation *e, xr_scored *s)
 
 static const xr_report_column *columns_of(xr_problem p)
 {
-    static const xr_report_column single[] = { { "accuracy", "accuracy" }, { "f1_macro", "macro F1" }, { "mcc", NULL }, { "loss", NULL }, { 0 } };
+    static const xr_report_column single[] = { { "accuracy", "accuracy" }, { "f1_macro", "macro F1" }, { "mcc", NULL }, { "auc", NULL }, { "loss", NULL },
+                                               { 0 } };
     static const xr_report_column value[] = { { "pearson", "Pearson" }, { "spearman", "Spearman" }, { "mse", NULL }, { "loss", NULL }, { 0 } };
-    static const xr_report_column multi[] = { { "f1_micro", "micro F1" }, { "exact", "exact" }, { "loss", NULL }, { 0 } };
+    static const xr_report_column multi[] = { { "f1_micro", "micro F1" }, { "f1_macro", "macro F1" }, { "auc", "AUC" }, { "exact", "exact" },
+                                              { "loss", NULL }, { 0 } };
     return p == XR_PROBLEM_REGRESSION ? value : p == XR_PROBLEM_MULTI_LABEL ? multi : single;
 }
 

@@ -36,6 +36,11 @@ xr_scored *xr_evaluate_language(const xr_evaluation *e, const char *language, si
     return NULL;
 }
 
+int xr_evaluate_translated(const xr_evaluation *e)
+{
+    return strcmp(e->o->protocol, "translate-test") == 0;
+}
+
 /* Bytes of `name` before a known ending, with or without .gz; 0 = none. */
 static size_t stem(const char *name)
 {
@@ -63,18 +68,20 @@ static int is_tag(const char *s, size_t len)
     return part > 0 && isalpha((unsigned char)s[0]);
 }
 
-static xr_status take_name(xr_evaluation *e, const char *name)
+/* Bytes of the language in what stands between split and ending; 0 = none. Under translate-test it is followed by XTREME's
+ * "-en-translated", and English stands for itself. */
+static size_t language_of(const xr_evaluation *e, const char *s, size_t len)
 {
-    const char *split = e->o->split;
-    size_t n = strlen(split), end = stem(name);
-    if (strncmp(name, split, n) != 0 || name[n] != '-' || end <= n + 1)
-        return XR_OK;
-    const char *language = name + n + 1;
-    size_t len = end - n - 1;
-    if (!is_tag(language, len)) {
-        xr_info("%s/%s: left out; '%.*s' is not a language tag", e->o->data_dir, name, (int)len, language);
-        return XR_OK;
-    }
+    static const char translated[] = "-en-translated";
+    size_t n = sizeof translated - 1;
+    int tag = is_tag(s, len);
+    if (!xr_evaluate_translated(e) || (len == 2 && memcmp(s, "en", 2) == 0))
+        return tag ? len : 0;
+    return len > n && memcmp(s + len - n, translated, n) == 0 && is_tag(s, len - n) ? len - n : 0;
+}
+
+static xr_status take_file(xr_evaluation *e, const char *name, const char *language, size_t len)
+{
     const xr_scored *twin = xr_evaluate_language(e, language, len);
     char *path = xr_path_join(e->o->data_dir, name);
     xr_status status = !path ? xr_error_status()
@@ -83,6 +90,21 @@ static xr_status take_name(xr_evaluation *e, const char *name)
                               : xr_evaluate_add(e, language, len, path, 0);
     xr_free(path);
     return status;
+}
+
+static xr_status take_name(xr_evaluation *e, const char *name)
+{
+    const char *split = e->o->split;
+    size_t n = strlen(split), end = stem(name);
+    if (strncmp(name, split, n) != 0 || name[n] != '-' || end <= n + 1)
+        return XR_OK;
+    const char *language = name + n + 1;
+    size_t between = end - n - 1, len = language_of(e, language, between);
+    if (len)
+        return take_file(e, name, language, len);
+    if (!xr_evaluate_translated(e))
+        xr_info("%s/%s: left out; '%.*s' is not a language tag", e->o->data_dir, name, (int)between, language);
+    return XR_OK;
 }
 
 xr_status xr_evaluate_folder(xr_evaluation *e)
@@ -102,6 +124,9 @@ xr_status xr_evaluate_folder(xr_evaluation *e)
 static xr_status fail_none(const xr_evaluation *e, const char *also)
 {
     const xr_options *o = e->o;
+    if (xr_evaluate_translated(e))
+        return xr_fail(XR_ENOINPUT, "%s: no files %s-{language}-en-translated.tsv, which --protocol translate-test reads; check --data-dir and --split",
+                       o->data_dir, o->split);
     return xr_fail(XR_ENOINPUT, "%s: no files %s-{language}.tsv (or .csv, .jsonl, .json, .txt, each also .gz)%s%s; "
                    "check --data-dir and --split", o->data_dir, o->split, also ? ", and no " : "", also ? also : "");
 }
@@ -118,8 +143,8 @@ static xr_status fail_missing(const xr_evaluation *e, const char *language, size
         xr_fail(XR_ENOINPUT, "%s: no rows in language '%.*s' (--languages); the file has: %s", e->v[0].path, (int)len,
                 language, there.s ? there.s : "");
     else
-        xr_fail(XR_ENOINPUT, "%s/%s-%.*s.tsv: no such file, nor one with .gz, for the language '%.*s' of --languages; "
-                "the folder has: %s", e->o->data_dir, e->o->split, (int)len, language, (int)len, language,
+        xr_fail(XR_ENOINPUT, "%s/%s-%.*s%s.tsv: no such file, nor one with .gz, for the language '%.*s' of --languages; the folder has: %s",
+                e->o->data_dir, e->o->split, (int)len, language, xr_evaluate_translated(e) ? "-en-translated" : "", (int)len, language,
                 there.s ? there.s : "");
     xr_str_free(&there);
     return xr_error_status();

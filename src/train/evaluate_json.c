@@ -1,4 +1,6 @@
 /* What an evaluation writes: the JSON object, the files. */
+#include <math.h>
+
 #include "train/benchmark.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -6,6 +8,47 @@
 static const xr_report_column *columns(const xr_evaluation *e)
 {
     return e->benchmark->columns(e);
+}
+
+static void put_known(json_t *j, const char *key, double value)
+{
+    if (isfinite(value))
+        json_object_set_new(j, key, json_real(value));
+}
+
+json_t *xr_statistic_json(const xr_statistic *s)
+{
+    json_t *j = json_object();
+    put_known(j, "low", s->low);
+    put_known(j, "high", s->high);
+    put_known(j, "difference", s->difference);
+    put_known(j, "p", s->p);
+    return j;
+}
+
+/* {"size", "protocol", "metric", "source", "value"} of each figure that a paper has for this one. */
+static json_t *published_json(const xr_evaluation *e, const char *language)
+{
+    json_t *list = json_array();
+    double value;
+    for (const xr_report_column *c = columns(e); c->metric; c++) {
+        const xr_published *p = xr_published_find(e, c->metric);
+        if (p && xr_published_value(p, language, &value))
+            json_array_append_new(list, json_pack("{ss ss ss ss sf}", "size", p->size, "protocol", p->protocol, "metric", p->metric, "source", p->source,
+                                                  "value", value / 100.0));
+    }
+    return list;
+}
+
+/* What surrounds the figures: only where there is any. */
+static void add_context(const xr_evaluation *e, const xr_statistic *s, const char *language, json_t *j)
+{
+    json_t *published = published_json(e, language);
+    if (e->n_resamples)
+        json_object_set_new(j, "interval", xr_statistic_json(s));
+    if (json_array_size(published))
+        json_object_set(j, "published", published);
+    json_decref(published);
 }
 
 /* Gold-label figures; null where there are none, so that the keys stay. */
@@ -23,6 +66,7 @@ static json_t *language_json(const xr_evaluation *e, const xr_scored *s)
     if (!j)
         return NULL;
     add_figures(e, s, j);
+    add_context(e, &s->statistic, s->language, j);
     json_object_update(j, more);
     json_decref(more);
     json_object_set_new(j, "tokens", json_integer((json_int_t)s->data.n_tokens));
@@ -51,6 +95,7 @@ static void add_averages(const xr_evaluation *e, json_t *j)
         double mean = xr_evaluation_mean(e, k->metric, &n);
         json_object_set_new(average, k->metric, n ? json_real(mean) : json_null());
     }
+    add_context(e, &e->statistic, "average", average);
     json_object_set_new(average, "languages", json_integer((json_int_t)n));
     json_object_set_new(j, "average", average);
     int known = xr_evaluation_gap(e, c->metric, &gap);
@@ -60,8 +105,8 @@ static void add_averages(const xr_evaluation *e, json_t *j)
 json_t *xr_evaluation_json(const xr_evaluation *e)
 {
     const xr_options *o = e->o;
-    json_t *j = json_pack("{ss ss ss ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model,
-                          "protocol", o->protocol, "selection", xr_evaluate_selection, "max_seq_length", (json_int_t)e->max_len,
+    json_t *j = json_pack("{ss ss ss* ss* ss* ss ss sI sI so ss so}", "task", o->task, "split", o->split, "model", o->model, "predictions", o->predictions,
+                          "scorer", e->benchmark->scorer, "protocol", o->protocol, "selection", xr_evaluate_as_given, "max_seq_length", (json_int_t)e->max_len,
                           "max_eval_samples", (json_int_t)o->max_eval_samples, "labels", labels_json(&e->labels),
                           "metric", columns(e)->metric, "languages", json_object());
     if (!j) {
@@ -71,12 +116,16 @@ json_t *xr_evaluation_json(const xr_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         json_object_set_new(json_object_get(j, "languages"), e->v[i].language, language_json(e, &e->v[i]));
     add_averages(e, j);
+    json_object_set_new(j, "options", xr_options_to_json(o, XR_RECIPE));
+    json_object_set_new(j, "version", json_string(XR_VERSION));
+    if (e->n_resamples)
+        json_object_set_new(j, "bootstrap", json_integer((json_int_t)e->n_resamples));
     return j;
 }
 
 /* ---- files ---- */
 
-static xr_status write_str(const char *dir, const char *name, const xr_str *text)
+xr_status xr_evaluation_write_text(const char *dir, const char *name, const xr_str *text)
 {
     char *path = xr_path_join(dir, name);
     xr_status status = path ? xr_file_write(path, text->s ? text->s : "", text->len) : xr_error_status();
@@ -84,15 +133,25 @@ static xr_status write_str(const char *dir, const char *name, const xr_str *text
     return status;
 }
 
-static xr_status write_predictions(const xr_evaluation *e, const xr_scored *s, const char *dir)
+static xr_status write_one(const xr_evaluation *e, const xr_scored *s, const char *dir)
 {
     xr_str text = { 0 };
     xr_status status = e->benchmark->predictions(e, s, &text);
     char *name = xr_asprintf("%s-%s%s", e->o->split, s->language, e->benchmark->ending);
     if (status == XR_OK)
-        status = name ? write_str(dir, name, &text) : xr_error_status();
+        status = name ? xr_evaluation_write_text(dir, name, &text) : xr_error_status();
     xr_free(name);
     xr_str_free(&text);
+    return status == XR_OK && e->benchmark->more_files ? e->benchmark->more_files(e, s, dir) : status;
+}
+
+xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evaluation *const *of, const char *dir)
+{
+    char *folder = xr_path_join(dir, e->o->task);
+    xr_status status = folder ? xr_mkdirs(folder) : xr_error_status();
+    for (size_t i = 0; i < e->n && status == XR_OK; i++)
+        status = write_one(of ? of[i] : e, &(of ? of[i] : e)->v[i], folder);
+    xr_free(folder);
     return status;
 }
 
@@ -131,7 +190,7 @@ static xr_status write_tables(const xr_evaluation *e, const char *dir)
     if (status == XR_OK)
         status = put_tsv(e, &tsv);
     if (status == XR_OK)
-        status = write_str(dir, "results.tsv", &tsv);
+        status = xr_evaluation_write_text(dir, "results.tsv", &tsv);
     xr_free(path);
     json_decref(j);
     xr_str_free(&tsv);
@@ -140,10 +199,7 @@ static xr_status write_tables(const xr_evaluation *e, const char *dir)
 
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
 {
-    char *folder = xr_path_join(dir, e->o->task);
-    xr_status status = folder ? xr_mkdirs(folder) : xr_error_status();
-    for (size_t i = 0; i < e->n && status == XR_OK; i++)
-        status = write_predictions(e, &e->v[i], folder);
-    xr_free(folder);
-    return status < 0 ? status : write_tables(e, dir);
+    XR_TRY(xr_evaluation_write_predictions(e, NULL, dir));
+    XR_TRY(xr_evaluation_write_errors(e, dir));
+    return write_tables(e, dir);
 }

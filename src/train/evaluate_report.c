@@ -1,10 +1,12 @@
 /* The table that an evaluation prints. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "train/benchmark.h"
 #include "util/utf8.h"
 
-const char xr_evaluate_selection[] = "model as given; no per-language selection";
+const char xr_evaluate_as_given[] = "model as given; no per-language selection";
 
 static const xr_report_column *columns(const xr_evaluation *e)
 {
@@ -36,7 +38,7 @@ int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap)
     size_t n_english = 0, n = 0;
     for (size_t i = 0; i < e->n; i++) {
         const xr_scored *s = &e->v[i];
-        int en = strcmp(s->language, "en") == 0;
+        int en = strcmp(s->language, e->o->training_language) == 0;
         *(en ? &english : &others) += s->labelled ? figure(s, metric) : 0.0;
         *(en ? &n_english : &n) += (size_t)(s->labelled != 0);
     }
@@ -56,71 +58,236 @@ static xr_status put_cell(xr_str *out, const char *text, int width)
     return xr_str_printf(out, "%*s", width < 0 ? 0 : blanks, "");
 }
 
-enum { NAME = 14, COLUMN = 10 };
+enum { NAME = 14, COUNT = 7, COLUMN = 10, INTERVAL = 17, P = 9, PUBLISHED = 24 };
 
-static xr_status put_row(const xr_evaluation *e, const xr_scored *s, xr_str *out)
+/* One table of n evaluations; with several, each has a group of columns under its name. */
+typedef struct table {
+    const xr_evaluation *const *e;
+    const char *const *name;        // [n]
+    size_t n;
+} table;
+
+static int has_interval(const xr_evaluation *e)
 {
-    const xr_published *p = xr_published_find(e, columns(e)->metric);
-    double known;
-    XR_TRY(put_cell(out, s->language, NAME));
-    XR_TRY(xr_str_printf(out, "%7zu", s->labelled ? s->n : s->n_rows));
-    for (const xr_report_column *c = columns(e); c->metric; c++)
-        if (c->title)
-            XR_TRY(s->labelled ? xr_str_printf(out, "%*.2f", COLUMN, 100.0 * figure(s, c->metric)) : xr_str_printf(out, "%*s", COLUMN, "-"));
-    if (p && xr_published_value(p, s->language, &known))
-        XR_TRY(xr_str_printf(out, "%*.1f", COLUMN + 14, known));
-    return xr_str_putc(out, '\n');
+    return e->n_resamples > 0;
 }
 
-static xr_status put_heading(const xr_evaluation *e, xr_str *out)
+/* Differences are from the first group. */
+static int has_p(const table *t, size_t k)
 {
-    const xr_published *p = xr_published_find(e, columns(e)->metric);
-    const char *what = e->benchmark->title ? e->benchmark->title : e->o->data_dir;
-    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->model));
-    XR_TRY(xr_str_printf(out, "%-*s%7s", NAME, "language", "n"));
-    for (const xr_report_column *c = columns(e); c->metric; c++)
-        if (c->title)
-            XR_TRY(xr_str_printf(out, "%*s", COLUMN, c->title));
-    if (p)
-        XR_TRY(xr_str_printf(out, "%*s", COLUMN + 14, p->size[0] == 'b' ? "(published, base)" : "(published, large)"));
-    return xr_str_putc(out, '\n');
+    return k > 0 && has_interval(t->e[k]);
 }
 
-static xr_status put_summary(const xr_evaluation *e, xr_str *out)
+static int group_width(const table *t, size_t k)
 {
-    const xr_report_column *c = columns(e);
-    double gap;
-    size_t n = 0;
-    (void)xr_evaluation_mean(e, c->metric, &n);
-    if (n > 0) {
-        XR_TRY(xr_str_printf(out, "%-*s%7s", NAME, "average", ""));
-        for (; c->metric; c++)
-            if (c->title)
-                XR_TRY(xr_str_printf(out, "%*.2f", COLUMN, 100.0 * xr_evaluation_mean(e, c->metric, &n)));
-        XR_TRY(xr_str_printf(out, "   of %zu language%s\n", n, n == 1 ? "" : "s"));
-    }
-    if (!xr_evaluation_gap(e, columns(e)->metric, &gap))
+    int width = 0;
+    for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
+        width += c->title ? COLUMN : 0;
+    return width + (has_interval(t->e[k]) ? INTERVAL : 0) + (has_p(t, k) ? P : 0);
+}
+
+static xr_status put_number(xr_str *out, int known, double value)
+{
+    return known ? xr_str_printf(out, "%*.2f", COLUMN, 100.0 * value) : xr_str_printf(out, "%*s", COLUMN, "-");
+}
+
+static xr_status put_statistic(const table *t, size_t k, const xr_statistic *s, xr_str *out)
+{
+    char text[48] = "-";
+    if (!has_interval(t->e[k]))
         return XR_OK;
-    XR_TRY(xr_str_printf(out, "%-*s%7s", NAME, "transfer gap", ""));
-    for (c = columns(e); c->metric && xr_evaluation_gap(e, c->metric, &gap); c++)
-        if (c->title)
-            XR_TRY(xr_str_printf(out, "%*.2f", COLUMN, 100.0 * gap));
-    return xr_str_printf(out, "   en minus the mean of the other%s\n", n > 2 ? "s" : "");
+    if (isfinite(s->low))
+        snprintf(text, sizeof text, "[%.2f, %.2f]", 100.0 * s->low, 100.0 * s->high);
+    XR_TRY(xr_str_printf(out, "%*s", INTERVAL, text));
+    if (!has_p(t, k))
+        return XR_OK;
+    return isfinite(s->p) ? xr_str_printf(out, "%*.4f", P, s->p) : xr_str_printf(out, "%*s", P, "-");
 }
 
-static xr_status put_footer(const xr_evaluation *e, xr_str *out)
+static xr_status put_figures(const table *t, size_t k, const xr_scored *s, xr_str *out)
 {
+    for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
+        if (c->title)
+            XR_TRY(put_number(out, s->labelled, figure(s, c->metric)));
+    return put_statistic(t, k, &s->statistic, out);
+}
+
+/* ---- columns of papers: one for each table of a paper that any of the models is to be compared with ---- */
+
+/* What stands beside `metric` of group k, unless an earlier group has it. */
+static const xr_published *published(const table *t, size_t k, const char *metric)
+{
+    const xr_published *p = xr_published_find(t->e[k], metric);
+    for (size_t i = 0; i < k && p; i++)
+        if (xr_published_find(t->e[i], metric) == p)
+            p = NULL;
+    return p;
+}
+
+/* Calls put for each such column. */
+static xr_status each_published(const table *t, xr_status (*put)(const table *t, const xr_published *p, const char *title, const void *of, xr_str *out),
+                                const void *of, xr_str *out)
+{
+    for (size_t k = 0; k < t->n; k++)
+        for (const xr_report_column *c = columns(t->e[k]); c->metric; c++) {
+            const xr_published *p = c->title ? published(t, k, c->metric) : NULL;
+            XR_TRY(p ? put(t, p, c == columns(t->e[k]) ? "" : c->title, of, out) : XR_OK);
+        }
+    return XR_OK;
+}
+
+static xr_status put_published_title(const table *t, const xr_published *p, const char *title, const void *of, xr_str *out)
+{
+    char text[48];
+    (void)t;
+    (void)of;
+    snprintf(text, sizeof text, "(published%s%s, %s)", title[0] ? " " : "", title, p->size);
+    return xr_str_printf(out, "%*s", PUBLISHED, text);
+}
+
+static xr_status put_published(const table *t, const xr_published *p, const char *title, const void *language, xr_str *out)
+{
+    double value;
+    (void)t;
+    (void)title;
+    return xr_published_value(p, language, &value) ? xr_str_printf(out, "%*.1f", PUBLISHED, value) : xr_str_printf(out, "%*s", PUBLISHED, "");
+}
+
+/* The paper's average stands beside an average over the same languages only. */
+static xr_status put_published_average(const table *t, const xr_published *p, const char *title, const void *n, xr_str *out)
+{
+    double value;
+    size_t rows = 0, there = 0;
+    for (const xr_published_row *r = p->row; r->language; r++)
+        rows += strcmp(r->language, "average") != 0;
+    for (size_t i = 0; i < t->e[0]->n; i++)
+        there += t->e[0]->v[i].labelled && xr_published_value(p, t->e[0]->v[i].language, &value);
+    int same = rows == 0 || (there == rows && *(const size_t *)n == rows);
+    return put_published(t, p, title, same ? "average" : "", out);
+}
+
+static xr_status put_source(const table *t, const xr_published *p, const char *title, const void *of, xr_str *out)
+{
+    (void)t;
+    (void)of;
+    return title[0] ? XR_OK : xr_str_printf(out, "published: XLM-R %s, %s: %s\n", p->size, p->protocol, p->source);
+}
+
+/* ---- lines ---- */
+
+static xr_status put_row(const table *t, size_t i, xr_str *out)
+{
+    const xr_scored *s = &t->e[0]->v[i];
+    XR_TRY(put_cell(out, s->language, NAME));
+    XR_TRY(xr_str_printf(out, "%*zu", COUNT, s->labelled ? s->n : s->n_rows));
+    for (size_t k = 0; k < t->n; k++)
+        XR_TRY(put_figures(t, k, &t->e[k]->v[i], out));
+    XR_TRY(each_published(t, put_published, s->language, out));
+    return xr_str_putc(out, '\n');
+}
+
+static xr_status put_group_names(const table *t, xr_str *out)
+{
+    XR_TRY(xr_str_printf(out, "%*s", NAME + COUNT, ""));
+    for (size_t k = 0; k < t->n; k++) {
+        XR_TRY(xr_str_puts(out, "   "));
+        XR_TRY(k + 1 < t->n ? put_cell(out, t->name[k], group_width(t, k) - 3) : xr_str_puts(out, t->name[k]));
+    }
+    return xr_str_putc(out, '\n');
+}
+
+static xr_status put_titles(const table *t, xr_str *out)
+{
+    XR_TRY(xr_str_printf(out, "%-*s%*s", NAME, "language", COUNT, "n"));
+    for (size_t k = 0; k < t->n; k++) {
+        for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
+            if (c->title)
+                XR_TRY(xr_str_printf(out, "%*s", COLUMN, c->title));
+        if (has_interval(t->e[k]))
+            XR_TRY(xr_str_printf(out, "%*s", INTERVAL, "95 % interval"));
+        if (has_p(t, k))
+            XR_TRY(xr_str_printf(out, "%*s", P, "p"));
+    }
+    XR_TRY(each_published(t, put_published_title, NULL, out));
+    return xr_str_putc(out, '\n');
+}
+
+static xr_status put_average(const table *t, xr_str *out)
+{
+    size_t n = 0;
+    (void)xr_evaluation_mean(t->e[0], columns(t->e[0])->metric, &n);
+    if (n == 0)
+        return XR_OK;
+    XR_TRY(xr_str_printf(out, "%-*s", NAME + COUNT, "average"));
+    for (size_t k = 0; k < t->n; k++) {
+        for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
+            if (c->title)
+                XR_TRY(put_number(out, 1, xr_evaluation_mean(t->e[k], c->metric, &n)));
+        XR_TRY(put_statistic(t, k, &t->e[k]->statistic, out));
+    }
+    XR_TRY(each_published(t, put_published_average, &n, out));
+    return xr_str_printf(out, "   of %zu language%s\n", n, n == 1 ? "" : "s");
+}
+
+static xr_status put_gap(const table *t, xr_str *out)
+{
+    double gap;
+    size_t n;
+    if (!xr_evaluation_gap(t->e[0], columns(t->e[0])->metric, &gap))
+        return XR_OK;
+    XR_TRY(xr_str_printf(out, "%-*s", NAME + COUNT, "transfer gap"));
+    for (size_t k = 0; k < t->n; k++) {
+        int width = group_width(t, k);
+        for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
+            if (c->title) {
+                XR_TRY(put_number(out, xr_evaluation_gap(t->e[k], c->metric, &gap), gap));
+                width -= COLUMN;
+            }
+        XR_TRY(xr_str_printf(out, "%*s", k + 1 < t->n ? width : 0, ""));
+    }
+    (void)xr_evaluation_mean(t->e[0], columns(t->e[0])->metric, &n);
+    return xr_str_printf(out, "   %s minus the mean of the other%s\n", t->e[0]->o->training_language, n > 2 ? "s" : "");
+}
+
+xr_status xr_evaluation_rows(const xr_evaluation *const *e, const char *const *name, size_t n, xr_str *out)
+{
+    const table t = { e, name, n };
+    XR_TRY(n > 1 ? put_group_names(&t, out) : XR_OK);
+    XR_TRY(put_titles(&t, out));
+    for (size_t i = 0; i < e[0]->n; i++)
+        XR_TRY(put_row(&t, i, out));
+    XR_TRY(put_average(&t, out));
+    return put_gap(&t, out);
+}
+
+static xr_status put_chance(const xr_evaluation *e, int several, xr_str *out)
+{
+    size_t n = e->n_resamples;
+    if (!has_interval(e))
+        return XR_OK;
+    XR_TRY(xr_str_printf(out, "95 %% interval: %s, %zu bootstrap resamples, seed %lld\n", columns(e)->title, n, e->o->seed));
+    return several ? xr_str_printf(out, "p: two-sided, of no difference from [1] in %s; paired, approximate randomisation (Noreen 1989), %zu rounds\n",
+                                   columns(e)->title, n) : XR_OK;
+}
+
+xr_status xr_evaluation_footer(const xr_evaluation *const *e, size_t n, const char *selection, xr_str *out)
+{
+    const table t = { e, NULL, n };
+    const xr_options *o = e[0]->o;
     size_t unlabelled = 0;
-    for (size_t i = 0; i < e->n; i++)
-        unlabelled += !e->v[i].labelled;
+    for (size_t i = 0; i < e[0]->n; i++)
+        unlabelled += !e[0]->v[i].labelled;
     XR_TRY(xr_str_puts(out, "\nprotocol: "));
-    XR_TRY(xr_utf8_printable(out, e->o->protocol, strlen(e->o->protocol)));
-    XR_TRY(xr_str_printf(out, "\nselection: %s\n", xr_evaluate_selection));
-    if (e->o->max_eval_samples > 0)
-        XR_TRY(xr_str_printf(out, "only the first %lld rows of each language\n", e->o->max_eval_samples));
+    XR_TRY(xr_utf8_printable(out, o->protocol, strlen(o->protocol)));
+    XR_TRY(xr_str_printf(out, "\nselection: %s\n", selection));
+    if (e[0]->benchmark->scorer)
+        XR_TRY(xr_str_printf(out, "scored by: %s\n", e[0]->benchmark->scorer));
+    XR_TRY(each_published(&t, put_source, NULL, out));
+    XR_TRY(put_chance(e[0], n > 1, out));
+    if (o->max_eval_samples > 0)
+        XR_TRY(xr_str_printf(out, "only the first %lld rows of each language\n", o->max_eval_samples));
     if (unlabelled)
-        XR_TRY(xr_str_printf(out, "-: %zu file%s without gold labels; predictions only\n", unlabelled,
-                             unlabelled == 1 ? "" : "s"));
+        XR_TRY(xr_str_printf(out, "-: %zu file%s without gold labels; predictions only\n", unlabelled, unlabelled == 1 ? "" : "s"));
     return XR_OK;
 }
 
@@ -143,16 +310,20 @@ static xr_status put_confusion(const xr_evaluation *e, const xr_scored *s, const
     return xr_str_putc(out, '\n');
 }
 
-xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out)
+xr_status xr_evaluation_confusions(const xr_evaluation *e, xr_str *out)
 {
-    XR_TRY(put_heading(e, out));
-    for (size_t i = 0; i < e->n; i++)
-        XR_TRY(put_row(e, &e->v[i], out));
-    XR_TRY(put_summary(e, out));
-    XR_TRY(put_footer(e, out));
     for (size_t i = 0; i < e->n && e->o->confusion; i++) {
         const xr_confusion *m = e->v[i].labelled ? e->benchmark->confusion(&e->v[i]) : NULL;
         XR_TRY(m ? put_confusion(e, &e->v[i], m, out) : XR_OK);
     }
     return XR_OK;
+}
+
+xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out)
+{
+    const char *what = e->benchmark->title ? e->benchmark->title : e->o->data_dir;
+    XR_TRY(xr_str_printf(out, "%s, %s: %s\n\n", what, e->o->split, e->o->predictions ? e->o->predictions : e->o->model));
+    XR_TRY(xr_evaluation_rows(&e, NULL, 1, out));
+    XR_TRY(xr_evaluation_footer(&e, 1, xr_evaluate_as_given, out));
+    return xr_evaluation_confusions(e, out);
 }

@@ -34,6 +34,13 @@ static xr_status load_model(xr_finetune *f)
     return XR_OK;
 }
 
+/* Sequences at once: a question has several. */
+static size_t default_micro(const xr_finetune *f)
+{
+    size_t most = f->train.choices.most ? f->train.choices.most : 1, micro = DEFAULT_MICRO / most ? DEFAULT_MICRO / most : 1;
+    return (size_t)f->o->batch_size < micro ? (size_t)f->o->batch_size : micro;
+}
+
 static xr_status make_loader(xr_finetune *f)
 {
     const xr_options *o = f->o;
@@ -41,7 +48,7 @@ static xr_status make_loader(xr_finetune *f)
     l.batch_size = (size_t)o->batch_size;
     l.micro_size = (size_t)o->micro_batch_size;
     if (l.micro_size == 0)
-        l.micro_size = l.batch_size < DEFAULT_MICRO ? l.batch_size : DEFAULT_MICRO;
+        l.micro_size = default_micro(f);
     l.token_budget = (size_t)o->batch_tokens;
     l.shuffle = 1;
     l.group_by_length = o->group_by_length;
@@ -75,14 +82,17 @@ static xr_status make_trainer(xr_finetune *f)
     const xr_options *o = f->o;
     xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
+    size_t most = f->train.choices.most ? f->train.choices.most : 1;
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
 static void say_plan(const xr_finetune *f)
 {
     const xr_options *o = f->o;
-    char *labels = f->problem == XR_PROBLEM_REGRESSION ? xr_strdup("one value") : xr_labels_list(&f->labels);
+    char *labels = f->problem == XR_PROBLEM_REGRESSION ? xr_strdup("one value")
+                   : f->problem == XR_PROBLEM_CHOICE   ? xr_strdup("the right one of the choices")
+                                                       : xr_labels_list(&f->labels);
     xr_info("%zu examples, %lld an update, %llu updates an epoch, %llu in all, warm-up %llu; labels: %s", f->train.n, o->batch_size,
             (unsigned long long)f->steps_per_epoch, (unsigned long long)f->total_steps, (unsigned long long)f->warmup_steps, labels ? labels : "");
     xr_free(labels);
@@ -94,9 +104,9 @@ static xr_status check_directories(const xr_finetune *f)
 {
     const xr_options *o = f->o;
     XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
-    for (size_t i = 0; i < o->train_file.n; i++)
+    for (size_t i = 0; i < f->n_train_file; i++)
         XR_TRY(xr_rundir_check_input(o->output_dir, f->train_file[i].path));
-    for (size_t i = 0; i < o->validation_file.n; i++)
+    for (size_t i = 0; i < f->n_valid_file; i++)
         XR_TRY(xr_rundir_check_input(o->output_dir, f->valid_file[i].path));
     return XR_OK;
 }
@@ -181,7 +191,7 @@ static json_t *start_line(const xr_finetune *f)
     json_t *j = json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
                           "validation_examples", (json_int_t)xr_finetune_valid_examples(f), "steps_per_epoch", (json_int_t)f->steps_per_epoch,
                           "total_steps", (json_int_t)f->total_steps, "parameters", (json_int_t)xr_params_count(&f->model.params));
-    if (j && f->o->train_file.n > 1)
+    if (j && f->n_train_file > 1)
         json_object_set_new(j, "train_files", xr_finetune_mix_json(f));
     return j;
 }
@@ -195,6 +205,7 @@ static void digest_data(xr_xxh *h, const xr_dataset *d)
     xr_xxh_update(h, d->ids, d->n_tokens * sizeof *d->ids);
     xr_xxh_update(h, d->label, d->n * sizeof *d->label);
     xr_xxh_update(h, d->target, d->n * d->n_target * sizeof *d->target);
+    xr_xxh_update(h, d->choices.end, d->choices.n * sizeof *d->choices.end);
     xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
     xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
 }

@@ -13,7 +13,7 @@
 
 typedef struct xr_finetune xr_finetune;
 
-/* What is different between the things a model can be trained for: finetune_classify.c, finetune_tag.c. */
+/* What is different between the things a model can be trained for: finetune_classify.c, finetune_tag.c, finetune_choice.c. */
 typedef struct xr_finetune_task {
     const char *name, *head;                /* value of --task; name of the model's head */
     const char *pipeline, *title;           /* for the model card: transformers' pipeline, and what the model is */
@@ -28,7 +28,7 @@ typedef struct xr_finetune_task {
     void (*warn)(const xr_finetune *f, const xr_figures *g);        /* of a collapse; g: of a set that chooses the best model */
     xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table, for one set */
 } xr_finetune_task;
-extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag;
+extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag, xr_finetune_choice;
 
 /* The validation examples of one language, or of files of one name whose language is not known. */
 typedef struct xr_valid_set {
@@ -50,9 +50,10 @@ struct xr_finetune {
     xr_labels labels;
     xr_problem problem;
     int keep_head;                          /* the directory's labels cover the data's */
-    xr_data_file *train_file, *valid_file;  // of o->train_file and o->validation_file
+    xr_data_file *train_file, *valid_file;  /* those that are named, or those of o->data_dir */
+    size_t n_train_file, n_valid_file;
     xr_dataset train;
-    xr_mixture_part *part;                  // [o->train_file.n] where each file's examples stand in train
+    xr_mixture_part *part;                  // [n_train_file] where each file's examples stand in train
     xr_mixture mixture;                     /* how often they are drawn */
     xr_valid_set *valid; size_t n_valid;    /* in the order of the files; an element stays where it is */
     float *class_weight;                    // [C] or NULL
@@ -72,8 +73,9 @@ struct xr_finetune {
 /* Runs everything. *summary (may be NULL) receives an object with the figures, owned by the caller. */
 xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary);
 
-/* finetune_data.c: which files; then tokenizer, labels, examples. The second does the first when that was not done. */
+/* finetune_files.c: which files. XR_EUSAGE when no option says. */
 xr_status xr_finetune_files(xr_finetune *f);
+/* finetune_data.c: tokenizer, labels, examples. Does the first when that was not done. */
 xr_status xr_finetune_read(xr_finetune *f);
 void xr_finetune_free(xr_finetune *f);      /* what these two made */
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);

@@ -19,6 +19,8 @@ static xr_status add_data(xr_str *s, const char *what, const xr_dataset *d)
 
 static xr_status add_labels(xr_str *s, const xr_config *c)
 {
+    if (c->num_labels == 0)
+        return XR_OK;
     XR_TRY(xr_str_puts(s, "- labels, in id order: "));
     for (int k = 0; k < c->num_labels; k++)
         XR_TRY(xr_str_printf(s, "%s`%s`", k ? ", " : "", c->label[k]));

@@ -108,9 +108,9 @@ static xr_status check(const xr_finetune *f)
 
 static const char *const *metrics(const xr_finetune *f)
 {
-    static const char *const single[] = { "accuracy", "f1_macro", "loss", NULL };
+    static const char *const single[] = { "accuracy", "f1_macro", "mcc", "auc", "loss", NULL };
     static const char *const value[] = { "loss", "mse", "pearson", "spearman", NULL };
-    static const char *const multi[] = { "loss", "f1_micro", NULL };
+    static const char *const multi[] = { "loss", "f1_micro", "f1_macro", "auc", "exact", NULL };
     return f->problem == XR_PROBLEM_REGRESSION ? value : f->problem == XR_PROBLEM_MULTI_LABEL ? multi : single;
 }
 
@@ -132,6 +132,7 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         json_object_set_new(j, "accuracy", xr_json_number(g->accuracy));
         json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
         json_object_set_new(j, "mcc", xr_json_number(g->mcc));
+        json_object_set_new(j, "auc", xr_json_number(g->auc));
         json_object_set_new(j, "majority", xr_json_number(xr_confusion_majority(&g->confusion)));
         break;
     case XR_PROBLEM_REGRESSION:
@@ -140,9 +141,12 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         break;
     case XR_PROBLEM_MULTI_LABEL:
         json_object_set_new(j, "f1_micro", xr_json_number(g->f1_micro));
+        json_object_set_new(j, "f1_macro", xr_json_number(g->f1_macro));
+        json_object_set_new(j, "auc", xr_json_number(g->auc));
         json_object_set_new(j, "exact", xr_json_number(g->exact));
         break;
-    case XR_PROBLEM_TAGS: break;
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;
     }
 }
 
@@ -156,7 +160,8 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
         return xr_str_printf(s, "| Pearson | %.4f |\n| Spearman | %.4f |\n", g->pearson, g->spearman);
     case XR_PROBLEM_MULTI_LABEL:
         return xr_str_printf(s, "| micro F1 | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->exact);
-    case XR_PROBLEM_TAGS: break;
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;
     }
     return XR_OK;
 }

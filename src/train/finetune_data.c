@@ -34,12 +34,15 @@ static size_t n_given(const xr_dataset *d)
 }
 
 /* Reads one file and says what came: examples, the share that was cut, tokens, the share of <unk>. */
-static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int training)
+static xr_status read_file(xr_finetune *f, xr_dataset *d, const xr_data_file *file, int training)
 {
+    const char *path = file->path;
     xr_data_options options;
     size_t before = n_given(d), n;
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk;
     xr_finetune_data_options(f, training, &options);
+    options.language = file->given ? file->name : NULL;
+    options.language_optional = 1;
     XR_TRY(f->task->read(f, d, path, &options));
     n = n_given(d) - before;
     xr_info("%s: %zu %s, %.1f %% of them %s to %lld tokens; %llu tokens, %.2f %% <unk>", path, n, f->task->examples, percent(d->n_truncated - truncated, n),
@@ -50,14 +53,14 @@ static xr_status read_file(xr_finetune *f, xr_dataset *d, const char *path, int 
 /* All training files, and where the examples of each stand. */
 static xr_status read_train_files(xr_finetune *f)
 {
-    size_t n = f->o->train_file.n;
+    size_t n = f->n_train_file;
     f->part = xr_alloc(n, sizeof *f->part);
     if (!f->part)
         return xr_error_status();
     for (size_t i = 0; i < n; i++) {
         xr_mixture_part *p = &f->part[i];
         p->first = f->train.n;
-        XR_TRY(read_file(f, &f->train, f->train_file[i].path, 1));
+        XR_TRY(read_file(f, &f->train, &f->train_file[i], 1));
         p->n = f->train.n - p->first;
         p->weight = f->train_file[i].weight;
         while (strcmp(f->train_file[p->language].name, f->train_file[i].name) != 0)
@@ -68,7 +71,7 @@ static xr_status read_train_files(xr_finetune *f)
 
 static int trained_on(const xr_finetune *f, const char *name)
 {
-    for (size_t i = 0; i < f->o->train_file.n; i++)
+    for (size_t i = 0; i < f->n_train_file; i++)
         if (f->train_file[i].language && strcmp(f->train_file[i].name, name) == 0)
             return 1;
     return 0;
@@ -92,13 +95,13 @@ static xr_valid_set *set_of(xr_finetune *f, const xr_data_file *file)
 
 static xr_status read_validation(xr_finetune *f)
 {
-    size_t n = f->o->validation_file.n;
+    size_t n = f->n_valid_file;
     f->valid = n ? xr_alloc(n, sizeof *f->valid) : NULL;
     if (n && !f->valid)
         return xr_error_status();
     for (size_t i = 0; i < n; i++) {
         xr_valid_set *s = set_of(f, &f->valid_file[i]);
-        XR_TRY(read_file(f, &s->data, f->valid_file[i].path, 0));
+        XR_TRY(read_file(f, &s->data, &f->valid_file[i], 0));
         if (s->data.n == 0)
             return xr_fail(XR_EDATA, "%s: no examples to evaluate on; leave the file out", f->valid_file[i].path);
     }
@@ -273,17 +276,11 @@ static xr_status read_base(xr_finetune *f)
 
 static xr_status choose_task(xr_finetune *f)
 {
-    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag };
+    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag, &xr_finetune_choice };
     for (size_t k = 0; k < sizeof tasks / sizeof *tasks; k++)
         if (strcmp(tasks[k]->name, f->o->task) == 0)
             f->task = tasks[k];
     return f->task ? XR_OK : xr_fail(XR_ESOFTWARE, "no task named '%s'", f->o->task);
-}
-
-xr_status xr_finetune_files(xr_finetune *f)
-{
-    XR_TRY(xr_data_files_parse(&f->train_file, &f->o->train_file, 1, "--train-file"));
-    return xr_data_files_parse(&f->valid_file, &f->o->validation_file, 0, "--validation-file");
 }
 
 xr_status xr_finetune_read(xr_finetune *f)
@@ -310,8 +307,8 @@ void xr_finetune_free(xr_finetune *f)
     xr_free(f->valid);
     xr_free(f->part);
     xr_dataset_free(&f->train);
-    xr_data_files_free(f->train_file, f->o->train_file.n);
-    xr_data_files_free(f->valid_file, f->o->validation_file.n);
+    xr_data_files_free(f->train_file, f->n_train_file);
+    xr_data_files_free(f->valid_file, f->n_valid_file);
     xr_labels_free(&f->labels);
     xr_config_free(&f->base);
     xr_tokenizer_free(f->tokenizer);

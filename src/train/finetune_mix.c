@@ -5,7 +5,7 @@
 
 xr_status xr_finetune_mix(xr_finetune *f)
 {
-    return xr_mixture_init(&f->mixture, f->part, f->o->train_file.n, f->o->lang_alpha, (uint64_t)f->o->seed);
+    return xr_mixture_init(&f->mixture, f->part, f->n_train_file, f->o->lang_alpha, (uint64_t)f->o->seed);
 }
 
 /* Of one file: shares from 0 to 1, and how often the whole run goes through it. */
@@ -21,10 +21,10 @@ static mix_row row_of(const xr_finetune *f, size_t i)
 
 xr_status xr_finetune_say_mix(const xr_finetune *f)
 {
-    if (f->o->train_file.n < 2)
+    if (f->n_train_file < 2)
         return XR_OK;
     xr_info("%-12s %10s %7s %9s %11s %8s  %s", "training", f->task->examples, "weight", "of data", "of batches", "epochs", "file");
-    for (size_t i = 0; i < f->o->train_file.n; i++) {
+    for (size_t i = 0; i < f->n_train_file; i++) {
         const xr_data_file *file = &f->train_file[i];
         mix_row r = row_of(f, i);
         xr_info("%-12s %10llu %7.4g %7.2f %% %9.2f %% %8.3g  %s", file->name, (unsigned long long)f->part[i].n, file->weight, 100.0 * r.data_share,
@@ -36,7 +36,7 @@ xr_status xr_finetune_say_mix(const xr_finetune *f)
 json_t *xr_finetune_mix_json(const xr_finetune *f)
 {
     json_t *all = json_array();
-    for (size_t i = 0; i < f->o->train_file.n; i++) {
+    for (size_t i = 0; i < f->n_train_file; i++) {
         mix_row r = row_of(f, i);
         json_array_append_new(all, json_pack("{ss sI sf sf sf sf}", "name", f->train_file[i].name, "examples", (json_int_t)f->part[i].n, "weight",
                                              f->train_file[i].weight, "data_share", r.data_share, "batch_share", r.batch_share, "epochs", r.epochs));
@@ -46,10 +46,10 @@ json_t *xr_finetune_mix_json(const xr_finetune *f)
 
 xr_status xr_finetune_mix_card(const xr_finetune *f, xr_str *out)
 {
-    if (f->o->train_file.n < 2)
+    if (f->n_train_file < 2)
         return XR_OK;
     XR_TRY(xr_str_printf(out, "\n| training data | %s | weight | share of data | share of batches | epochs |\n|---|---|---|---|---|---|\n", f->task->examples));
-    for (size_t i = 0; i < f->o->train_file.n; i++) {
+    for (size_t i = 0; i < f->n_train_file; i++) {
         mix_row r = row_of(f, i);
         XR_TRY(xr_str_printf(out, "| %s | %llu | %.4g | %.2f %% | %.2f %% | %.3g |\n", f->train_file[i].name, (unsigned long long)f->part[i].n,
                              f->train_file[i].weight, 100.0 * r.data_share, 100.0 * r.batch_share, r.epochs));

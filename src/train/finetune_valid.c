@@ -133,7 +133,7 @@ static const char *choice_kind(const xr_finetune *f)
 /* No language of the training data is known: whether one was trained on can't be said. */
 static int knows_training(const xr_finetune *f)
 {
-    for (size_t i = 0; i < f->o->train_file.n; i++)
+    for (size_t i = 0; i < f->n_train_file; i++)
         if (f->train_file[i].language)
             return 1;
     return 0;

@@ -286,13 +286,25 @@ static xr_status run(xr_loop *l)
     }
 }
 
+/* The last line says what the run came to: its best figure too, so that nobody has to know which way is better. */
+static json_t *end_line(const xr_loop *l)
+{
+    json_t *j = json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest);
+    if (j && l->evals > 0) {
+        json_object_set_new(j, "metric", json_string(l->task->metric));
+        json_object_set_new(j, "best", xr_json_number(l->best_value));
+        json_object_set_new(j, "best_step", json_integer((json_int_t)l->best_step));
+    }
+    return j;
+}
+
 /* final/, and the digest of weights, moments and counters, by which runs can be compared. */
 static xr_status finish(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
     XR_TRY(l->task->save_model(l->task->context, "final"));
     XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
-    XR_TRY(xr_runlog_metrics(&l->log, json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest)));
+    XR_TRY(xr_runlog_metrics(&l->log, end_line(l)));
     XR_TRY(xr_batch_dump_close(&l->dump));
     return xr_runlog_close(&l->log);
 }

@@ -70,7 +70,8 @@ struct xr_loop {
 /* Needs l->o only; the rest is zero. Refuses an output directory that will not do, and a --max-time or --resume that means nothing. l->kind then says
  * whether the run is new, goes on, or is finished already: then there is nothing to do. Changes nothing on disk. */
 xr_status xr_loop_check(xr_loop *l);
-/* The summary of a run that is finished already: output_dir, steps, state_xxh3, finished. NULL with the error set. */
+/* The summary of a run that is finished already: output_dir, steps, state_xxh3, finished; metric, best and best_step if it was evaluated. NULL with the
+ * error set. */
 json_t *xr_loop_finished(const xr_loop *l);
 /* Declares the loop's rows in the trainer's state; then goes on from a checkpoint in o->output_dir (--resume auto|never|PATH), or makes the
  * run directory afresh. `start` (taken over) is the "start" line of metrics.jsonl. */

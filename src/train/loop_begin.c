@@ -73,6 +73,11 @@ json_t *xr_loop_finished(const xr_loop *l)
     if (end)
         j = json_pack("{ss sO sO sb}", "output_dir", l->o->output_dir, "steps", json_object_get(end, "step"), "state_xxh3", json_object_get(end, "state_xxh3"),
                       "finished", 1);
+    if (j && json_object_get(end, "best")) {
+        json_object_set(j, "metric", json_object_get(end, "metric"));
+        json_object_set(j, "best", json_object_get(end, "best"));
+        json_object_set(j, "best_step", json_object_get(end, "best_step"));
+    }
     json_decref(end);
     if (!j)
         xr_fail(XR_EDATA, "%s: the last line of metrics.jsonl cannot be read", l->o->output_dir);
@@ -171,6 +176,8 @@ static xr_status begin_new(xr_loop *l, json_t *start)
 {
     XR_TRY(xr_rundir_create(l->o->output_dir, l->o));
     XR_TRY(xr_runlog_open(&l->log, l->o->output_dir));
+    if (l->o->tensorboard)
+        XR_TRY(xr_runlog_tensorboard(&l->log, l->o->output_dir, 0, 0));
     return xr_runlog_metrics(&l->log, json_incref(start));
 }
 
@@ -193,7 +200,8 @@ static xr_status load(xr_loop *l, const char *path)
 static xr_status go_on(xr_loop *l, const char *path)
 {
     XR_TRY(load(l, path));
-    return xr_runlog_resume(&l->log, l->o->output_dir, l->metrics_bytes, l->trainer->step);
+    XR_TRY(xr_runlog_resume(&l->log, l->o->output_dir, l->metrics_bytes, l->trainer->step));
+    return l->o->tensorboard ? xr_runlog_tensorboard(&l->log, l->o->output_dir, 1, l->trainer->step) : XR_OK;
 }
 
 /* From nothing, or from a checkpoint of another run; the logs begin here. */

@@ -161,6 +161,47 @@ static xr_status average_ranks(const float *x, size_t n, float *rank)
     return XR_OK;
 }
 
+typedef struct scored { double score; int gold; } scored;
+
+static int by_score(const void *a, const void *b)
+{
+    double x = ((const scored *)a)->score, y = ((const scored *)b)->score;
+    return (x > y) - (x < y);
+}
+
+/* Pairs in the right order, in halves: of a run of equal scores each 1 stands above all 0 before the run and beside those within. */
+static double right_pairs(const scored *r, size_t n)
+{
+    double below = 0.0, halves = 0.0;
+    for (size_t i = 0, j; i < n; i = j) {
+        double ones = 0.0, zeros = 0.0;
+        for (j = i; j < n && r[j].score == r[i].score; j++)
+            *(r[j].gold ? &ones : &zeros) += 1.0;
+        halves += ones * (2.0 * below + zeros);
+        below += zeros;
+    }
+    return halves;
+}
+
+double xr_auc(const double *score, const uint8_t *gold, size_t n, int *defined, xr_status *status)
+{
+    scored *r = xr_alloc(n, sizeof *r);
+    double ones = 0.0;
+    *status = r ? XR_OK : xr_error_status();
+    for (size_t i = 0; r && i < n; i++) {
+        r[i] = (scored){ score[i], gold[i] != 0 };
+        ones += r[i].gold;
+    }
+    double pairs = ones * ((double)n - ones);
+    if (defined)
+        *defined = pairs > 0.0;
+    if (r)
+        qsort(r, n, sizeof *r, by_score);
+    double auc = r && pairs > 0.0 ? right_pairs(r, n) / (2.0 * pairs) : 0.5;
+    xr_free(r);
+    return auc;
+}
+
 double xr_spearman(const float *x, const float *y, size_t n, xr_status *status)
 {
     float *rank = xr_alloc(2 * n, sizeof *rank);

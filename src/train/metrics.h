@@ -21,6 +21,10 @@ double xr_confusion_macro_f1(const xr_confusion *c);
 double xr_confusion_mcc(const xr_confusion *c);
 int xr_confusion_single_answer(const xr_confusion *c);              /* the class if every prediction is that class, else -1 */
 
+/* sklearn.metrics.roc_auc_score of a binary gold: the share of pairs of a 1 and a 0 whose scores stand in that order, equal scores counting half.
+ * *defined (may be NULL) is 0, and the result 0.5, when gold has only one of the two. */
+double xr_auc(const double *score, const uint8_t *gold, size_t n, int *defined, xr_status *status);
+
 int xr_argmax(const float *x, int n);                               /* first of equal maxima, as torch.argmax */
 /* numpy.corrcoef; 0 when either side is constant. */
 double xr_pearson(const float *x, const float *y, size_t n);

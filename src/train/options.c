@@ -32,7 +32,8 @@ enum { N_ROWS = sizeof table / sizeof table[0] };
 
 static const char *const verb_names[] = { "init",     "train-tokenizer", "tokenize", "fill-mask", "features",
                                           "finetune", "evaluate",        "predict",  "doctor",    "help",
-                                          "prepare",  "pretrain",        "trim",     "export" };
+                                          "prepare",  "pretrain",        "trim",     "export",
+                                          "sweep",    "report" };
 
 const char *xr_verb_name(unsigned verb)
 {
@@ -316,8 +317,8 @@ xr_status xr_option_unknown(const xr_options *o, const char *key, xr_origin at)
             verbs |= strcmp(table[i].key, other->key) == 0 ? table[i].verbs : 0;
         st = verb_list(verbs, &hint);
         if (st >= 0)
-            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%s%s: is an option of %s, not of %s; leave it out", dashes,
-                         key, hint.s, verb);
+            st = xr_fail(config ? XR_ECONFIG : XR_EUSAGE, "%s%s: is an option of %s, not of %s; %s", dashes, key, hint.s, verb,
+                         o->verb == XR_V_SWEEP ? "options of the runs, --config among them, stand behind a --" : "leave it out");
     } else {
         if (near)
             st = xr_str_printf(&hint, "; did you mean %s%s?", dashes, config ? near : xr_option_flag(near, flag));
@@ -338,6 +339,10 @@ static xr_status apply(xr_options *o, const xr_option *r, const char *value, pha
     int is_config = r->field == XR_OPTION_ROW_config;
     if (is_config && ph == FIND_CONFIG && o->config)
         return xr_fail(XR_EUSAGE, "--config is given twice (%s and %s); put all options in one file", o->config, value);
+    if (ph == APPLY && (r->flags & XR_MANY) && o->origin[r->field].kind == XR_FROM_FLAG) {
+        o->args[o->n_args++] = value;
+        return XR_OK;
+    }
     return is_config == (ph == FIND_CONFIG) ? xr_option_set(o, r, value, at) : XR_OK;
 }
 

@@ -27,7 +27,9 @@ enum {
     XR_V_PRETRAIN = 1u << 11,
     XR_V_TRIM = 1u << 12,
     XR_V_EXPORT = 1u << 13,
-    XR_V_ALL = (1u << 14) - 1,
+    XR_V_SWEEP = 1u << 14,
+    XR_V_REPORT = 1u << 15,
+    XR_V_ALL = (1u << 16) - 1,
     XR_V_TRAIN = XR_V_FINETUNE | XR_V_PRETRAIN,
     XR_V_TEXT = XR_V_PREPARE | XR_V_PRETRAIN | XR_V_TRIM,   /* read raw text */
     XR_V_MODEL = XR_V_FILL_MASK | XR_V_FEATURES | XR_V_TRAIN | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */
@@ -60,7 +62,8 @@ enum {
     XR_RUNTIME = 2,     /* does not: threads, paths, verbosity */
     XR_REQUIRED = 4,
     XR_MAIN = 8,        /* shown by -h */
-    XR_ONCE = 16        /* a flag only: not in YAML, not stored */
+    XR_ONCE = 16,       /* a flag only: not in YAML, not stored */
+    XR_MANY = 32        /* a STR that may be given again: further values go to args, as positional arguments do */
 };
 
 /* A list of strings; v[n] is NULL. */

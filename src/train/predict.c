@@ -281,12 +281,14 @@ static void data_options(const xr_options *o, size_t max_len, xr_data_options *d
 static xr_status predict_files(xr_predicting *g)
 {
     const xr_options *o = g->p->o;
-    XR_TRY(xr_evaluate_check_head(g->c));
+    xr_problem problem = g->c->model.config.problem;
+    if (problem != XR_PROBLEM_CHOICE)
+        XR_TRY(xr_evaluate_check_head(g->c));
     size_t max_len = xr_evaluate_max_len(g->c, o);
     if (max_len == 0)
         return xr_error_status();
     data_options(o, max_len, &g->data);
-    g->kind = g->c->model.config.problem == XR_PROBLEM_TAGS ? &xr_predict_tags : &texts;
+    g->kind = problem == XR_PROBLEM_TAGS ? &xr_predict_tags : problem == XR_PROBLEM_CHOICE ? &xr_predict_choice : &texts;
     XR_TRY(g->kind->check(g));
     if (g->p->progress)
         g->p->progress(g->p->context, 0);

@@ -6,6 +6,7 @@
  *   a value          {"value": X}                                             as the model gives it
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
  *                    words [begin, end) joined by blanks; score: mean probability of their tags
+ *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
  *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
  * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the
  * input and the first lines come early. */
@@ -30,7 +31,8 @@ typedef struct xr_predict {
 
 /* Predicts for the files of o->args, or standard input when there are none ("-" is standard input too). Formats and
  * columns as in training files; labels, if there are any, are not looked at. A tagger reads JSON lines: {"tokens": [WORD,
- * …]}, or {"text": TEXT}, whose words are what white space separates. */
+ * …]}, or {"text": TEXT}, whose words are what white space separates. A multiple-choice model reads
+ * the JSON lines of data/choices.h. */
 xr_status xr_predict_run(xr_predict *p);
 
 /* One answer to the logits of one record, without the line end. top_k: scores of the best only, best first; 0: of all,

@@ -1,7 +1,9 @@
-/* Inside predict: what is different between classifiers of texts (predict.c) and of words (predict_tags.c). */
+/* Inside predict: what is different between classifiers of texts (predict.c), of words (predict_tags.c) and of choices
+ * (predict_choice.c). */
 #ifndef XR_TRAIN_PREDICT_PARTS_H
 #define XR_TRAIN_PREDICT_PARTS_H
 
+#include "data/choices.h"
 #include "data/entities.h"
 #include "train/predict.h"
 
@@ -21,10 +23,12 @@ typedef struct xr_predicting {
     xr_str lines;
     /* texts */
     xr_source_reader reader;
-    /* words */
+    /* questions */
+    xr_question_reader questions;
+    /* words, or the texts of choices */
     xr_tagset tags;
-    xr_str words;               /* words of the chunk, each with its NUL */
-    size_t *word_at;            // [chunk.words.n] where each begins
+    xr_str words;               /* of the chunk, each with its NUL */
+    size_t *word_at;            // [chunk.words.n or chunk.choices.n] where each begins
     size_t cap_word_at;
     const char **word;          // [words of a record]
     size_t cap_word;
@@ -38,6 +42,6 @@ typedef struct xr_predict_kind {
     void (*close)(xr_predicting *g);
 } xr_predict_kind;
 
-extern const xr_predict_kind xr_predict_tags;
+extern const xr_predict_kind xr_predict_tags, xr_predict_choice;
 
 #endif

@@ -17,7 +17,7 @@
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes. */
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final" };
+static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define ENTRY_CAP ((size_t)1 << 32)
 #define LOCK "lock"

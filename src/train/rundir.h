@@ -1,4 +1,4 @@
-/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/; while a run writes to it, lock. */
+/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/, perhaps tensorboard/; while a run writes to it, lock. */
 #ifndef XR_TRAIN_RUNDIR_H
 #define XR_TRAIN_RUNDIR_H
 
@@ -14,7 +14,8 @@ typedef enum xr_rundir_kind {
 /* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT; for pretrain even one to be overwritten) or a
  * run of another recipe (XR_ECONFIG). Changes nothing. */
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);
-/* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3. NULL if not, or unreadable; no error is set. */
+/* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3; metric, best and best_step if it was evaluated. NULL if
+ * it has not, or the file is unreadable; no error is set. */
 json_t *xr_rundir_end(const char *path);
 
 typedef struct xr_rundir_lock { int fd; char *path; } xr_rundir_lock;  /* path NULL: not held */

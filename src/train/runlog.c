@@ -93,6 +93,54 @@ xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_b
     return cut(&l->timing, behind_step(l->timing.file, step));
 }
 
+/* --- for TensorBoard -------------------------------------------------------------------------------------------- */
+
+typedef xr_status (*board_line)(xr_tensorboard *b, const json_t *line);
+
+static xr_status again_line(xr_runlog *l, const char *text, size_t n, uint64_t from, board_line write)
+{
+    json_t *line = json_loadb(text, n, 0, NULL);
+    int wanted = line && (uint64_t)json_integer_value(json_object_get(line, "step")) >= from;
+    xr_status status = wanted ? write(&l->board, line) : XR_OK;
+    json_decref(line);
+    return status;
+}
+
+/* The lines of a log from a step on. */
+static xr_status again(xr_runlog *l, const char *path, uint64_t from, board_line write)
+{
+    size_t len;
+    xr_status status = XR_OK;
+    char *text = xr_file_read(path, (size_t)1 << 32, &len);
+    if (!text)
+        return xr_error_status();
+    for (char *s = text, *end; status == XR_OK && (end = strchr(s, '\n')); s = end + 1)
+        status = again_line(l, s, (size_t)(end - s), from, write);
+    xr_free(text);
+    return status;
+}
+
+/* A reader that is told to forget `step` and later gets what stands: a run that was stopped between a step and its evaluation has one of the two. */
+static xr_status board_open(xr_runlog *l, const char *dir, int go_on, uint64_t step)
+{
+    uint64_t from = xr_path_is_dir(dir) ? step : 0;
+    XR_TRY(xr_tensorboard_open(&l->board, dir, go_on, from));
+    if (!go_on)
+        return XR_OK;
+    XR_TRY(again(l, l->metrics.path, from, xr_tensorboard_metrics));
+    return again(l, l->timing.path, from, xr_tensorboard_timing);
+}
+
+xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, uint64_t step)
+{
+    char *dir = xr_path_join(run_dir, "tensorboard");
+    xr_status status = dir ? board_open(l, dir, go_on, step) : xr_error_status();
+    xr_free(dir);
+    return status;
+}
+
+/* --- lines ------------------------------------------------------------------------------------------------------ */
+
 xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes)
 {
     struct stat st;
@@ -115,14 +163,13 @@ static xr_status close_log(xr_runlog_file *l)
 
 xr_status xr_runlog_close(xr_runlog *l)
 {
-    xr_status metrics = close_log(&l->metrics), timing = close_log(&l->timing);
-    return metrics < 0 ? metrics : timing;
+    xr_status metrics = close_log(&l->metrics), timing = close_log(&l->timing), board = xr_tensorboard_close(&l->board);
+    return metrics < 0 ? metrics : timing < 0 ? timing : board;
 }
 
-static xr_status write_line(const xr_runlog_file *l, json_t *line)
+static xr_status write_text(const xr_runlog_file *l, const json_t *line)
 {
     char *text = line ? xr_json_dump(line, 0) : NULL;
-    json_decref(line);
     if (!text)
         return xr_fail(XR_ESYSTEM, "%s: no memory for a line", l->path);
     int bad = fprintf(l->file, "%s\n", text) < 0 || fflush(l->file) != 0;
@@ -130,17 +177,26 @@ static xr_status write_line(const xr_runlog_file *l, json_t *line)
     return bad ? xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno)) : XR_OK;
 }
 
+static xr_status write_line(xr_runlog *l, const xr_runlog_file *log, json_t *line, board_line board)
+{
+    xr_status status = write_text(log, line);
+    if (status == XR_OK && l->board.file)
+        status = board(&l->board, line);
+    json_decref(line);
+    return status;
+}
+
 xr_status xr_runlog_metrics(xr_runlog *l, json_t *line)
 {
-    return write_line(&l->metrics, line);
+    return write_line(l, &l->metrics, line, xr_tensorboard_metrics);
 }
 
 xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens)
 {
     double now = xr_clock(), seconds = now - l->last;
     l->last = now;
-    return write_line(&l->timing, json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
-                                           steps ? 1e3 * seconds / (double)steps : 0.0, "tokens_per_s",
-                                           seconds > 0.0 ? (double)tokens / seconds : 0.0, "rss_mb", xr_rss_mb(0), "peak_rss_mb",
-                                           xr_rss_mb(1)));
+    json_t *line = json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
+                             steps ? 1e3 * seconds / (double)steps : 0.0, "tokens_per_s", seconds > 0.0 ? (double)tokens / seconds : 0.0, "rss_mb",
+                             xr_rss_mb(0), "peak_rss_mb", xr_rss_mb(1));
+    return write_line(l, &l->timing, line, xr_tensorboard_timing);
 }

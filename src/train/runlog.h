@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "util/error.h"
+#include "train/tensorboard.h"
 #include "util/json.h"
 
 typedef struct xr_runlog_file {
@@ -15,12 +16,16 @@ typedef struct xr_runlog_file {
 
 typedef struct xr_runlog {
     xr_runlog_file metrics, timing;
+    xr_tensorboard board;           /* the same once more, if asked for */
     double start, last;             /* monotonic seconds */
 } xr_runlog;
 
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir);
 /* Goes on with the logs of a run: metrics.jsonl is cut back to `metrics_bytes`, timing.jsonl behind the lines of `step`. */
 xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step);
+/* From here every line also goes to TensorBoard, into a new file in RUN/tensorboard. go_on: the run went on from a checkpoint after `step`; what the
+ * logs have kept of that step, or all of it when the folder is new, is written again. */
+xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, uint64_t step);
 /* fsync of metrics.jsonl; *metrics_bytes receives its length. */
 xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes);
 xr_status xr_runlog_close(xr_runlog *l);            /* fine on a log that was never opened */

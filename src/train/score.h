@@ -18,8 +18,8 @@ typedef struct xr_scoring {
     void *context;
 } xr_scoring;
 
-/* Logits of every example in the dataset's order: [d->n, C], or of every word of tagged sentences: [d->words.n, C]. Caller frees; NULL with the
- * error set, XR_EDATA when one is NaN or infinite. */
+/* Logits of every example in the dataset's order: [d->n, C], or of every word of tagged sentences, [d->words.n, C], or every choice of questions,
+ * [d->choices.n], or every token of windows, [tokens, 2]. Caller frees; NULL with the error set, XR_EDATA when one is NaN or infinite. */
 float *xr_score_logits(const xr_scoring *s, const xr_dataset *d);
 
 /* What the labels of a problem are, for reading them. */
@@ -31,8 +31,10 @@ typedef struct xr_figures {
     double loss;                /* mean, as training would compute it without class weights and smoothing */
     xr_confusion confusion;     /* single-label only */
     double accuracy, f1_macro, mcc;
+    double auc;                 /* single-label, multi-label: area under the ROC curve; of several classes the mean of each against the rest */
+    double chance;              /* choices only: accuracy of guessing; accuracy is that of the questions */
     double pearson, spearman, mse;      /* regression only */
-    double f1_micro, exact;             /* multi-label only: micro F1 at logit > 0, share of exactly right label sets */
+    double f1_micro, exact;             /* multi-label only: micro F1 (f1_macro: mean of the labels') at logit > 0, share of exactly right label sets */
     xr_entity_counts entities;          /* tags only, as the next */
     double precision, recall, f1;       /* of entities, over all sentences and types; accuracy is that of the words */
 } xr_figures;

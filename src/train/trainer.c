@@ -93,7 +93,7 @@ static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *con
         if (!batch)
             return xr_error_status();
         XR_TRY(run_micro(t, batch, &loss_sum, &weight));
-        result->examples += batch->rows.n_seq;
+        result->examples += batch->n_group ? batch->n_group : batch->rows.n_seq;
         result->tokens += batch->rows.n;
     }
     XR_TRY(reduce(t, &loss_sum, &weight));

@@ -13,7 +13,9 @@ typedef enum xr_purpose {
     XR_RNG_SHUFFLE = 3,     /* order of examples */
     XR_RNG_MASK = 4,        /* masked-LM positions */
     XR_RNG_TEST = 5,
-    XR_RNG_SAMPLE = 6       /* which block of which language is trained on next */
+    XR_RNG_SAMPLE = 6,      /* which block of which language is trained on next */
+    XR_RNG_BOOTSTRAP = 7,   /* units of a resample */
+    XR_RNG_EXCHANGE = 8     /* units whose results two models exchange */
 } xr_purpose;
 
 typedef struct xr_philox_key { uint32_t k[2]; } xr_philox_key;

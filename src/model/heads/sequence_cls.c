@@ -51,7 +51,8 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     case XR_PROBLEM_REGRESSION: return xr_mse(t, z, batch->target);
     case XR_PROBLEM_MULTI_LABEL: return xr_bce(t, z, batch->target);
     case XR_PROBLEM_SINGLE_LABEL:
-    case XR_PROBLEM_TAGS: break;        /* tags have a head of their own */
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;      /* these have a head of their own */
     }
     return xr_cross_entropy(t, z, batch->label, batch->class_weight, batch->smoothing);
 }

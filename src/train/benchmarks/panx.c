@@ -1,6 +1,7 @@
 /* PAN-X (WikiANN): entities of tagged words. */
 #include "data/tagged.h"
 #include "train/evaluate_classes.h"
+#include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 
 static xr_status check(xr_evaluation *e)
@@ -15,7 +16,7 @@ static xr_status check(xr_evaluation *e)
 
 static xr_status read_sentences(xr_evaluation *e, xr_scored *s)
 {
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples };
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .grow_labels = e->o->predictions != NULL };
     XR_TRY(xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     const xr_words *w = &s->data.words;
     s->labelled = w->n > 0 && w->tag[0] >= 0;   /* a file has tags everywhere or nowhere */
@@ -98,6 +99,6 @@ static json_t *details(const xr_evaluation *e, const xr_scored *s)
 
 const xr_benchmark xr_benchmark_panx = {
     .name = "panx", .title = "PAN-X", .units = "sentences", .ending = ".tsv",
-    .find = xr_evaluate_find, .open = check, .read = read_sentences, .score = score, .columns = columns, .main_figure = f1,
+    .find = xr_evaluate_find, .open = check, .read = read_sentences, .predicted = xr_predicted_tags, .score = score, .columns = columns, .main_figure = f1,
     .predictions = predictions, .details = details, .free = xr_classes_free,
 };

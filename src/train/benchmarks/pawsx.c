@@ -1,5 +1,6 @@
 /* PAWS-X: is one sentence a paraphrase of the other? Seven languages. */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_predictions.h"
 
 static xr_status open_model(xr_evaluation *e)
 {
@@ -16,7 +17,9 @@ static const xr_published published[] = {
 
 const xr_benchmark xr_benchmark_pawsx = {
     .name = "pawsx", .title = "PAWS-X", .units = "pairs", .ending = ".tsv",
-    .find = xr_evaluate_find, .open = open_model, .read = xr_classes_read_pairs, .score = xr_classes_score, .columns = xr_classes_columns,
-    .main_figure = xr_classes_main_figure, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .find = xr_evaluate_find, .open = open_model, .read = xr_classes_read_pairs,
+    .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
+    .main_figure = xr_classes_main_figure, .parallel = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .error = xr_classes_error,
     .confusion = xr_classes_confusion, .published = published, .free = xr_classes_free,
 };

@@ -3,6 +3,7 @@
 
 #include "data/source.h"
 #include "train/evaluate_classes.h"
+#include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 
@@ -46,7 +47,7 @@ static xr_status read_xnli_file(xr_evaluation *e)
 static xr_status find(xr_evaluation *e)
 {
     XR_TRY(xr_evaluate_folder(e));
-    if (e->n == 0)
+    if (e->n == 0 && !xr_evaluate_translated(e))
         XR_TRY(read_xnli_file(e));
     char *also = xr_asprintf("xnli.%s.tsv", e->o->split);
     xr_status status = also ? xr_evaluate_choose(e, also) : xr_error_status();
@@ -61,7 +62,7 @@ static xr_status open_model(xr_evaluation *e)
     return xr_classes_need(e, nli, 3, "XNLI", "entailment, neutral and contradiction");
 }
 
-/* ---- Conneau et al. 2020, table 1; base: fairseq's README of XLM-R ---- */
+/* ---- what was published ---- */
 
 static const xr_published_row base[] = {
     { "en", 85.8 }, { "fr", 79.7 }, { "es", 80.7 }, { "de", 78.7 }, { "el", 77.5 }, { "bg", 79.6 }, { "ru", 78.1 }, { "tr", 74.2 },
@@ -80,16 +81,18 @@ static const xr_published_row large_all[] = {
     { "ar", 83.1 }, { "vi", 83.7 }, { "th", 81.5 }, { "zh", 83.7 }, { "hi", 81.6 }, { "sw", 78.0 }, { "ur", 78.1 }, { "average", 83.6 }, { 0 }
 };
 static const xr_published published[] = {
-    { "base", "zero-shot transfer", "test", "accuracy", "fairseq's README of XLM-R", base },
+    { "base", "zero-shot transfer", "test", "accuracy", "Conneau et al. 2020, as ERNIE-M's README repeats it", base },
     { "large", "zero-shot transfer", "test", "accuracy", "Conneau et al. 2020, table 1", large },
-    { "base", "translate-train-all", "test", "accuracy", "fairseq's README of XLM-R", base_all },
-    { "large", "translate-train-all", "test", "accuracy", "Conneau et al. 2020, table 1", large_all },
+    { "base", "translate-train-all", "test", "accuracy", "Conneau et al. 2020, as ERNIE-M's README repeats it", base_all },
+    { "large", "translate-train-all", "test", "accuracy", "fairseq's README of XLM-R", large_all },
     { 0 }
 };
 
 const xr_benchmark xr_benchmark_xnli = {
     .name = "xnli", .title = "XNLI", .units = "pairs", .ending = ".tsv",
-    .find = find, .open = open_model, .read = xr_classes_read_pairs, .score = xr_classes_score, .columns = xr_classes_columns,
-    .main_figure = xr_classes_main_figure, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .find = find, .open = open_model, .read = xr_classes_read_pairs,
+    .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
+    .main_figure = xr_classes_main_figure, .parallel = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .error = xr_classes_error,
     .confusion = xr_classes_confusion, .published = published, .free = xr_classes_free,
 };

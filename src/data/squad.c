@@ -1,0 +1,386 @@
+/* Reading questions: the file is parsed whole, then every question is checked before anything of it is kept. */
+#include "data/squad.h"
+
+#include <string.h>
+
+#include "util/alloc.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/stream.h"
+#include "util/utf8.h"
+
+/* Bad questions shown per file; code points of a text shown; the largest file. */
+enum { SHOWN = 5, SHOWN_POINTS = 40 };
+static const size_t FILE_CAP = (size_t)1 << 30;
+
+void xr_questions_free(xr_questions *q)
+{
+    for (size_t i = 0; i < q->n; i++) {
+        xr_free(q->v[i].id);
+        xr_free(q->v[i].text);
+    }
+    for (size_t i = 0; i < q->n_passages; i++)
+        xr_free(q->passage[i].text);
+    for (size_t i = 0; i < q->n_answers; i++)
+        xr_free(q->answer[i].text);
+    xr_free(q->v);
+    xr_free(q->passage);
+    xr_free(q->answer);
+    memset(q, 0, sizeof *q);
+}
+
+/* ---- keeping ---- */
+
+static xr_status add_passage(xr_questions *q, const char *text, size_t len)
+{
+    if (q->n_passages == UINT32_MAX)
+        return xr_fail(XR_EDATA, "more than %u passages; split the file", UINT32_MAX);
+    XR_TRY(xr_grow(&q->passage, &q->cap_passages, q->n_passages + 1, sizeof *q->passage));
+    char *copy = xr_strndup(text, len);
+    if (!copy)
+        return xr_error_status();
+    q->passage[q->n_passages++] = (xr_passage){ copy, len };
+    return XR_OK;
+}
+
+static xr_status add_answer(xr_questions *q, const char *text, size_t begin, size_t end)
+{
+    XR_TRY(xr_grow(&q->answer, &q->cap_answers, q->n_answers + 1, sizeof *q->answer));
+    char *copy = xr_strdup(text);
+    if (!copy)
+        return xr_error_status();
+    q->answer[q->n_answers++] = (xr_gold_answer){ copy, begin, end };
+    return XR_OK;
+}
+
+/* A question about the last passage; its answers are those from `answer` on. */
+static xr_status add_question(xr_questions *q, const char *id, const char *text, size_t answer, int impossible)
+{
+    XR_TRY(xr_grow(&q->v, &q->cap, q->n + 1, sizeof *q->v));
+    xr_squad_question *v = &q->v[q->n];
+    *v = (xr_squad_question){ xr_strdup(id), NULL, (uint32_t)(q->n_passages - 1), impossible, answer, q->n_answers - answer };
+    v->text = v->id ? xr_strdup(text) : NULL;
+    if (!v->text) {
+        xr_free(v->id);
+        return xr_error_status();
+    }
+    q->n++;
+    q->n_impossible += impossible != 0;
+    q->n_unlabelled += !impossible && !v->n_answers;
+    return XR_OK;
+}
+
+xr_status xr_questions_add(xr_questions *q, const char *id, const char *question, const char *context)
+{
+    size_t len = strlen(context);
+    const xr_passage *last = q->n_passages ? &q->passage[q->n_passages - 1] : NULL;
+    if (!last || last->len != len || memcmp(last->text, context, len) != 0)
+        XR_TRY(add_passage(q, context, len));
+    return add_question(q, id, question, q->n_answers, 0);
+}
+
+/* ---- places ---- */
+
+/* Bytes of the first code points of a text, for messages. */
+static int shown(const char *s, size_t len)
+{
+    size_t at = 0, size;
+    for (int k = 0; k < SHOWN_POINTS && at < len; k++, at += size)
+        xr_utf8_decode(s + at, len - at, &size);
+    return (int)at;
+}
+
+/* Byte at which code point `start` begins; SIZE_MAX beyond the text. */
+static size_t byte_of_point(const char *s, size_t len, json_int_t start)
+{
+    size_t at = 0, size;
+    for (; start > 0 && at < len; start--, at += size)
+        xr_utf8_decode(s + at, len - at, &size);
+    return start > 0 ? SIZE_MAX : at;
+}
+
+/* The same of a UTF-16 unit, as programs in Java or JavaScript count. */
+static size_t byte_of_unit(const char *s, size_t len, json_int_t start)
+{
+    size_t at = 0, size;
+    for (; start > 0 && at < len; at += size)
+        start -= xr_utf8_decode(s + at, len - at, &size) > 0xFFFF ? 2 : 1;
+    return start != 0 ? SIZE_MAX : at;
+}
+
+static int stands_at(const xr_passage *p, size_t at, const char *text, size_t n)
+{
+    return at <= p->len && p->len - at >= n && memcmp(p->text + at, text, n) == 0;
+}
+
+/* What the offset may have been meant as, or where the text is. */
+static void describe_miss(const xr_passage *p, const char *text, json_int_t start, char *out, size_t cap)
+{
+    size_t n = strlen(text);
+    const char *found = memmem(p->text, p->len, text, n);
+    if (stands_at(p, (size_t)start, text, n))
+        snprintf(out, cap, "it stands at this byte: the offsets count bytes");
+    else if (stands_at(p, byte_of_unit(p->text, p->len, start), text, n))
+        snprintf(out, cap, "it stands at this UTF-16 unit: the offsets count these");
+    else if (found)
+        snprintf(out, cap, "it stands at %zu", xr_utf8_count(p->text, (size_t)(found - p->text)));
+    else
+        snprintf(out, cap, "it stands nowhere in the context");
+}
+
+static xr_status find_place(const xr_passage *p, const char *text, json_int_t start, size_t *begin, size_t *end)
+{
+    static const char remedy[] = "correct answer_start, which counts code points, or leave such questions out with --on-bad-record skip";
+    size_t n = strlen(text), at;
+    char miss[96];
+    if (start < 0)
+        return xr_fail(XR_EDATA, "answer_start is %" JSON_INTEGER_FORMAT "; expected where '%.*s' begins in the context; %s", start, shown(text, n), text,
+                       remedy);
+    at = byte_of_point(p->text, p->len, start);
+    if (stands_at(p, at, text, n)) {
+        *begin = at;
+        *end = at + n;
+        return XR_OK;
+    }
+    describe_miss(p, text, start, miss, sizeof miss);
+    if (at >= p->len)
+        return xr_fail(XR_EDATA, "answer_start is %" JSON_INTEGER_FORMAT ", beyond the context of %zu code points; expected where '%.*s' begins (%s); %s",
+                       start, xr_utf8_count(p->text, p->len), shown(text, n), text, miss, remedy);
+    return xr_fail(XR_EDATA, "at answer_start %" JSON_INTEGER_FORMAT " the context has '%.*s'; expected the answer '%.*s' (%s); %s", start,
+                   shown(p->text + at, p->len - at), p->text + at, shown(text, n), text, miss, remedy);
+}
+
+/* ---- one question ---- */
+
+typedef struct reading {
+    xr_questions *q;
+    const xr_squad_options *o;
+    const char *path;
+    json_t *ids;                        /* of this file: id -> anything */
+    size_t article, paragraph, item;    /* where we are */
+    size_t first;                       /* questions there were before */
+    uint64_t n_read, n_bad, n_repeated;
+} reading;
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* Answers that are all empty texts say that there is no label. */
+static int has_answers(const json_t *answers)
+{
+    for (size_t i = 0; i < json_array_size(answers); i++) {
+        const char *text = string_of(json_array_get(answers, i), "text");
+        if (!text || *text)
+            return 1;
+    }
+    return 0;
+}
+
+static xr_status take_answer(reading *g, const json_t *answer)
+{
+    xr_questions *q = g->q;
+    const char *text = string_of(answer, "text");
+    const json_t *start = json_object_get(answer, "answer_start");
+    size_t begin = 0, end = 0;
+    if (!text || !*text || (start && !json_is_integer(start)) || (!start && g->o->need_place))
+        return xr_fail(XR_EDATA, "an answer is not {\"text\": \"…\", \"answer_start\": N}, with a text that is not empty; correct it");
+    xr_status status = start ? find_place(&q->passage[q->n_passages - 1], text, json_integer_value(start), &begin, &end) : XR_OK;
+    if (status == XR_EDATA && !g->o->need_place) {
+        xr_error_clear();
+        status = XR_OK;
+    }
+    q->n_unplaced += begin == end;
+    return status < 0 ? status : add_answer(q, text, begin, end);
+}
+
+static xr_status take_answers(reading *g, const json_t *answers, int impossible)
+{
+    if (answers && !json_is_array(answers))
+        return xr_fail(XR_EDATA, "\"answers\" is no list; expected [{\"text\": \"…\", \"answer_start\": N}, …]; correct it");
+    int any = has_answers(answers);
+    if (impossible && any)
+        return xr_fail(XR_EDATA, "is_impossible is true, but there are answers; which holds cannot be known: take one of them away");
+    if (!any && !impossible && g->o->need_label)
+        return xr_fail(XR_EDATA, "there is no answer; expected at least one, or \"is_impossible\": true; complete it, or give a labelled file");
+    for (size_t i = 0; any && i < json_array_size(answers); i++)
+        XR_TRY(take_answer(g, json_array_get(answers, i)));
+    return XR_OK;
+}
+
+static xr_status check_id(reading *g, const char *id)
+{
+    int known = json_object_get(g->ids, id) != NULL;
+    if (known && g->o->unique_ids)
+        return xr_fail(XR_EDATA, "another question of the file has the same id; predictions are told apart by their ids: give each its own");
+    g->n_repeated += (uint64_t)known;
+    return json_object_set_new(g->ids, id, json_true()) == 0 ? XR_OK : xr_fail(XR_ESYSTEM, "out of memory for the ids of %s", g->path);
+}
+
+/* What was kept of a question that turned out bad goes again. */
+static xr_status take_question(reading *g, const json_t *item, const char *id)
+{
+    xr_questions *q = g->q;
+    const char *text = string_of(item, "question");
+    const json_t *mark = json_object_get(item, "is_impossible");
+    size_t answer = q->n_answers, unplaced = q->n_unplaced;
+    if (!id || !*id)
+        return xr_fail(XR_EDATA, "the question has no \"id\"; expected a string; give it one");
+    if (!text || !text[strspn(text, " \t\r\n")])
+        return xr_fail(XR_EDATA, "\"question\" is missing or empty; expected a text; complete it");
+    if (mark && !json_is_boolean(mark) && !json_is_null(mark))
+        return xr_fail(XR_EDATA, "\"is_impossible\" is neither true nor false; correct it");
+    xr_status status = take_answers(g, json_object_get(item, "answers"), json_is_true(mark));
+    if (status == XR_OK)
+        status = check_id(g, id);
+    if (status == XR_OK)
+        status = add_question(q, id, text, answer, json_is_true(mark));
+    while (status < 0 && q->n_answers > answer)
+        xr_free(q->answer[--q->n_answers].text);
+    if (status < 0)
+        q->n_unplaced = unplaced;
+    return status;
+}
+
+/* An id may be a number, and an error names it where there is one. */
+static xr_status take_item(reading *g, const json_t *item)
+{
+    const json_t *j = json_object_get(item, "id");
+    char number[32];
+    const char *id = json_string_value(j);
+    if (json_is_integer(j)) {
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(j));
+        id = number;
+    }
+    xr_status status = take_question(g, item, id);
+    if (status == XR_EDATA)
+        xr_fail_context("%s: data[%zu].paragraphs[%zu].qas[%zu]%s%.80s", g->path, g->article, g->paragraph, g->item, id ? ", id " : "", id ? id : "");
+    return status;
+}
+
+/* ---- one file ---- */
+
+/* A bad question: the end, or left out and counted. */
+static xr_status bad_question(reading *g)
+{
+    xr_status status = xr_error_status();
+    if (!g->o->skip_bad || status != XR_EDATA)
+        return status;
+    if (g->n_bad++ < SHOWN)
+        xr_warn("question left out: %s", xr_error_message());
+    xr_error_clear();
+    return XR_OK;
+}
+
+static int full(const reading *g)
+{
+    return g->o->max_questions > 0 && g->q->n - g->first >= (size_t)g->o->max_questions;
+}
+
+static xr_status check_paragraph(const json_t *paragraph)
+{
+    const char *context = string_of(paragraph, "context");
+    size_t len = context ? strlen(context) : 0, at = 0, size = 0;
+    while (at < len && xr_utf8_is_space(xr_utf8_decode(context + at, len - at, &size)))
+        at += size;
+    if (at == len)
+        return xr_fail(XR_EDATA, "\"context\" is %s; expected the text that the questions are about; complete it", context ? "empty" : "missing");
+    if (!json_is_array(json_object_get(paragraph, "qas")))
+        return xr_fail(XR_EDATA, "\"qas\" is missing or no list; expected the questions about the context; complete it");
+    return XR_OK;
+}
+
+static xr_status take_paragraph(reading *g, const json_t *paragraph)
+{
+    const json_t *items = json_object_get(paragraph, "qas"), *context = json_object_get(paragraph, "context");
+    if (check_paragraph(paragraph) < 0) {
+        g->n_read++;
+        xr_fail_context("%s: data[%zu].paragraphs[%zu]", g->path, g->article, g->paragraph);
+        return bad_question(g);
+    }
+    if (json_array_size(items) == 0)
+        return XR_OK;
+    XR_TRY(add_passage(g->q, json_string_value(context), json_string_length(context)));
+    for (g->item = 0; g->item < json_array_size(items) && !full(g); g->item++) {
+        g->n_read++;
+        if (take_item(g, json_array_get(items, g->item)) < 0)
+            XR_TRY(bad_question(g));
+    }
+    return XR_OK;
+}
+
+static xr_status take_article(reading *g, const json_t *article)
+{
+    const json_t *paragraphs = json_object_get(article, "paragraphs");
+    if (!json_is_array(paragraphs)) {
+        g->n_read++;
+        xr_fail(XR_EDATA, "%s: data[%zu]: \"paragraphs\" is missing or no list; expected [{\"context\", \"qas\"}, …]; complete it", g->path, g->article);
+        return bad_question(g);
+    }
+    for (g->paragraph = 0; g->paragraph < json_array_size(paragraphs) && !full(g); g->paragraph++)
+        XR_TRY(take_paragraph(g, json_array_get(paragraphs, g->paragraph)));
+    return XR_OK;
+}
+
+static xr_status take_document(reading *g, const json_t *root)
+{
+    const json_t *data = json_object_get(root, "data");
+    if (!json_is_array(data))
+        return xr_fail(XR_EDATA, "%s: there is no list \"data\"; expected SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}; "
+                       "convert the file", g->path);
+    for (g->article = 0; g->article < json_array_size(data) && !full(g); g->article++)
+        XR_TRY(take_article(g, json_array_get(data, g->article)));
+    return XR_OK;
+}
+
+static xr_status read_bytes(xr_str *out, xr_stream *s)
+{
+    char buffer[1 << 16];
+    long got;
+    while ((got = xr_stream_read(s, buffer, sizeof buffer)) > 0) {
+        XR_TRY(xr_str_append(out, buffer, (size_t)got));
+        if (out->len > FILE_CAP)
+            return xr_fail(XR_EDATA, "%s: more than %zu MiB; expected a smaller file of questions; split it", xr_stream_path(s), FILE_CAP >> 20);
+    }
+    return got < 0 ? (xr_status)got : XR_OK;
+}
+
+/* NULL with the error set. */
+static json_t *read_document(const char *path)
+{
+    xr_str bytes = { 0 };
+    xr_stream *s = xr_stream_open(path);
+    json_t *root = s && read_bytes(&bytes, s) == XR_OK ? xr_json_parse(bytes.s ? bytes.s : "", bytes.len, path) : NULL;
+    xr_stream_close(s);
+    xr_str_free(&bytes);
+    return root;
+}
+
+static xr_status check_file(reading *g)
+{
+    g->q->n_bad += g->n_bad;
+    if (g->n_bad)
+        xr_warn("%s: %llu of %llu questions left out because they are bad", g->path, (unsigned long long)g->n_bad, (unsigned long long)g->n_read);
+    if (g->n_repeated)
+        xr_info("%s: %llu questions have the id of another; ids are not used in training", g->path, (unsigned long long)g->n_repeated);
+    if ((double)g->n_bad > g->o->max_bad_fraction * (double)g->n_read)
+        return xr_fail(XR_EDATA, "%s: %llu of %llu questions are bad; at most a share of %g may be left out; correct the file, or raise --max-bad-fraction",
+                       g->path, (unsigned long long)g->n_bad, (unsigned long long)g->n_read, g->o->max_bad_fraction);
+    if (g->q->n == g->first)
+        return xr_fail(XR_EDATA, "%s: there are no questions; expected some in data[].paragraphs[].qas; give another file", g->path);
+    return XR_OK;
+}
+
+xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_options *o)
+{
+    reading g = { .q = q, .o = o, .path = path, .first = q->n };
+    json_t *root = read_document(path);
+    if (!root)
+        return xr_error_status();
+    g.ids = json_object();
+    xr_status status = g.ids ? take_document(&g, root) : xr_fail(XR_ESYSTEM, "%s: out of memory", path);
+    json_decref(g.ids);
+    json_decref(root);
+    return status < 0 ? status : check_file(&g);
+}

@@ -1,0 +1,151 @@
+/* XCOPA, and users' own questions with choices: XCOPA's files (test.et.jsonl, or et/test.et.jsonl), XTREME-R's (test-et.jsonl); dev is val or dev. */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "data/choices.h"
+#include "train/benchmark.h"
+#include "util/alloc.h"
+#include "util/fs.h"
+
+/* ---- files ---- */
+
+static const char *const *names_of_split(const xr_evaluation *e)
+{
+    static const char *const dev[] = { "val", "dev", NULL }, *const test[] = { "test", NULL };
+    return strcmp(e->o->split, "dev") == 0 ? dev : test;
+}
+
+/* The language in "test.et.jsonl", "test-et.jsonl.gz"; *len 0 = not such a name. */
+static const char *language_in(const xr_evaluation *e, const char *name, size_t *len)
+{
+    static const char *const ending[] = { ".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst", NULL };
+    *len = 0;
+    for (const char *const *split = names_of_split(e); *split; split++) {
+        size_t n = strlen(*split), whole = strlen(name);
+        if (strncmp(name, *split, n) != 0 || !strchr(".-", name[n]))
+            continue;
+        for (const char *const *end = ending; *end; end++) {
+            size_t m = strlen(*end);
+            if (whole > n + 1 + m && strcmp(name + whole - m, *end) == 0 && !memchr(name + n + 1, '.', whole - n - 1 - m))
+                *len = whole - n - 1 - m;
+        }
+        if (*len)
+            return name + n + 1;
+    }
+    return NULL;
+}
+
+static xr_status take_file(xr_evaluation *e, const char *folder, const char *name)
+{
+    size_t len;
+    const char *language = language_in(e, name, &len);
+    if (!language)
+        return XR_OK;
+    const xr_scored *twin = xr_evaluate_language(e, language, len);
+    char *path = xr_path_join(folder, name);
+    xr_status status = !path ? xr_error_status()
+                       : twin ? xr_fail(XR_EDATA, "%s: language '%.*s' also has %s; expected one file a language; move one of them away", path, (int)len,
+                                        language, twin->path)
+                              : xr_evaluate_add(e, language, len, path, 0);
+    xr_free(path);
+    return status;
+}
+
+static xr_status read_folder(xr_evaluation *e, const char *folder, int deep)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected one with %s-{language}.jsonl or XCOPA's own files; check --data-dir",
+                       folder, strerror(errno), names_of_split(e)[0]);
+    xr_status status = XR_OK;
+    for (struct dirent *d; status == XR_OK && (d = readdir(dir));) {
+        char *path = d->d_name[0] == '.' ? NULL : xr_path_join(folder, d->d_name);
+        if (path && deep && xr_path_is_dir(path))
+            status = read_folder(e, path, 0);
+        else if (path)
+            status = take_file(e, folder, d->d_name);
+        xr_free(path);
+    }
+    closedir(dir);
+    return status;
+}
+
+static xr_status find(xr_evaluation *e)
+{
+    XR_TRY(read_folder(e, e->o->data_dir, 1));
+    return xr_evaluate_choose(e, strcmp(e->o->split, "dev") == 0 ? "val.{language}.jsonl" : "test.{language}.jsonl");
+}
+
+/* ---- questions ---- */
+
+static xr_status open_model(xr_evaluation *e)
+{
+    if (e->o->label_map)
+        return xr_fail(XR_EUSAGE, "--label-map: --task xcopa chooses by number and has no names of labels; leave it out");
+    if (e->context->model.config.problem == XR_PROBLEM_CHOICE)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "--task xcopa: %s has no head for multiple choice; train one with: xlmr finetune --task choice", e->context->dir);
+}
+
+static xr_status read_questions(xr_evaluation *e, xr_scored *s)
+{
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples };
+    XR_TRY(xr_dataset_add_choices(&s->data, s->path, e->context->tokenizer, &d));
+    s->n_rows = s->data.n;
+    for (size_t i = 0; i < s->data.n; i++)
+        s->n += s->data.label[i] >= 0;
+    s->labelled = s->n > 0;
+    return XR_OK;
+}
+
+static int answer(const xr_scored *s, size_t i)
+{
+    const uint64_t *first = s->data.choices.example + i;
+    return xr_argmax(s->logits + first[0], (int)(first[1] - first[0]));
+}
+
+static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+{
+    xr_figures f;
+    size_t unit = 0;
+    XR_TRY(xr_evaluate_logits(e, s, h));
+    if (!s->labelled)
+        return XR_OK;
+    XR_TRY(xr_figures_compute(&f, &e->context->model.config, &s->data, s->logits));
+    xr_scored_set(s, "accuracy", f.accuracy);
+    xr_scored_set(s, "chance", f.chance);
+    xr_scored_set(s, "loss", f.loss);
+    XR_TRY(xr_scored_parts(s, s->n, 1));
+    for (size_t i = 0; i < s->data.n; i++)
+        if (s->data.label[i] >= 0)
+            s->part[unit++] = answer(s, i) == s->data.label[i];
+    return XR_OK;
+}
+
+static double accuracy(const double *sum, size_t n_parts, size_t n_units)
+{
+    (void)n_parts;
+    return n_units ? sum[0] / (double)n_units : 0.0;
+}
+
+static const xr_report_column *columns(const xr_evaluation *e)
+{
+    static const xr_report_column shown[] = { { "accuracy", "accuracy" }, { "chance", "chance" }, { "loss", NULL }, { 0 } };
+    (void)e;
+    return shown;
+}
+
+/* As XTREME-R's evaluate.py reads them. */
+static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str *out)
+{
+    (void)e;
+    for (size_t i = 0; i < s->data.n; i++)
+        XR_TRY(xr_str_printf(out, "{\"label\": %d}\n", answer(s, i)));
+    return XR_OK;
+}
+
+const xr_benchmark xr_benchmark_xcopa = {
+    .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl",
+    .find = find, .open = open_model, .read = read_questions, .score = score, .columns = columns, .main_figure = accuracy, .predictions = predictions,
+};

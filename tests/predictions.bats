@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# xlmr evaluate --predictions: files of predictions in a model's place; what does not fit is refused with counts (catalogue 67).
+
+load helpers
+
+setup() {
+    common_setup
+    mkdir -p "$dir/data" "$dir/p/xnli" "$dir/tags"
+    printf 'a\tb\tentailment\nc\td\tneutral\ne\tf\tcontradiction\ng\th\tneutral\n' | tee "$dir/data/test-en.tsv" >"$dir/data/test-sw.tsv"
+    printf 'entailment\nneutral\nneutral\nneutral\n' >"$dir/p/xnli/test-en.tsv"
+    printf 'contradiction\n neutral \ncontradiction\nneutral\n' >"$dir/p/xnli/test-sw.tsv"
+    printf 'A\tO\nB\tB-PER\n\nC\tB-LOC\n' >"$dir/tags/test-en.tsv"
+}
+
+figure() { # FILE LANGUAGE NAME: a number of results.json
+    awk -v lang="\"$2\": {" -v name="\"$3\":" 'index($0, lang) { in_lang = 1 } in_lang && $1 == name { sub(/,$/, "", $2); print $2; exit }' "$1"
+}
+
+@test "a folder as XTREME lays it out: scored, and written again as it was" {
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --output-dir "$dir/e"
+    grep -q "^en  *4  *75.00  *60.00" "$dir/out"
+    grep -q "^sw  *4  *75.00  *55.56" "$dir/out"
+    cmp "$dir/p/xnli/test-en.tsv" "$dir/e/xnli/test-en.tsv"
+    [ "$(figure "$dir/e/results.json" en loss)" = null ]        # only a model has one
+    [ "$(figure "$dir/e/results.json" en accuracy)" = 0.75 ]
+    grep -qF "\"predictions\": \"$dir/p\"" "$dir/e/results.json"
+    run ! grep -q '"model"' "$dir/e/results.json"
+}
+
+@test "one file, and a class that the gold labels do not have" {
+    printf 'entailment\nneutral\nother\nneutral\n' >"$dir/f.tsv"
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/f.tsv" --languages en --confusion
+    grep -q '^ *entailment  *neutral  *contradiction  *other$' "$dir/out"
+    refused 2 "one file for 2 languages" "--languages" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/f.tsv"
+}
+
+@test "what does not fit the gold file is 65 with counts" {
+    echo neutral >>"$dir/p/xnli/test-sw.tsv"
+    refused 65 "test-sw.tsv: 5 predictions;" "has 4 pairs" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p"
+    printf 'neutral\n\nneutral\nneutral\n' >"$dir/p/xnli/test-sw.tsv"
+    refused 65 "test-sw.tsv:2: an empty line" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p"
+    rm "$dir/p/xnli/test-sw.tsv"
+    refused 66 "no file test-sw.tsv" "--languages" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p"
+}
+
+@test "tags: sentence by sentence" {
+    printf 'O\nB-PER\n\nI-LOC\n' >"$dir/t.tsv"
+    accepted -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
+    grep -q '^en  *2  *100.00' "$dir/out"
+    printf 'O\nB-PER\nB-LOC\n' >"$dir/t.tsv"
+    refused 65 "t.tsv:3: 3 tags in sentence 1" "has 2 words there" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
+    printf 'O\nB-PER\n' >"$dir/t.tsv"
+    refused 65 "t.tsv: 1 sentences with 2 tags" "2 sentences with 3 words" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
+    printf 'O\nNOUN\n\nO\n' >"$dir/t.tsv"
+    refused 65 "'NOUN' is no tag of an entity" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
+}
+
+@test "a model or predictions, one of them" {
+    refused 2 "--model DIR" "--predictions DIR" -- evaluate --task xnli --data-dir "$dir/data"
+    refused 2 "leave one out" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --model "$dir/m"
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# Finding translations as commands: evaluate --task tatoeba and bucc2018. A text and its copy are translations of each other that any encoder finds.
+
+load helpers
+
+setup_file() {
+    make_tiny_model
+    sort -u "$BATS_FILE_TMPDIR/corpus.txt" | sort -R --random-source=<(yes) >"$BATS_FILE_TMPDIR/lines"
+}
+
+setup() {
+    common_setup
+    mkdir "$dir/data"
+}
+
+tatoeba() { "$xlmr" evaluate --task tatoeba --model "$model" --data-dir "$dir/data" "$@"; }
+bucc() { "$xlmr" evaluate --task bucc2018 --model "$model" --data-dir "$dir/data" "$@"; }
+
+# numbered PREFIX: lines with an id before each.
+numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
+
+@test "tatoeba: parallel lines of one's own; the same bytes from every number of threads" {
+    head -300 "$BATS_FILE_TMPDIR/lines" | tee "$dir/data/de-en.en" >"$dir/data/de-en.de"
+    head -50 "$BATS_FILE_TMPDIR/lines" | tee "$dir/data/sw-fr.fr" | gzip >"$dir/data/sw-fr.sw.gz"
+    tatoeba --threads 1 --output-dir "$dir/a" >"$dir/said"
+    grep -q '^Tatoeba, test: ' "$dir/said"
+    grep -qE '^language +n +accuracy +reverse$' "$dir/said"
+    grep -qE '^de +300 +100\.00 +100\.00$' "$dir/said"
+    grep -qE '^sw-fr +50 +100\.00 +100\.00$' "$dir/said"
+    seq 0 299 | cmp - "$dir/a/tatoeba/test-de.tsv"
+    OMP_NUM_THREADS=3 tatoeba --quiet --threads 3 --batch-tokens 4096 --output-dir "$dir/b" >/dev/null
+    cmp "$dir/a/tatoeba/test-de.tsv" "$dir/b/tatoeba/test-de.tsv"
+    cmp "$dir/a/results.tsv" "$dir/b/results.tsv"
+    grep -q '"layer": 1' "$dir/a/results.json"      # 7 / 12 of two layers
+    grep -q '"pooling": "mean"' "$dir/a/results.json"
+    tatoeba --layer 2 --pooling first --languages de --output-dir "$dir/c" >/dev/null
+    grep -q '"layer": 2' "$dir/c/results.json"
+    grep -q '"pooling": "first"' "$dir/c/results.json"
+}
+
+@test "tatoeba: XTREME's copy, where English is sorted: predictions, and figures once the answers are there" {
+    head -200 "$BATS_FILE_TMPDIR/lines" >"$dir/data/de-en.de"
+    LC_ALL=C sort "$dir/data/de-en.de" >"$dir/data/de-en.en"
+    run -0 --separate-stderr tatoeba --output-dir "$dir/a"
+    [[ $stderr == *"sorted, so they are not parallel"* && $output == *-* ]]
+    # line n of English is the line of German that was predicted for it
+    awk 'NR == FNR { de[FNR - 1] = $0; next } { print de[$1] }' "$dir/data/de-en.de" "$dir/a/tatoeba/test-de.tsv" | cmp - "$dir/data/de-en.en"
+    cp "$dir/a/tatoeba/test-de.tsv" "$dir/data/test-de.tsv"
+    tatoeba | grep -qE '^de +200 +100\.00 +100\.00$'
+    sed -i '1s/.*/200/' "$dir/data/test-de.tsv"
+    refused 65 "test-de.tsv:1: '200' is no line of the 200" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+}
+
+@test "tatoeba: refusals" {
+    refused 66 "pair of files such as de-en.de" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    printf 'a\nb\n' >"$dir/data/de-en.de"
+    refused 66 "file of the other language is not beside it" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    echo a >"$dir/data/de-en.en"
+    refused 65 "2 lines, and 1 in the other language" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    refused 2 "--split dev" -- evaluate --task tatoeba --split dev --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    refused 2 "layer 3: the model has layers" -- evaluate --task tatoeba --layer 3 --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    refused 2 "--confusion" -- evaluate --task tatoeba --confusion --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+}
+
+@test "bucc2018: the threshold comes from dev, repeated sentences are left out, ids in pairs" {
+    for split in dev test; do
+        [ $split = dev ] && from=1 || from=400
+        tail -n +$from "$BATS_FILE_TMPDIR/lines" | head -150 >"$dir/x"
+        tail -n +$((from + 100)) "$BATS_FILE_TMPDIR/lines" | head -180 >"$dir/y"       # 50 in common
+        numbered de <"$dir/x" >"$dir/data/de-en.$split.de"
+        { cat "$dir/y"; tail -1 "$dir/x"; } | numbered en >"$dir/data/de-en.$split.en"        # the last of the 50 stands twice
+        awk -F'\t' 'NR == FNR { id[$2] = $1; next } $2 in id { print id[$2] "\t" $1 }' "$dir/data/de-en.$split.de" "$dir/data/de-en.$split.en" \
+            | head -50 >"$dir/data/de-en.$split.gold"
+    done
+    bucc --threads 1 --output-dir "$dir/a" >"$dir/said"
+    grep -q '^BUCC 2018, test: ' "$dir/said"
+    awk '$1 == "de" { exit !($2 == 150 && $3 > 90 && $5 == "98.00") }' "$dir/said"          # 49 of 50 can be found
+    grep -q '"threshold_from": "dev"' "$dir/a/results.json"
+    [ "$(sort "$dir/a/bucc2018/test-de.tsv" "$dir/data/de-en.test.gold" | uniq -d | wc -l)" = 49 ]
+    n=$(wc -l <"$dir/a/bucc2018/test-de.tsv")
+    awk -v n="$n" '$1 == "de" { exit !($4 == sprintf("%.2f", 4900 / n) && $3 == sprintf("%.2f", 9800 / (n + 50))) }' "$dir/said"
+    OMP_NUM_THREADS=2 bucc --quiet --threads 2 --output-dir "$dir/b" >/dev/null
+    cmp "$dir/a/bucc2018/test-de.tsv" "$dir/b/bucc2018/test-de.tsv"
+    cmp "$dir/a/results.tsv" "$dir/b/results.tsv"
+    # as in XTREME's own folder, without the answers
+    mv "$dir/data/de-en.test.gold" "$dir/gold"
+    bucc --output-dir "$dir/c" >"$dir/said"
+    cmp "$dir/a/bucc2018/test-de.tsv" "$dir/c/bucc2018/test-de.tsv"
+    grep -qE '^de +150 +- +- +-$' "$dir/said"
+    rm "$dir/data/de-en.dev.gold"
+    refused 66 "no right pairs to find a threshold with" -- evaluate --task bucc2018 --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+    mv "$dir/gold" "$dir/data/de-en.test.gold"
+    run -0 --separate-stderr bucc
+    [[ $stderr == *"F1 is an upper bound"* ]]
+    echo "de-000001" >>"$dir/data/de-en.test.gold"
+    refused 65 "de-en.test.gold:51: 'de-000001' is no pair of ids" -- evaluate --task bucc2018 --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
+}
