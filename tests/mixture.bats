@@ -144,3 +144,21 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     refused 65 "no examples in language 'sw'" -- finetune --model "$model" --train-file "$at/train-en.tsv" --validation-file "sw=$dir/all.dev.tsv" \
         --output-dir "$dir/o" --quiet
 }
+
+@test "translate-train-all by name: the card says the protocol, temperature evens the languages out, and dev sets of all choose" {
+    mkdir "$dir/data"
+    cp "$at/train-en.tsv" "$at/train-de.tsv" "$at/dev-en.tsv" "$dir/data"
+    cp "$at/dev-fr.tsv" "$dir/data/dev-de.tsv"
+    "$xlmr" finetune --model "$model" --data-dir "$dir/data" --protocol translate-train-all --lang-alpha 0 --max-steps 14 --batch-size 8 \
+        --max-seq-length 32 --output-dir "$dir/p" >/dev/null 2>"$dir/err"
+    grep -qE "en +90 +1 +81.82 % +50.00 % +0.611  $dir/data/train-en.tsv" "$dir/err"
+    grep -qE "de +20 +1 +18.18 % +50.00 % +2.75  $dir/data/train-de.tsv" "$dir/err"
+    grep -q '^- protocol: translate-train-all$' "$dir/p/best/README.md"
+    grep -q 'chosen by mean accuracy of en, de: selection on the training languages\.' "$dir/p/best/README.md"
+    # a language that is not trained on, named beside the folder, is measured and does not choose
+    "$xlmr" finetune --model "$model" --data-dir "$dir/data" --validation-file "$at/dev-en.tsv" --validation-file "$at/dev-fr.tsv" --max-steps 3 \
+        --batch-size 8 --max-seq-length 32 --output-dir "$dir/q" >/dev/null 2>"$dir/err"
+    grep -q '^- protocol: zero-shot$' "$dir/q/best/README.md"
+    grep -q 'chosen by accuracy of en: selection on the training language\.' "$dir/q/best/README.md"
+    grep -q '^Zero-shot (no training file in that language): fr\.$' "$dir/q/best/README.md"
+}

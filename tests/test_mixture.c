@@ -161,6 +161,26 @@ static void samples_of_a_step(void **state)
     xr_dataset_free(&d);
 }
 
+/* One example of nine tokens among short ones, drawn so often that a micro-batch holds several: the bound, by which memory is reserved, knows. */
+static void repeated_long_example(void **state)
+{
+    (void)state;
+    xr_dataset d;
+    make_dataset(&d);
+    for (size_t i = 0; i < EXAMPLES; i++)           /* all of one token, but the last */
+        d.offset[i + 1] = d.offset[i] + (i + 1 < EXAMPLES ? 1 : 9);
+    xr_mixture m = make((uint64_t[]){ EXAMPLES - 1, 1 }, (double[]){ 1, 199 }, NULL, 2, 1.0);
+    xr_loader_options o = { .batch_size = 50, .micro_size = 10, .shuffle = 1, .mixture = &m, .seed = 42 };
+    xr_loader *l = xr_loader_new(&d, &o);
+    assert_int_equal(xr_loader_begin(l, 0, 0), 5);
+    size_t rows = xr_loader_batch(l, 0)->rows.n;     /* longest first: about half of the 50 are the long one */
+    assert_int_equal(rows, 90);
+    assert_int_equal(xr_loader_max_tokens(l), 90);
+    xr_loader_free(l);
+    xr_mixture_free(&m);
+    xr_dataset_free(&d);
+}
+
 /* A loader that begins in the middle sees what one that came there sees, grouped by length or not; no batch is larger than was said. */
 static void resumed_in_the_middle(void **state)
 {
@@ -250,6 +270,7 @@ int main(void)
         cmocka_unit_test(exact_and_uniform),
         cmocka_unit_test(is_shuffled),
         cmocka_unit_test(samples_of_a_step),
+        cmocka_unit_test(repeated_long_example),
         cmocka_unit_test(resumed_in_the_middle),
         cmocka_unit_test(plain_is_the_old_order),
         cmocka_unit_test(no_memory),

@@ -45,8 +45,14 @@ typedef struct xr_benchmark {
     xr_status (*more_files)(const xr_evaluation *e, const xr_scored *s, const char *folder);
     /* Further keys of the language's object in results.json, a new object; may be NULL. */
     json_t *(*details)(const xr_evaluation *e, const xr_scored *s);
+    /* How bad the answer to row i (of s->n_rows) is, 0: right, or without a gold label. With `line` also what a person wants to see of it: "gold" and
+     * "predicted" (texts, numbers or lists), "probability", "loss" and the like, and the texts under names of their own; tagged words as "words", a list of
+     * [word, gold, predicted]. It becomes a line of errors.jsonl (evaluate_errors.c). NULL: none. */
+    xr_status (*error)(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line);
     /* Counts by class of a labelled language, for --confusion and the warning of a single answer; may be NULL, and give NULL. */
     const xr_confusion *(*confusion)(const xr_scored *s);
+    /* Lines behind the table about a labelled language, for --per-type; may be NULL. */
+    xr_status (*by_type)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
     const xr_published *published;  /* the last has no size; may be NULL */
     void (*free)(xr_scored *s);     /* of s->private; may be NULL */
 } xr_benchmark;

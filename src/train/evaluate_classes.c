@@ -85,6 +85,7 @@ static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
     d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(problem_of(e));
+    d.keep_text = e->o->output_dir && e->o->worst_errors > 0;
     d.grow_labels = e->o->predictions != NULL;
     if (!labelled && xr_evaluate_translated(e))
         XR_TRY(translated_columns(s, &d.columns));

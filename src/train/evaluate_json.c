@@ -116,6 +116,8 @@ json_t *xr_evaluation_json(const xr_evaluation *e)
     for (size_t i = 0; i < e->n; i++)
         json_object_set_new(json_object_get(j, "languages"), e->v[i].language, language_json(e, &e->v[i]));
     add_averages(e, j);
+    json_object_set_new(j, "options", xr_options_to_json(o, XR_RECIPE));
+    json_object_set_new(j, "version", json_string(XR_VERSION));
     if (e->n_resamples)
         json_object_set_new(j, "bootstrap", json_integer((json_int_t)e->n_resamples));
     return j;
@@ -148,7 +150,7 @@ xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evalu
     char *folder = xr_path_join(dir, e->o->task);
     xr_status status = folder ? xr_mkdirs(folder) : xr_error_status();
     for (size_t i = 0; i < e->n && status == XR_OK; i++)
-        status = write_one(of ? of[i] : e, &(of ? of[i] : e)->v[i], folder);
+        status = write_one(of ? of[i] : e, &e->v[i], folder);
     xr_free(folder);
     return status;
 }
@@ -198,5 +200,7 @@ static xr_status write_tables(const xr_evaluation *e, const char *dir)
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
 {
     XR_TRY(xr_evaluation_write_predictions(e, NULL, dir));
+    XR_TRY(xr_evaluation_write_errors(e, dir));
+    XR_TRY(xr_evaluation_write_plot(&e, &e->o->model, 1, dir));
     return write_tables(e, dir);
 }

@@ -51,6 +51,8 @@ static xr_status write_card(xr_str *s, const xr_finetune *f, uint64_t step, int 
                          (unsigned long long)f->total_steps));
     XR_TRY(add_data(s, "training", &f->train));
     XR_TRY(add_validation(s, f));
+    if (f->o->data_dir)
+        XR_TRY(xr_str_printf(s, "- protocol: %s\n", f->o->protocol));
     XR_TRY(add_labels(s, &f->model.config));
     XR_TRY(xr_finetune_mix_card(f, s));
     XR_TRY(xr_str_puts(s, "\n## Figures\n\n"));

@@ -7,5 +7,6 @@ const xr_benchmark xr_benchmark_classify = {
     .find = xr_evaluate_find, .open = xr_classes_open, .read = xr_classes_read,
     .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
     .main_figure = xr_classes_main_figure, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .error = xr_classes_error,
     .confusion = xr_classes_confusion, .free = xr_classes_free,
 };
