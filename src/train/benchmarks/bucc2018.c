@@ -61,10 +61,7 @@ static const named *find_id(const named *v, size_t n, const char *id)
     return bsearch(&key, v, n, sizeof *v, by_id);
 }
 
-/* Pairs of lines, ascending: line of a << 32 | line of b. */
-typedef struct pairs { uint64_t *v; size_t n, cap; } pairs;
-
-static xr_status take_pair(const corpus *c, pairs *p, const xr_stream *s, char *line, const named *a, const named *b)
+static xr_status take_gold(corpus *c, const xr_stream *s, char *line, const named *a, const named *b, size_t *cap)
 {
     char *tab = strchr(line, '\t');
     if (tab)
@@ -73,46 +70,37 @@ static xr_status take_pair(const corpus *c, pairs *p, const xr_stream *s, char *
     if (!x || !y)
         return xr_fail(XR_EDATA, "%s:%zu: '%.60s' is no pair of ids of the two texts; expected an id of each with a TAB between; is it of other data?",
                        xr_stream_path(s), xr_stream_line_number(s), !x ? line : tab ? tab + 1 : line);
-    XR_TRY(xr_grow(&p->v, &p->cap, p->n + 1, sizeof *p->v));
-    p->v[p->n++] = (uint64_t)x->line << 32 | y->line;
+    XR_TRY(xr_grow(&c->gold, cap, c->n_gold + 1, sizeof *c->gold));
+    c->gold[c->n_gold++] = (uint64_t)x->line << 32 | y->line;
     return XR_OK;
 }
 
-static xr_status read_pairs(const corpus *c, pairs *p, xr_stream *s, const named *a, const named *b)
+static xr_status read_pairs(corpus *c, xr_stream *s, const named *a, const named *b)
 {
     char *line;
-    size_t len, kept = 0;
+    size_t len, cap = 0, kept = 0;
     int got;
     while ((got = xr_stream_line(s, &line, &len)) > 0)
-        XR_TRY(take_pair(c, p, s, line, a, b));
+        XR_TRY(take_gold(c, s, line, a, b, &cap));
     XR_TRY(got);
-    if (p->n)
-        qsort(p->v, p->n, sizeof *p->v, by_number);
-    for (size_t i = 0; i < p->n; i++)
-        if (i == 0 || p->v[i] != p->v[i - 1])
-            p->v[kept++] = p->v[i];
-    p->n = kept;
+    if (c->n_gold)
+        qsort(c->gold, c->n_gold, sizeof *c->gold, by_number);
+    for (size_t i = 0; i < c->n_gold; i++)
+        if (i == 0 || c->gold[i] != c->gold[i - 1])
+            c->gold[kept++] = c->gold[i];
+    c->n_gold = kept;
+    c->has_gold = kept > 0;
     return XR_OK;
-}
-
-static xr_status read_pair_file(const corpus *c, pairs *p, const char *path)
-{
-    xr_stream *s = xr_stream_open(path);
-    named *a = s ? sort_ids(&c->a) : NULL, *b = a ? sort_ids(&c->b) : NULL;
-    xr_status status = b ? read_pairs(c, p, s, a, b) : xr_error_status();
-    xr_free(a);
-    xr_free(b);
-    xr_stream_close(s);
-    return status;
 }
 
 static xr_status read_gold(corpus *c, const char *path)
 {
-    pairs p = { 0 };
-    xr_status status = read_pair_file(c, &p, path);
-    c->gold = p.v;
-    c->n_gold = p.n;
-    c->has_gold = p.n > 0;
+    xr_stream *s = xr_stream_open(path);
+    named *a = s ? sort_ids(&c->a) : NULL, *b = a ? sort_ids(&c->b) : NULL;
+    xr_status status = b ? read_pairs(c, s, a, b) : xr_error_status();
+    xr_free(a);
+    xr_free(b);
+    xr_stream_close(s);
     return status;
 }
 
@@ -157,13 +145,13 @@ static xr_status read_texts(xr_evaluation *e, xr_scored *s)
     mining *m = s->private = xr_alloc(1, sizeof *m);
     int dev = strcmp(e->o->split, "dev") == 0, there;
     XR_TRY(m ? read_corpus(e, s, dev ? ".dev" : ".test", &m->test, &there) : xr_error_status());
-    if (!dev && !e->o->predictions)
+    if (!dev)
         XR_TRY(read_corpus(e, s, ".dev", &m->dev, &there));
-    m->has_dev = !dev && !e->o->predictions && there && m->dev.has_gold;
-    if (!m->has_dev && !m->test.has_gold && !e->o->predictions)
+    m->has_dev = !dev && there && m->dev.has_gold;
+    if (!m->has_dev && !m->test.has_gold)
         return xr_fail(XR_ENOINPUT, "%s: no right pairs to find a threshold with, neither of these texts nor of dev; expected %s.dev.gold with its two "
                        "texts beside it; add them", s->path, s->language);
-    if (!m->has_dev && !dev && !e->o->predictions)
+    if (!m->has_dev && !dev)
         xr_warn("%s: there are no dev files with right pairs, so the threshold is the best for the scored texts themselves: F1 is an upper bound", s->path);
     s->n_rows = m->test.a.n;
     s->n = m->test.has_gold ? m->test.a.n : 0;
@@ -171,19 +159,37 @@ static xr_status read_texts(xr_evaluation *e, xr_scored *s)
     return XR_OK;
 }
 
-/* ---- mining ---- */
-
-static xr_status mark_right(corpus *c)
+/* The pairs of a file in place of mined ones. */
+static xr_status take_pairs(corpus *c, const corpus *given)
 {
-    c->right = xr_alloc(c->n, 1);
+    c->pair = xr_alloc(given->n_gold, sizeof *c->pair);
+    c->right = c->pair ? xr_alloc(given->n_gold, 1) : NULL;
     if (!c->right)
         return xr_error_status();
-    for (size_t i = 0; i < c->n && c->n_gold; i++) {
-        uint64_t key = (uint64_t)c->pair[i].a << 32 | c->pair[i].b;
-        c->right[i] = bsearch(&key, c->gold, c->n_gold, sizeof *c->gold, by_number) != NULL;
+    for (c->n = 0; c->n < given->n_gold; c->n++) {
+        const uint64_t *key = &given->gold[c->n];
+        c->pair[c->n] = (xr_mined){ (uint32_t)(*key >> 32), (uint32_t)*key, 0.0 };
+        c->right[c->n] = c->n_gold && bsearch(key, c->gold, c->n_gold, sizeof *key, by_number) != NULL;
     }
     return XR_OK;
 }
+
+static xr_status predicted(xr_evaluation *e, xr_scored *s, const char *path)
+{
+    mining *m = s->private;
+    corpus given = m->test;
+    (void)e;
+    given.gold = NULL;
+    given.n_gold = 0;
+    xr_status status = read_gold(&given, path);
+    if (status == XR_OK)
+        status = take_pairs(&m->test, &given);
+    m->n_kept = m->test.n;
+    xr_free(given.gold);
+    return status;
+}
+
+/* ---- mining ---- */
 
 /* Distinct texts to lines; a sentence that stands several times has no one id, and its pairs are left out, as XTREME does. */
 static xr_status keep_lines(corpus *c)
@@ -195,23 +201,14 @@ static xr_status keep_lines(corpus *c)
             c->pair[kept++] = (xr_mined){ c->a.line[p.a], c->b.line[p.b], p.score };
     }
     c->n = kept;
-    return mark_right(c);
-}
-
-/* Pairs of ids a line, as they stand: there is no threshold to find. */
-static xr_status predicted(xr_evaluation *e, xr_scored *s, const char *path)
-{
-    mining *m = s->private;
-    corpus *c = &m->test;
-    pairs p = { 0 };
-    (void)e;
-    xr_status status = read_pair_file(c, &p, path);
-    c->pair = status == XR_OK ? xr_alloc(p.n, sizeof *c->pair) : NULL;
-    for (size_t i = 0; c->pair && i < p.n; i++)
-        c->pair[i] = (xr_mined){ (uint32_t)(p.v[i] >> 32), (uint32_t)p.v[i], 0.0 };
-    c->n = m->n_kept = c->pair ? p.n : 0;
-    xr_free(p.v);
-    return c->pair ? mark_right(c) : xr_error_status();
+    c->right = xr_alloc(kept, 1);
+    if (!c->right)
+        return xr_error_status();
+    for (size_t i = 0; i < kept && c->n_gold; i++) {
+        uint64_t key = (uint64_t)c->pair[i].a << 32 | c->pair[i].b;
+        c->right[i] = bsearch(&key, c->gold, c->n_gold, sizeof *c->gold, by_number) != NULL;
+    }
+    return XR_OK;
 }
 
 static xr_status mine(const xr_evaluation *e, const xr_scored *s, corpus *c, const xr_evaluate_hooks *h)
@@ -245,17 +242,22 @@ static xr_status put_figures(xr_scored *s, const mining *m)
     return XR_OK;
 }
 
-static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+static xr_status find_pairs(const xr_evaluation *e, const xr_scored *s, mining *m, const xr_evaluate_hooks *h)
 {
-    mining *m = s->private;
     corpus *tuned = m->has_dev ? &m->dev : &m->test;
-    if (e->o->predictions)
-        return s->labelled ? put_figures(s, m) : XR_OK;
     if (mine(e, s, &m->test, h) < 0 || (m->has_dev && mine(e, s, &m->dev, h) < 0))
         return xr_fail_context("%s", s->path);
     m->threshold = xr_retrieval_threshold(tuned->pair, tuned->right, tuned->n, tuned->n_gold);
     while (m->n_kept < m->test.n && m->test.pair[m->n_kept].score >= m->threshold)
         m->n_kept++;
+    return XR_OK;
+}
+
+static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+{
+    mining *m = s->private;
+    if (!e->o->predictions)
+        XR_TRY(find_pairs(e, s, m, h));
     return s->labelled ? put_figures(s, m) : XR_OK;
 }
 
