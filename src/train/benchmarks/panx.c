@@ -1,6 +1,7 @@
 /* PAN-X (WikiANN): entities of tagged words. */
 #include "data/tagged.h"
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 
@@ -100,5 +101,5 @@ static json_t *details(const xr_evaluation *e, const xr_scored *s)
 const xr_benchmark xr_benchmark_panx = {
     .name = "panx", .title = "PAN-X", .units = "sentences", .ending = ".tsv",
     .find = xr_evaluate_find, .open = check, .read = read_sentences, .predicted = xr_predicted_tags, .score = score, .columns = columns, .main_figure = f1,
-    .predictions = predictions, .details = details, .free = xr_classes_free,
+    .predictions = predictions, .details = details, .error = xr_words_error, .free = xr_classes_free,
 };

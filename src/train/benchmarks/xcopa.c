@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "data/choices.h"
-#include "train/benchmark.h"
+#include "train/evaluate_errors.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 
@@ -148,4 +148,5 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
 const xr_benchmark xr_benchmark_xcopa = {
     .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl",
     .find = find, .open = open_model, .read = read_questions, .score = score, .columns = columns, .main_figure = accuracy, .predictions = predictions,
+    .error = xr_choice_error,
 };
