@@ -55,8 +55,8 @@ teardown() { rm -rf "$dir"; }
 @test "evaluate: a table a language, predictions as XTREME wants them, the same F1 as in training" {
     run -0 --separate-stderr "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$base/data" --output-dir "$dir/out"
     [ "${lines[0]}" = "PAN-X, dev: $base/run/best" ]
-    [[ ${lines[1]} =~ ^language\ +n\ +F1\ +precision\ +recall$ ]]
-    [[ ${lines[2]} =~ ^en\ +100\ +9[0-9.]+\ +[0-9.]+\ +[0-9.]+$ && ${lines[3]} =~ ^sw\ +60\ +[89] && ${lines[4]} =~ ^yo\ +60\ +-\ +-\ +-$ ]]
+    [[ ${lines[1]} =~ ^language\ +n\ +F1\ +precision\ +recall\ +strict\ F1$ ]]
+    [[ ${lines[2]} =~ ^en\ +100\ +9[0-9.]+\ +[0-9.]+\ +[0-9.]+\ +[0-9.]+$ && ${lines[3]} =~ ^sw\ +60\ +[89] && ${lines[4]} =~ ^yo\ +60\ +-\ +-\ +-\ +-$ ]]
     [[ ${lines[5]} =~ ^average\  && ${lines[6]} =~ ^transfer\ gap ]]
     f1=$(sed -n 's/^best f1 \(.*\) at.*/\1/p' "$base/said")
     awk -v want="$f1" '$1 == "en" { exit !(sprintf("%.4f", $3) == want) }' "$dir/out/results.tsv"
@@ -101,20 +101,22 @@ teardown() { rm -rf "$dir"; }
     run -2 "$xlmr" evaluate --task xnli --split dev --model "$base/run/best" --data-dir "$base/data"
     [[ $output == *"classifies words; score it with --task panx"* ]]
     run -2 "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$base/data" --confusion
-    [[ $output == *"--confusion: --task panx counts entities"* ]]
+    [[ $output == *"--confusion: --task panx has no classes"* ]]
+    run -65 "$xlmr" evaluate --task udpos --split dev --model "$base/run/best" --data-dir "$base/data"
+    [[ $output == *"--task udpos scores plain tags word by word, and these spell entities; score it with --task panx"* ]]
     run -65 "$xlmr" evaluate --task panx --model "$base/model" --data-dir "$base/data" --split dev
     [[ $output == *"another head, masked_lm"* ]]
-    run -2 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --metric f1_macro --output-dir "$dir/run"
-    [[ $output == *"has: f1 precision recall accuracy loss"* ]]
+    run -2 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --metric f1_micro --output-dir "$dir/run"
+    [[ $output == *"has: f1 f1_strict precision recall f1_macro accuracy loss"* ]]
     run -2 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --label-column 2 --output-dir "$dir/run"
     [[ $output == *"--label-column: --task tag reads lines"* ]]
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-yo.tsv" --output-dir "$dir/run"
     [[ $output == *"dev-yo.tsv:1: no tag behind"* ]]
     run -65 "$xlmr" predict --quiet --model "$base/run/best" "$base/data/dev-en.tsv"
     [[ $output == *'dev-en.tsv:1: is no JSON object; a tagger reads JSON lines, {"tokens": ["word", …]} or {"text": "…"}'* ]]
-    printf 'bado\tNOUN\n' >"$dir/pos.tsv"
+    printf 'bado\tNOUN\nkiru\tB-PER\n' >"$dir/pos.tsv"
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$dir/pos.tsv" --output-dir "$dir/run"
-    [[ $output == *"pos.tsv:1: the tag 'NOUN' is neither O nor"* ]]
+    [[ $output == *"pos.tsv:2: the tag 'B-PER' has a prefix, but 'NOUN' of line 1 has none"* ]]
     [ ! -e "$dir/run" ]
 }
 

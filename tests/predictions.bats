@@ -24,7 +24,7 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     [ "$(figure "$dir/e/results.json" en loss)" = null ]        # only a model has one
     [ "$(figure "$dir/e/results.json" en accuracy)" = 0.75 ]
     grep -qF "\"predictions\": \"$dir/p\"" "$dir/e/results.json"
-    run ! grep -q '"model"' "$dir/e/results.json"
+    run ! grep -q '^  "model"' "$dir/e/results.json"
 }
 
 @test "one file, and a class that the gold labels do not have" {

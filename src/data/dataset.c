@@ -539,6 +539,8 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->words.example);
     xr_free(d->words.sentence);
     xr_free(d->words.row);
+    xr_free(d->words.len);
+    xr_free(d->words.inside);
     xr_free(d->words.tag);
     xr_questions_free(&d->windows.questions);
     xr_free(d->windows.first);

@@ -39,6 +39,7 @@ typedef struct xr_data_options {
     xr_columns columns;
     const char *format;             /* NULL = by content */
     size_t max_len;                 /* tokens per sequence with specials */
+    size_t stride;                  /* pieces that the examples of a long sentence of tagged words share */
     long max_samples;               /* per file; 0 = all */
     const char *language;           /* keep only records whose language column says so; NULL = all */
     int language_optional;          /* with language: records that say none are kept as well */
@@ -59,8 +60,10 @@ typedef struct xr_words {
     size_t n, n_sentences;
     uint64_t *example;              // [examples + 1] first word of each example
     uint64_t *sentence;             // [n_sentences + 1] first word of each sentence
-    uint32_t *row;                  // [n] first piece of each word: token within its example
+    uint32_t *row, *len;            // [n] first piece of each word (token within its example) and their number
     int32_t *tag;                   // [n] -1 = none
+    int all_pieces;                 /* predict all pieces of a word, not only the first */
+    int32_t *inside;                // [labels] with all_pieces: tag of the further pieces of a word with a tag; NULL: the same
     uint64_t n_empty;               /* words without a piece, which are <unk> */
     size_t cap, cap_example, cap_sentence;
 } xr_words;

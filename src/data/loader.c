@@ -270,13 +270,24 @@ int xr_loader_begin(xr_loader *l, uint32_t epoch, size_t step)
     return l->n_micro;
 }
 
-/* The first piece of each word of example i, whose first token is row `first`. */
+/* The pieces of word k that are predicted, the first of which is row `row`. */
+static xr_status add_word(xr_loader *l, const xr_words *w, uint64_t k, uint32_t row)
+{
+    int32_t tag = w->tag[k], inside = w->inside && tag >= 0 ? w->inside[tag] : tag;
+
+    XR_TRY(xr_batch_add_mask(&l->batch, row, tag));
+    for (uint32_t p = 1; w->all_pieces && p < w->len[k]; p++)
+        XR_TRY(xr_batch_add_mask(&l->batch, row + p, inside));
+    return XR_OK;
+}
+
+/* The words of example i, whose first token is row `first`. */
 static xr_status add_words(xr_loader *l, uint32_t i, uint32_t first)
 {
     const xr_words *w = &l->d->words;
 
     for (uint64_t k = w->example[i]; k < w->example[i + 1]; k++)
-        XR_TRY(xr_batch_add_mask(&l->batch, first + w->row[k], w->tag[k]));
+        XR_TRY(add_word(l, w, k, first + w->row[k]));
     return XR_OK;
 }
 

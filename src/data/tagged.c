@@ -1,126 +1,14 @@
-/* Tagged sentences as examples: pieces of the words, where each word begins, and its tag. */
+/* A file of tagged sentences: labels of the words, the scheme of the tags, bad sentences. */
 #include "data/tagged.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "data/entities.h"
+#include "data/tag_scheme.h"
 #include "util/alloc.h"
 #include "util/log.h"
 
-enum { SHOWN = 5, SPECIALS = 2 };       /* bad sentences shown per file; <s> and </s> */
-
-/* ---- one sentence ---- */
-
-/* The example being filled. */
-typedef struct piecing {
-    xr_dataset *d;
-    const xr_tokenizer *tok;
-    xr_tokens tokens;           /* of the example: <s> and the pieces so far */
-    xr_tokens word;             /* of the word */
-    size_t room;                /* pieces an example may have */
-} piecing;
-
-static xr_status put_special(xr_tokens *t, int32_t id)
-{
-    XR_TRY(xr_grow(&t->v, &t->cap, t->n + 1, sizeof *t->v));
-    t->v[t->n++] = (xr_token){ id, 0, 0 };
-    return XR_OK;
-}
-
-static xr_status begin_example(piecing *p)
-{
-    p->tokens.n = 0;
-    return put_special(&p->tokens, XR_ID_BOS);
-}
-
-static xr_status end_example(piecing *p)
-{
-    xr_words *w = &p->d->words;
-    XR_TRY(put_special(&p->tokens, XR_ID_EOS));
-    XR_TRY(xr_grow(&w->example, &w->cap_example, p->d->n + 2, sizeof *w->example));
-    XR_TRY(xr_dataset_add_tokens(p->d, p->tokens.v, p->tokens.n));
-    w->example[0] = 0;
-    w->example[p->d->n] = w->n;
-    return XR_OK;
-}
-
-static xr_status encode_word(piecing *p, const char *text)
-{
-    p->word.n = 0;
-    if (p->tok)
-        XR_TRY(xr_tokenizer_encode(p->tok, text, strlen(text), 0, &p->word));
-    if (p->word.n > p->room)
-        p->word.n = p->room;
-    if (p->word.n)
-        return XR_OK;
-    p->d->words.n_empty++;
-    return put_special(&p->word, XR_ID_UNK);
-}
-
-static xr_status grow_words(xr_words *w)
-{
-    if (w->n < w->cap)
-        return XR_OK;
-    size_t cap = w->cap ? 2 * w->cap : 1024;
-    uint32_t *row = xr_realloc(w->row, cap, sizeof *row);
-    w->row = row ? row : w->row;
-    int32_t *tag = row ? xr_realloc(w->tag, cap, sizeof *tag) : NULL;
-    w->tag = tag ? tag : w->tag;
-    if (!tag)
-        return xr_error_status();
-    w->cap = cap;
-    return XR_OK;
-}
-
-/* Adds the word's pieces, in a new example when the old one is full. 1 when it began one, < 0 on error. */
-static int add_word(piecing *p, const char *text, int32_t tag)
-{
-    xr_words *w = &p->d->words;
-    int cut = 0;
-    XR_TRY(encode_word(p, text));
-    if (p->tokens.n - 1 + p->word.n > p->room) {
-        XR_TRY(end_example(p));
-        XR_TRY(begin_example(p));
-        cut = 1;
-    }
-    XR_TRY(grow_words(w));
-    XR_TRY(xr_grow(&p->tokens.v, &p->tokens.cap, p->tokens.n + p->word.n, sizeof *p->tokens.v));
-    w->row[w->n] = (uint32_t)p->tokens.n;
-    w->tag[w->n++] = tag;
-    memcpy(p->tokens.v + p->tokens.n, p->word.v, p->word.n * sizeof *p->word.v);
-    p->tokens.n += p->word.n;
-    return cut;
-}
-
-static xr_status add_sentence(piecing *p, const char *const *word, const int32_t *tag, size_t n)
-{
-    xr_words *w = &p->d->words;
-    int cuts = 0;
-    XR_TRY(xr_grow(&w->sentence, &w->cap_sentence, w->n_sentences + 2, sizeof *w->sentence));
-    XR_TRY(begin_example(p));
-    for (size_t i = 0; i < n; i++) {
-        int cut = add_word(p, word[i], tag ? tag[i] : -1);
-        XR_TRY(cut);
-        cuts += cut;
-    }
-    XR_TRY(end_example(p));
-    w->sentence[0] = 0;
-    w->sentence[++w->n_sentences] = w->n;
-    p->d->n_truncated += cuts > 0;
-    return XR_OK;
-}
-
-xr_status xr_dataset_add_words(xr_dataset *d, const xr_tokenizer *tok, const char *const *word, const int32_t *tag,
-                               size_t n, size_t max_len)
-{
-    if (max_len && max_len <= SPECIALS)
-        return xr_fail(XR_EUSAGE, "max length %zu; <s>, a piece and </s> need %d", max_len, SPECIALS + 1);
-    piecing p = { .d = d, .tok = tok, .room = max_len ? max_len - SPECIALS : SIZE_MAX - SPECIALS };
-    xr_status status = add_sentence(&p, word, tag, n);
-    xr_tokens_free(&p.tokens);
-    xr_tokens_free(&p.word);
-    return status;
-}
+enum { SHOWN = 5 };         /* bad sentences shown per file */
 
 /* ---- one file ---- */
 
@@ -135,7 +23,10 @@ typedef struct reading {
     size_t cap_word, cap_tag, first;
     int tagged;                 /* the file's lines have tags: 1 yes, 0 no, -1 not known yet */
     size_t tagged_line;         /* that says so */
-    uint64_t n_sentences, n_bad, n_open;    /* n_open: entities that begin with I */
+    size_t kind_line[XR_TAG_PLAIN + 1];     /* the first line with a tag of each kind; 0: none yet */
+    char kind_name[XR_TAG_PLAIN + 1][81];
+    xr_tag_survey survey;
+    uint64_t n_sentences, n_bad;
 } reading;
 
 static const char *path_of(const reading *g) { return xr_stream_path(g->r.stream); }
@@ -149,19 +40,45 @@ static xr_status unknown_tag(const reading *g, const xr_tagged_word *w)
     return xr_error_status();
 }
 
+/* A file has tags of entities or plain ones: of a mixture either score would be wrong. */
+static xr_status check_kind(reading *g, const xr_tagged_word *w, const char *name)
+{
+    xr_tag_kind kind = xr_tag_kind_of(name), other = kind == XR_TAG_PLAIN ? XR_TAG_ENTITY : XR_TAG_PLAIN;
+    if (kind != XR_TAG_PLAIN && kind != XR_TAG_ENTITY)
+        return XR_OK;
+    if (g->kind_line[other])
+        return xr_fail(XR_EDATA, "%s:%zu: the tag '%.80s' has %s, but '%s' of line %zu has %s; expected O, B-TYPE and I-TYPE (and E-, S-, L-, U-) or plain "
+                       "tags such as parts of speech, not both; correct it, or rename it with --label-map FROM=TO", path_of(g), w->line, name,
+                       kind == XR_TAG_PLAIN ? "no known prefix" : "a prefix", g->kind_name[other], g->kind_line[other],
+                       kind == XR_TAG_PLAIN ? "one" : "none");
+    if (!g->kind_line[kind]) {
+        g->kind_line[kind] = w->line;
+        snprintf(g->kind_name[kind], sizeof g->kind_name[kind], "%s", name);
+    }
+    return XR_OK;
+}
+
+/* A label that is not known yet. */
+static int new_tag(const reading *g, const xr_tagged_word *w, const char *name)
+{
+    if (w->number && strcmp(name, w->tag) == 0)
+        return xr_fail(XR_EDATA, "%s:%zu: the tag is the number %s; expected its name, such as B-PER: ids mean nothing without their names; write the names, "
+                       "or give them with --label-map 0=O,1=B-PER,…", path_of(g), w->line, w->tag);
+    if (!g->o->grow_labels)
+        return unknown_tag(g, w);
+    if (strlen(name) > 200)
+        return xr_fail(XR_EDATA, "%s:%zu: a tag of %zu bytes ('%.40s…'); expected a name of at most 200; is the last column the tag?", path_of(g), w->line,
+                       strlen(name), name);
+    return xr_labels_add(g->labels, name);
+}
+
 /* Id of the word's tag, < 0 on error. */
-static int tag_of(const reading *g, const xr_tagged_word *w)
+static int tag_of(reading *g, const xr_tagged_word *w)
 {
     const char *name = xr_labels_resolve(g->labels, w->tag);
     int id = xr_labels_find(g->labels, w->tag);
-    if (id >= 0)
-        return id;
-    if (!g->o->grow_labels)
-        return unknown_tag(g, w);
-    if (!xr_tag_valid(name) || strlen(name) > 200)
-        return xr_fail(XR_EDATA, "%s:%zu: the tag '%.80s' is neither O nor B-TYPE or I-TYPE; expected tags of entities (of parts of speech the score "
-                       "would mean nothing); correct it, or rename it with --label-map FROM=TO", path_of(g), w->line, w->tag);
-    return xr_labels_add(g->labels, name);
+    XR_TRY(check_kind(g, w, name));
+    return id >= 0 ? id : new_tag(g, w, name);
 }
 
 /* All lines of a file have a tag, or none has. */
@@ -169,8 +86,8 @@ static xr_status check_tagged(reading *g, const xr_tagged_word *w)
 {
     int tagged = w->tag != NULL;
     if (!tagged && g->o->need_label)
-        return xr_fail(XR_EDATA, "%s:%zu: no tag behind '%.40s'; expected the word, a TAB and its tag; put a TAB where something else separates them",
-                       path_of(g), w->line, w->text);
+        return xr_fail(XR_EDATA, "%s:%zu: no tag behind '%.40s'; expected the word, a TAB or a blank, and its tag; complete the file", path_of(g), w->line,
+                       w->text);
     if (g->tagged < 0) {
         g->tagged = tagged;
         g->tagged_line = w->line;
@@ -179,12 +96,6 @@ static xr_status check_tagged(reading *g, const xr_tagged_word *w)
         return XR_OK;
     return xr_fail(XR_EDATA, "%s:%zu: %s tag, but line %zu has %s; expected a tag on every line, or on none; complete the file", path_of(g), w->line,
                    tagged ? "a" : "no", g->tagged_line, tagged ? "none" : "one");
-}
-
-static int opens_with_inside(const reading *g, size_t i)
-{
-    const char *tag = g->r.word[i].tag, *before = i ? g->r.word[i - 1].tag : "O";
-    return tag && tag[0] == 'I' && before && strcmp(before, "O") == 0;
 }
 
 static xr_status take_words(reading *g)
@@ -197,9 +108,8 @@ static xr_status take_words(reading *g)
         g->word[i] = r->word[i].text;
         g->tag[i] = r->word[i].tag ? tag_of(g, &r->word[i]) : -1;
         XR_TRY(r->word[i].tag ? g->tag[i] : XR_OK);
-        g->n_open += (uint64_t)opens_with_inside(g, i);
     }
-    return xr_dataset_add_words(g->d, g->tok, g->word, g->tag, r->n, g->o->max_len);
+    return xr_dataset_add_words(g->d, g->tok, g->word, g->tag, r->n, g->o->max_len, g->o->stride);
 }
 
 /* A bad sentence: the end of the file, or skipped and counted. */
@@ -230,14 +140,86 @@ static xr_status read_sentences(reading *g)
     return XR_OK;
 }
 
+/* ---- the scheme ---- */
+
+/* to_b[label] = B-TYPE of I-TYPE, added where labels may grow; -1: there is none. */
+static xr_status map_beginnings(const reading *g, int n, int32_t *to_b)
+{
+    for (int k = 0; k < n; k++) {
+        to_b[k] = -1;
+        if (g->labels->name[k][0] != 'I' || xr_tag_kind_of(g->labels->name[k]) == XR_TAG_PLAIN)
+            continue;
+        char *name = xr_asprintf("B%s", g->labels->name[k] + 1);
+        to_b[k] = !name ? -1 : g->o->grow_labels ? xr_labels_add(g->labels, name) : xr_labels_find(g->labels, name);
+        xr_free(name);
+        if (!name || (g->o->grow_labels && to_b[k] < 0))
+            return xr_error_status();
+    }
+    return XR_OK;
+}
+
+static void begin_with_b(const xr_tagset *s, const int32_t *to_b, int32_t *tag, size_t n)
+{
+    xr_tag last = { 'O', -1 };
+    for (size_t i = 0; i < n; i++) {
+        xr_tag t = s->tag[tag[i]];
+        if (t.prefix == 'I' && to_b[tag[i]] >= 0 && (last.prefix == 'O' || last.type != t.type))
+            tag[i] = to_b[tag[i]];
+        last = t;
+    }
+}
+
+/* IOB1 to IOB2, so that a model has one way to begin an entity. */
+static xr_status convert(const reading *g, const xr_tagset *s)
+{
+    xr_words *w = &g->d->words;
+    int n = s->n;       /* before labels are added */
+    int32_t *to_b = xr_alloc((size_t)n, sizeof *to_b);
+    xr_status status = to_b ? map_beginnings(g, n, to_b) : xr_error_status();
+    for (size_t k = g->first; k < w->n_sentences && status == XR_OK; k++)
+        begin_with_b(s, to_b, w->tag + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
+    xr_free(to_b);
+    return status;
+}
+
+static void tell_scheme(const reading *g, xr_scheme scheme)
+{
+    const xr_tagged_reader *r = &g->r;
+    const char *format = xr_tagged_format_name(r->format);
+    unsigned long long n = (unsigned long long)g->survey.begins_in;
+    if (scheme == XR_SCHEME_PLAIN)
+        xr_info("%s: %s; plain tags, scored word by word", path_of(g), format);
+    else if (scheme == XR_SCHEME_IOB1)
+        xr_info("%s: %s; tags: IOB1 (%llu entities begin with I-), made IOB2 for the types whose B- is among the labels", path_of(g), format, n);
+    else if (n)
+        xr_info("%s: %s; tags: %s, but %llu entities begin with I-, which is read as a beginning", path_of(g), format, xr_scheme_name(scheme), n);
+    else
+        xr_info("%s: %s; tags: %s", path_of(g), format, xr_scheme_name(scheme));
+}
+
+/* Names the scheme of the file's tags, and makes IOB1 IOB2. */
+static xr_status settle_scheme(reading *g)
+{
+    const xr_words *w = &g->d->words;
+    xr_tagset s;
+    if (g->tagged != 1)
+        return XR_OK;
+    XR_TRY(xr_tagset_init(&s, (const char *const *)g->labels->name, g->labels->n, path_of(g)));
+    for (size_t k = g->first; k < w->n_sentences && !s.plain; k++)
+        xr_tag_survey_add(&g->survey, &s, w->tag + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
+    xr_scheme scheme = xr_tag_survey_scheme(&g->survey, &s);
+    tell_scheme(g, scheme);
+    xr_status status = scheme == XR_SCHEME_IOB1 ? convert(g, &s) : XR_OK;
+    xr_tagset_free(&s);
+    return status;
+}
+
 static xr_status check_file(const reading *g)
 {
     if (g->n_bad)
         xr_warn("%s: %llu of %llu sentences skipped because they are bad", path_of(g), (unsigned long long)g->n_bad, (unsigned long long)g->n_sentences);
     if (g->r.prefix[0])
         xr_info("%s: the '%s' before each word is left out", path_of(g), g->r.prefix);
-    if (g->n_open)
-        xr_info("%s: %llu entities begin with I-, which is read as a beginning", path_of(g), (unsigned long long)g->n_open);
     if ((double)g->n_bad > g->o->max_bad_fraction * (double)g->n_sentences)
         return xr_fail(XR_EDATA, "%s: %llu of %llu sentences are bad; at most a share of %g may be skipped; correct the file, or raise "
                        "--max-bad-fraction", path_of(g), (unsigned long long)g->n_bad, (unsigned long long)g->n_sentences, g->o->max_bad_fraction);
@@ -257,6 +239,8 @@ xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokeni
         d->n_bad += g.n_bad;
         status = check_file(&g);
     }
+    if (status == XR_OK)
+        status = settle_scheme(&g);
     xr_tagged_close(&g.r);
     xr_free(g.word);
     xr_free(g.tag);

@@ -1,22 +1,41 @@
-/* Sentences of tagged words, as in WikiANN: one word a line, its tag behind a TAB, a blank line between sentences.
+/* Sentences of tagged words, in the formats that are about, told apart by the first sentence:
  *
- * A language before each word ("en:Paris") is left out when every word of the first sentence has the same. Only a TAB
- * separates: words hold invisible characters and white space of all kinds. A word may be empty. */
+ * tab       a word, a TAB, its tag (WikiANN, XTREME); other columns between them are passed over. Words hold blanks and
+ *           invisible characters of all kinds. A language before each word ("en:Paris") is left out when every word of
+ *           the first sentence has the same.
+ * blank     columns between blanks or TABs: the word first, its tag last (CoNLL 2003, MasakhaNER)
+ * words     one word a line, no tags (XTREME's test files)
+ * iob2      five columns: number, word, tag, -, annotator (Universal NER); lines of # are comments
+ * conllu    ten columns: the word is the second, its tag the fourth (UPOS); words of several tokens and empty nodes are
+ *           left out
+ * jsonl     an object a line: "tokens", and "tags", "ner_tags", "pos_tags" or "labels", lists of strings
+ *
+ * An empty line ends a sentence; -DOCSTART- is no word. */
 #ifndef XR_DATA_TAGGED_H
 #define XR_DATA_TAGGED_H
 
 #include "data/dataset.h"
 #include "util/str.h"
 
+typedef enum xr_tagged_format {
+    XR_TAGGED_UNKNOWN, XR_TAGGED_TAB, XR_TAGGED_BLANK, XR_TAGGED_WORDS, XR_TAGGED_IOB2, XR_TAGGED_CONLLU, XR_TAGGED_JSONL
+} xr_tagged_format;
+
 typedef struct xr_tagged_word {
     const char *text, *tag;         /* tag NULL: the line has none */
     size_t line;
-    size_t text_at;                 /* where the line's bytes stand in the reader's buffer */
+    size_t text_at, tag_at;         /* where they stand in the reader's buffer; tag_at SIZE_MAX: none */
+    int number;                     /* JSON: the tag is a number */
 } xr_tagged_word;
 
 typedef struct xr_tagged_reader {
     xr_stream *stream;
-    xr_str bytes;                   /* lines of the sentence, each with its NUL */
+    xr_tagged_format format;
+    size_t columns, columns_line;   /* of the first line; tab and blank */
+    xr_str lines;                   /* of the sentence as they stand in the file, each with its NUL */
+    size_t *line_at, *line_number;  // [n_lines]
+    size_t n_lines, cap_at, cap_number;
+    xr_str bytes;                   /* words and tags, each with its NUL */
     xr_tagged_word *word; size_t n, cap;
     char prefix[20];                /* "en:"; "" = none */
     int started;                    /* the first sentence has been read: prefix is decided */
@@ -28,15 +47,23 @@ xr_status xr_tagged_open(xr_tagged_reader *r, const char *path);
  * line. After XR_EDATA the next call goes on behind the bad sentence, unless r->broken. */
 int xr_tagged_next(xr_tagged_reader *r);
 void xr_tagged_close(xr_tagged_reader *r);
+const char *xr_tagged_format_name(xr_tagged_format format);     /* for people */
 
-/* Appends one file's sentences. Of `o` it reads max_len, max_samples (sentences), grow_labels, need_label, skip_bad and
- * max_bad_fraction. A file has tags on every line or on none. */
+/* For tagged_json.c: appends a word; tag NULL: none. */
+xr_status xr_tagged_put(xr_tagged_reader *r, const char *word, size_t len, const char *tag, size_t tag_len, size_t line);
+xr_status xr_tagged_json(xr_tagged_reader *r, const char *line, size_t len, size_t number);
+
+/* Appends one file's sentences. Of `o` it reads max_len, stride, max_samples (sentences), grow_labels, need_label,
+ * skip_bad and max_bad_fraction. A file has tags on every line or on none. IOB1 is read as IOB2 where the labels that
+ * this needs are known. */
 xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                                 const xr_data_options *o);
-/* Appends one sentence from memory; tag NULL: none. Sentences longer than max_len become several examples, cut between
- * words, so that every word is predicted; a word without pieces is <unk>, and one that alone is too long keeps its first
- * pieces. */
+/* Appends one sentence from memory; tag NULL: none. A sentence longer than max_len becomes several examples that share
+ * about `stride` pieces; each word is predicted in the one where it has most context on both sides. A word without
+ * pieces is <unk>, and one that alone is too long keeps its first pieces. */
 xr_status xr_dataset_add_words(xr_dataset *d, const xr_tokenizer *tok, const char *const *word, const int32_t *tag,
-                               size_t n, size_t max_len);
+                               size_t n, size_t max_len, size_t stride);
+/* Rows of logits that words [first, last) have: one each, or one a piece with all_pieces. */
+size_t xr_words_rows(const xr_words *w, uint64_t first, uint64_t last);
 
 #endif

@@ -51,6 +51,8 @@ typedef struct xr_benchmark {
     xr_status (*error)(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line);
     /* Counts by class of a labelled language, for --confusion and the warning of a single answer; may be NULL, and give NULL. */
     const xr_confusion *(*confusion)(const xr_scored *s);
+    /* Lines behind the table about a labelled language, for --per-type; may be NULL. */
+    xr_status (*by_type)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
     const xr_published *published;  /* the last has no size; may be NULL */
     void (*free)(xr_scored *s);     /* of s->private; may be NULL */
 } xr_benchmark;

@@ -117,6 +117,8 @@ static xr_status open_model(xr_evaluation *e)
     XR_TRY(e->max_len ? e->benchmark->open(e) : xr_error_status());
     if (e->o->confusion && !e->benchmark->confusion)
         return xr_fail(XR_EUSAGE, "--confusion: --task %s has no classes; leave it out", e->o->task);
+    if (e->o->per_type && !e->benchmark->by_type)
+        return xr_fail(XR_EUSAGE, "--per-type: --task %s has no figures by type; leave it out", e->o->task);
     return XR_OK;
 }
 

@@ -79,6 +79,8 @@ xr_status xr_finetune_files(xr_finetune *f);
 xr_status xr_finetune_read(xr_finetune *f);
 void xr_finetune_free(xr_finetune *f);      /* what these two made */
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);
+/* finetune_tag.c: the training words are predicted at all their pieces; once the labels have their ids. */
+xr_status xr_finetune_all_pieces(xr_finetune *f);
 
 /* finetune_mix.c: how often the examples of each file and language are drawn. */
 xr_status xr_finetune_mix(xr_finetune *f);

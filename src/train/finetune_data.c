@@ -15,6 +15,7 @@ void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_option
     d->columns = (xr_columns){ o->text_column, o->text_pair_column, o->label_column, NULL, 1 };
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
     d->max_len = (size_t)o->max_seq_length;
+    d->stride = (size_t)o->tag_stride;
     d->max_samples = (long)(training ? o->max_train_samples : o->max_eval_samples);
     d->kind = xr_score_label_kind(f->problem);
     d->grow_labels = training;
@@ -179,7 +180,8 @@ static xr_status read_training(xr_finetune *f)
     f->keep_head = same_problem_head(f) && (f->problem == XR_PROBLEM_REGRESSION ? f->base.num_labels == 1 : f->labels.n == known);
     if (f->problem != XR_PROBLEM_REGRESSION && !f->keep_head)
         XR_TRY(own_labels(f));
-    return f->task->check(f);
+    XR_TRY(f->task->check(f));
+    return f->o->label_all_pieces ? xr_finetune_all_pieces(f) : XR_OK;
 }
 
 static xr_status weights_balanced(xr_finetune *f)

@@ -274,6 +274,7 @@ static void data_options(const xr_options *o, size_t max_len, xr_data_options *d
     d->columns = (xr_columns){ o->text_column, o->text_pair_column, "", "", 0 };
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
     d->max_len = max_len;
+    d->stride = (size_t)o->tag_stride;
     d->skip_bad = strcmp(o->on_bad_record, "skip") == 0;
     d->max_bad_fraction = o->max_bad_fraction;
 }

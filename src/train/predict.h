@@ -5,7 +5,7 @@
  *   several labels   {"labels": [NAME, …], "scores": {NAME: P, …}}            sigmoid; those over 0.5
  *   a value          {"value": X}                                             as the model gives it
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
- *                    words [begin, end) joined by blanks; score: mean probability of their tags
+ *                    words [begin, end) joined by blanks; score: mean probability of their tags; no "entities" of plain tags
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
  *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
  * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the

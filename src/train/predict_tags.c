@@ -83,7 +83,7 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     XR_TRY(xr_grow(&g->word, &g->cap_word, n - first, sizeof *g->word));
     for (size_t i = first; i < n; i++)
         g->word[i - first] = g->words.s + g->word_at[i];
-    return xr_dataset_add_words(&g->chunk, g->c->tokenizer, g->word, NULL, n - first, g->data.max_len);
+    return xr_dataset_add_words(&g->chunk, g->c->tokenizer, g->word, NULL, n - first, g->data.max_len, g->data.stride);
 }
 
 /* A file in the format of training, which is the likeliest slip. */
@@ -188,6 +188,8 @@ static xr_status put_entities(const answered *a, xr_str *out)
     xr_entity_walk walk = XR_ENTITY_WALK;
     xr_entity e;
     int later = 0;
+    if (a->g->tags.plain)
+        return xr_str_putc(out, '}');
     XR_TRY(xr_str_puts(out, ", \"entities\": ["));
     for (size_t i = 0; i <= a->n; i++)
         if (i < a->n ? xr_entity_step(&walk, a->g->tags.tag[label_of(a, i)], i, &e) : xr_entity_finish(&walk, i, &e))

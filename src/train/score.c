@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/loader.h"
+#include "data/tagged.h"
 #include "model/head.h"
 #include "train/context.h"
 #include "util/alloc.h"
@@ -24,15 +25,21 @@ static xr_loader *evaluation_loader(const xr_dataset *d, size_t batch_tokens)
 /* Rows of the answer that belong to example i: [first, first + n). */
 static size_t answer_rows(const xr_dataset *d, size_t i, size_t *first)
 {
-    const uint64_t *start = d->words.n_sentences ? d->words.example : d->choices.n ? d->choices.example : d->windows.questions.n ? d->offset : NULL;
+    const xr_words *w = &d->words;
+    if (w->n_sentences) {
+        *first = xr_words_rows(w, 0, w->example[i]);
+        return xr_words_rows(w, w->example[i], w->example[i + 1]);
+    }
+    const uint64_t *start = d->choices.n ? d->choices.example : d->windows.questions.n ? d->offset : NULL;
     *first = start ? (size_t)start[i] : i;
     return start ? (size_t)(start[i + 1] - start[i]) : 1;
 }
 
-/* A word, a choice, a token of a window or an example has one row of logits. */
+/* A word (or each of its pieces), a choice, a token of a window or an example has one row of logits. */
 static size_t n_rows(const xr_dataset *d)
 {
-    return d->words.n_sentences ? d->words.n : d->choices.n ? d->choices.n : d->windows.questions.n ? (size_t)d->offset[d->n] : d->n;
+    const xr_words *w = &d->words;
+    return w->n_sentences ? xr_words_rows(w, 0, w->n) : d->choices.n ? d->choices.n : d->windows.questions.n ? (size_t)d->offset[d->n] : d->n;
 }
 
 static size_t n_columns(const xr_model *m, const xr_dataset *d)
@@ -252,43 +259,6 @@ static xr_status label_sets(xr_figures *f, int n_labels, const xr_dataset *d, co
     return mean_auc(&f->auc, n_labels, d, logits, 1);
 }
 
-/* Words as classes, and the entities that their tags spell. */
-static xr_status tags(xr_figures *f, const xr_tagset *s, const xr_dataset *d, const float *logits)
-{
-    const xr_words *w = &d->words;
-    double loss = 0.0;
-    size_t right = 0;
-    int32_t *predicted = xr_alloc(w->n, sizeof *predicted);
-    if (!predicted)
-        return xr_error_status();
-    for (size_t i = 0; i < w->n; i++) {
-        const float *z = logits + i * (size_t)s->n;
-        predicted[i] = xr_argmax(z, s->n);
-        right += predicted[i] == w->tag[i];
-        loss += cross_entropy(z, s->n, w->tag[i]);
-    }
-    for (size_t k = 0; k < w->n_sentences; k++)
-        xr_entities_count(&f->entities, s, w->tag + w->sentence[k], predicted + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
-    xr_free(predicted);
-    f->n = w->n_sentences;
-    f->loss = w->n ? loss / (double)w->n : 0.0;
-    f->accuracy = w->n ? (double)right / (double)w->n : 0.0;
-    return XR_OK;
-}
-
-xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, const xr_dataset *d, const float *logits, const char *where)
-{
-    xr_tagset s;
-    memset(f, 0, sizeof *f);
-    XR_TRY(xr_tagset_init(&s, name, n_labels, where));
-    xr_status status = tags(f, &s, d, logits);
-    xr_tagset_free(&s);
-    f->precision = xr_entities_precision(&f->entities);
-    f->recall = xr_entities_recall(&f->entities);
-    f->f1 = xr_entities_f1(&f->entities);
-    return status;
-}
-
 /* Questions whose right choice is known. */
 static void choices(xr_figures *f, const xr_dataset *d, const float *logits)
 {
@@ -324,6 +294,9 @@ xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset
 void xr_figures_free(xr_figures *f)
 {
     xr_confusion_free(&f->confusion);
+    xr_free(f->type);
+    f->type = NULL;
+    f->n_types = 0;
 }
 
 xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better)
@@ -332,6 +305,8 @@ xr_status xr_figures_named(const xr_figures *f, const char *metric, double *valu
         { "accuracy", f->accuracy, 1 }, { "f1_macro", f->f1_macro, 1 }, { "mcc", f->mcc, 1 }, { "auc", f->auc, 1 }, { "loss", f->loss, 0 },
         { "mse", f->mse, 0 }, { "pearson", f->pearson, 1 }, { "spearman", f->spearman, 1 }, { "f1_micro", f->f1_micro, 1 },
         { "exact", f->exact, 1 }, { "f1", f->f1, 1 }, { "precision", f->precision, 1 }, { "recall", f->recall, 1 },
+        { "f1_strict", f->f1_strict, 1 }, { "precision_strict", f->precision_strict, 1 }, { "recall_strict", f->recall_strict, 1 },
+        { "f1_macro_strict", f->f1_macro_strict, 1 },
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (strcmp(row[i].name, metric) == 0) {
@@ -340,6 +315,7 @@ xr_status xr_figures_named(const xr_figures *f, const char *metric, double *valu
                 *higher_is_better = row[i].higher;
             return XR_OK;
         }
-    return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, auc, loss, mse, pearson, spearman, f1_micro, exact, f1, precision, recall",
+    return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, auc, loss, mse, pearson, spearman, f1_micro, exact, f1, precision, recall, "
+                   "f1_strict",
                    metric);
 }

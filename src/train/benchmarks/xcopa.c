@@ -146,7 +146,7 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
 }
 
 const xr_benchmark xr_benchmark_xcopa = {
-    .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl",
+    .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl", .parallel = 1,
     .find = find, .open = open_model, .read = read_questions, .score = score, .columns = columns, .main_figure = accuracy, .predictions = predictions,
     .error = xr_choice_error,
 };
