@@ -117,7 +117,7 @@ END
     echo '{"x": "the dog", "y": "<i>", "z": "saw"}' >"$dir/p/test-en.json"
     accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/p" --output-dir "$dir/e"
     [ "$(wc -l <"$dir/e/errors.jsonl")" -eq 2 ]
-    head -1 "$dir/e/errors.jsonl" | grep -qF '"row":2,"id":"y","gold":["a cat"],"predicted":"<i>","f1":0.0,"question":"Saw what?","context":"The dog saw a cat."}'
+    head -1 "$dir/e/errors.jsonl" | grep -qF '"row":2,"id":"y","gold":["a cat"],"predicted":"<i>","f1":0.0,"question":"Saw what?","passage":"The dog saw a cat."}'
     tail -1 "$dir/e/errors.jsonl" | grep -qF '"gold":["saw a cat"],"predicted":"saw","f1":0.666'
     "$xlmr" report "$dir/e" --output "$dir/page.html"
     grep -qF '<bdi class="wrong">&lt;i&gt;</bdi>' "$dir/page.html"

@@ -326,11 +326,18 @@ xr_status xr_qa_predictions_text(const xr_evaluation *e, const xr_scored *s, xr_
     return xr_str_puts(out, "\n}\n");
 }
 
+/* Each once: people who answered alike are told once. */
 static json_t *gold_json(const xr_questions *all, const xr_squad_question *one)
 {
     json_t *list = json_array();
-    for (size_t k = 0; k < one->n_answers; k++)
-        json_array_append_new(list, json_string(all->answer[one->answer + k].text));
+    for (size_t k = 0; k < one->n_answers; k++) {
+        const char *text = all->answer[one->answer + k].text;
+        size_t same = 0;
+        while (same < json_array_size(list) && strcmp(json_string_value(json_array_get(list, same)), text) != 0)
+            same++;
+        if (same == json_array_size(list))
+            json_array_append_new(list, json_string(text));
+    }
     return list;
 }
 
@@ -343,6 +350,7 @@ xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, doub
     *badness = q->f1 && q->f1[i] >= 0.0 ? 1.0 - q->f1[i] : 0.0;
     if (!line)
         return XR_OK;
+    json_object_set_new(line, "id", json_string(all->v[i].id));
     json_object_set_new(line, "gold", gold_json(all, &all->v[i]));
     json_object_set_new(line, "predicted", json_string(q->answer[i] ? q->answer[i] : ""));
     json_object_set_new(line, "f1", json_real(1.0 - *badness));
@@ -387,52 +395,6 @@ json_t *xr_qa_details(const xr_evaluation *e, const xr_scored *s)
         json_object_set_new(j, "best", json_pack("{sf sf sf sf}", "exact_sum", q->best.exact, "exact_threshold", q->best.exact_threshold, "f1_sum",
                                                  q->best.f1, "f1_threshold", q->best.f1_threshold));
     return j;
-}
-
-/* Number of question i among those with a label, as the parts are counted. */
-static size_t unit_of(const xr_questions *all, size_t i)
-{
-    size_t unit = 0;
-    for (size_t k = 0; k < i; k++)
-        unit += all->v[k].n_answers > 0 || all->v[k].impossible;
-    return unit;
-}
-
-/* Each once: people who answered alike are told once. */
-static json_t *gold_answers(const xr_questions *all, const xr_squad_question *q)
-{
-    json_t *list = json_array();
-    for (size_t k = 0; k < q->n_answers; k++) {
-        const char *text = all->answer[q->answer + k].text;
-        size_t same = 0;
-        while (same < json_array_size(list) && strcmp(json_string_value(json_array_get(list, same)), text) != 0)
-            same++;
-        if (same == json_array_size(list))
-            json_array_append_new(list, json_string(text));
-    }
-    if (q->n_answers == 0)
-        json_array_append_new(list, json_string(""));
-    return list;
-}
-
-/* What F1 lacks. */
-xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
-{
-    const qa_scored *q = s->private;
-    const xr_questions *all = questions(s);
-    const xr_squad_question *one = &all->v[i];
-    double f1 = one->n_answers > 0 || one->impossible ? s->part[2 * unit_of(all, i)] : 1.0;
-    (void)e;
-    *badness = 1.0 - f1;
-    if (!line)
-        return XR_OK;
-    json_object_set_new(line, "id", json_string(one->id));
-    json_object_set_new(line, "gold", gold_answers(all, one));
-    json_object_set_new(line, "predicted", json_string(q->answer[i] ? q->answer[i] : ""));
-    json_object_set_new(line, "f1", json_real(f1));
-    json_object_set_new(line, "question", json_string(one->text));
-    json_object_set_new(line, "context", json_string(all->passage[one->passage].text));
-    return XR_OK;
 }
 
 void xr_qa_free(xr_scored *s)
