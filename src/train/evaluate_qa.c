@@ -333,11 +333,18 @@ xr_status xr_qa_predictions_text(const xr_evaluation *e, const xr_scored *s, xr_
     return xr_str_puts(out, "\n}\n");
 }
 
+/* Each once: people who answered alike are told once. */
 static json_t *gold_json(const xr_questions *all, const xr_squad_question *one)
 {
     json_t *list = json_array();
-    for (size_t k = 0; k < one->n_answers; k++)
-        json_array_append_new(list, json_string(all->answer[one->answer + k].text));
+    for (size_t k = 0; k < one->n_answers; k++) {
+        const char *text = all->answer[one->answer + k].text;
+        size_t same = 0;
+        while (same < json_array_size(list) && strcmp(json_string_value(json_array_get(list, same)), text) != 0)
+            same++;
+        if (same == json_array_size(list))
+            json_array_append_new(list, json_string(text));
+    }
     return list;
 }
 
@@ -350,6 +357,7 @@ xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, doub
     *badness = q->f1 && q->f1[i] >= 0.0 ? 1.0 - q->f1[i] : 0.0;
     if (!line)
         return XR_OK;
+    json_object_set_new(line, "id", json_string(all->v[i].id));
     json_object_set_new(line, "gold", gold_json(all, &all->v[i]));
     json_object_set_new(line, "predicted", json_string(q->answer[i] ? q->answer[i] : ""));
     json_object_set_new(line, "f1", json_real(1.0 - *badness));
