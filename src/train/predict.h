@@ -6,6 +6,9 @@
  *   a value          {"value": X}                                             as the model gives it
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
  *                    words [begin, end) joined by blanks; score: mean probability of their tags; no "entities" of plain tags
+ *                    each entity also has "start_char", "end_char", "start_byte", "end_byte": where it stands in the text, or in the
+ *                    tokens joined by blanks
+ *   with --grouping  {"entities": [{"entity_group" ("entity" with none), "text", "score", offsets as above}, …]}
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
  *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
  * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the

@@ -32,6 +32,11 @@ typedef struct xr_predicting {
     size_t cap_word_at;
     const char **word;          // [words of a record]
     size_t cap_word;
+    /* words only */
+    xr_str inputs;              /* texts of the chunk's records, each with its NUL: as given, or the tokens joined by blanks */
+    size_t *input_at;           // [chunk.words.n_sentences]
+    size_t *word_from;          // [chunk.words.n] where each begins in its record's text
+    size_t cap_input_at, cap_word_from;
 } xr_predicting;
 
 typedef struct xr_predict_kind {
@@ -41,6 +46,11 @@ typedef struct xr_predict_kind {
     xr_status (*answer)(xr_predicting *g, size_t i, const float *logits);  /* the chunk's i-th good record, into g->lines */
     void (*close)(xr_predicting *g);
 } xr_predict_kind;
+
+/* predict_group.c: the answer to a record with --grouping. */
+xr_status xr_predict_grouped(xr_predicting *g, size_t sentence, const float *logits);
+/* , "start_char": …, "end_char": …, "start_byte": …, "end_byte": … of bytes [begin, end) of the input. */
+xr_status xr_predict_offsets(const char *input, size_t begin, size_t end, xr_str *out);
 
 extern const xr_predict_kind xr_predict_tags, xr_predict_choice;
 

@@ -9,6 +9,12 @@
 #include "util/json.h"
 #include "util/utf8.h"
 
+/* All pieces are labelled and grouped, rather than words. */
+static int is_grouped(const xr_predicting *g)
+{
+    return strcmp(g->p->o->grouping, "words") != 0;
+}
+
 static xr_status check(xr_predicting *g)
 {
     const xr_options *o = g->p->o;
@@ -35,24 +41,30 @@ static void close(xr_predicting *g)
 
 /* ---- records ---- */
 
-/* Keeps one more word behind those of the chunk; *n counts them all. */
-static xr_status put_word(xr_predicting *g, const char *s, size_t len, size_t *n)
+/* Keeps one more word behind those of the chunk, which begins at `from` in the record's text; *n counts them all. */
+static xr_status put_word(xr_predicting *g, const char *s, size_t len, size_t from, size_t *n)
 {
     XR_TRY(xr_grow(&g->word_at, &g->cap_word_at, *n + 1, sizeof *g->word_at));
+    XR_TRY(xr_grow(&g->word_from, &g->cap_word_from, *n + 1, sizeof *g->word_from));
+    g->word_from[*n] = from;
     g->word_at[(*n)++] = g->words.len;
     XR_TRY(xr_str_append(&g->words, s, len));
     return xr_str_append(&g->words, "", 1);
 }
 
+/* The record's text is the words joined by blanks, as transformers joins them. */
 static xr_status put_tokens(xr_predicting *g, const json_t *list, size_t *n)
 {
+    size_t start = g->inputs.len;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *word = json_array_get(list, i);
         if (!json_is_string(word))
             return xr_fail(XR_EDATA, "\"tokens\" holds something that is no string; expected [\"word\", …]; put it in quotes");
-        XR_TRY(put_word(g, json_string_value(word), json_string_length(word), n));
+        XR_TRY(i ? xr_str_putc(&g->inputs, ' ') : XR_OK);
+        XR_TRY(put_word(g, json_string_value(word), json_string_length(word), g->inputs.len - start, n));
+        XR_TRY(xr_str_append(&g->inputs, json_string_value(word), json_string_length(word)));
     }
-    return XR_OK;
+    return xr_str_append(&g->inputs, "", 1);
 }
 
 static xr_status put_text(xr_predicting *g, const char *text, size_t len, size_t *n)
@@ -64,16 +76,16 @@ static xr_status put_text(xr_predicting *g, const char *text, size_t len, size_t
         if (!space)
             continue;
         if (at > begin)
-            XR_TRY(put_word(g, text + begin, at - begin, n));
+            XR_TRY(put_word(g, text + begin, at - begin, begin, n));
         begin = at + size;
     }
-    return XR_OK;
+    return xr_str_append(&g->inputs, text, len + 1);
 }
 
 static xr_status take_record(xr_predicting *g, const json_t *j)
 {
     const json_t *tokens = json_object_get(j, "tokens"), *text = json_object_get(j, "text");
-    size_t first = g->chunk.words.n, n = first;
+    size_t first = g->chunk.words.n, n = first, input = g->inputs.len, k = g->chunk.words.n_sentences;
     if (json_is_array(tokens) == json_is_string(text))
         return xr_fail(XR_EDATA, "%s; expected {\"tokens\": [\"word\", …]} or {\"text\": \"…\"}; give one of them",
                        tokens && text ? "both \"tokens\" and \"text\"" : "neither a list \"tokens\" nor a string \"text\"");
@@ -81,6 +93,9 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     if (n == first)
         return xr_fail(XR_EDATA, "there are no words; expected at least one; remove the line, or answer it with an error by --on-bad-record skip");
     XR_TRY(xr_grow(&g->word, &g->cap_word, n - first, sizeof *g->word));
+    XR_TRY(xr_grow(&g->input_at, &g->cap_input_at, k + 1, sizeof *g->input_at));
+    g->input_at[k] = input;
+    g->chunk.words.all_pieces = is_grouped(g);
     for (size_t i = first; i < n; i++)
         g->word[i - first] = g->words.s + g->word_at[i];
     return xr_dataset_add_words(&g->chunk, g->c->tokenizer, g->word, NULL, n - first, g->data.max_len, g->data.stride);
@@ -123,6 +138,8 @@ typedef struct answered {
     xr_predicting *g;
     size_t first, n;            /* its words within the chunk */
     const float *logits;        // [n, C]
+    const char *input;          /* the record's text */
+    const size_t *from;         // [n] where the words begin in it
 } answered;
 
 static const char *word_of(const answered *a, size_t i) { return a->g->words.s + a->g->word_at[a->first + i]; }
@@ -178,6 +195,7 @@ static xr_status put_entity(const answered *a, const xr_entity *e, int later, xr
     XR_TRY(xr_str_json_string(out, type, strlen(type)));
     XR_TRY(xr_str_printf(out, ", \"begin\": %zu, \"end\": %zu, \"text\": ", e->begin, e->end));
     XR_TRY(join_words(a, e, out));
+    XR_TRY(xr_predict_offsets(a->input, a->from[e->begin], a->from[e->end - 1] + strlen(word_of(a, e->end - 1)), out));
     XR_TRY(xr_str_puts(out, ", \"score\": "));
     XR_TRY(xr_str_float(out, (float)(sum / (double)(e->end - e->begin))));
     return xr_str_puts(out, "}");
@@ -201,7 +219,9 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
 {
     const xr_words *w = &g->chunk.words;
     size_t first = (size_t)w->sentence[i];
-    answered a = { g, first, (size_t)w->sentence[i + 1] - first, logits + first * (size_t)g->tags.n };
+    if (is_grouped(g))
+        return xr_predict_grouped(g, i, logits);
+    answered a = { g, first, (size_t)w->sentence[i + 1] - first, logits + first * (size_t)g->tags.n, g->inputs.s + g->input_at[i], g->word_from + first };
     XR_TRY(put_words(&a, 0, &g->lines));
     XR_TRY(put_words(&a, 1, &g->lines));
     return put_entities(&a, &g->lines);
