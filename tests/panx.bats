@@ -87,7 +87,7 @@ teardown() { rm -rf "$dir"; }
     [[ $output == '{"tokens": ["lo", "bado", "za", "kiru", "zunoma"], "tags": ["O", "B-LOC", "O", "B-PER", "I-PER"], "entities": [{"type": "LOC", '* ]]
     [[ $output == *'{"type": "PER", "begin": 3, "end": 5, "text": "kiru zunoma", "start_char": 12, "end_char": 23, "start_byte": 12, "end_byte": 23, "score": '* ]]
     run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/run/best" --grouping first < <(echo '{"text": "lo bado  za kiru zunoma"}')
-    [[ $output == '{"entities": [{"entity_group": "LOC", "text": "'*'"start_char": 3, "end_char": '* ]]
+    [[ $output == '{"entities": [{"entity_group": "'*'"start_char": '*'"end_byte": '* ]]
 }
 
 @test "a model keeps its head when it is trained further on the same tags" {
