@@ -34,7 +34,8 @@ typedef struct xr_predict {
 
 /* Predicts for the files of o->args, or standard input when there are none ("-" is standard input too). Formats and
  * columns as in training files; labels, if there are any, are not looked at. A tagger reads JSON lines: {"tokens": [WORD,
- * …]}, or {"text": TEXT}, whose words are what white space separates. A multiple-choice model reads
+ * …]}, or {"text": TEXT}, whose words are what white space separates; with
+ * --format tsv the files of training (data/tagged.h). A multiple-choice model reads
  * the JSON lines of data/choices.h. */
 xr_status xr_predict_run(xr_predict *p);
 

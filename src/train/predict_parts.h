@@ -4,6 +4,7 @@
 #define XR_TRAIN_PREDICT_PARTS_H
 
 #include "data/choices.h"
+#include "data/tagged.h"
 #include "data/entities.h"
 #include "train/predict.h"
 
@@ -33,6 +34,7 @@ typedef struct xr_predicting {
     const char **word;          // [words of a record]
     size_t cap_word;
     /* words only */
+    xr_tagged_reader tagged;    /* of files in the formats of training (--format tsv) */
     xr_str inputs;              /* texts of the chunk's records, each with its NUL: as given, or the tokens joined by blanks */
     size_t *input_at;           // [chunk.words.n_sentences]
     size_t *word_from;          // [chunk.words.n] where each begins in its record's text
