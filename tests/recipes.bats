@@ -6,7 +6,7 @@ load helpers
 setup_file() {
     make_tiny_model
     at=$BATS_FILE_TMPDIR
-    mkdir "$at/pairs" "$at/pawsx" "$at/pawsx/en" "$at/pawsx/de" "$at/names" "$at/tags"
+    mkdir "$at/pairs" "$at/pawsx" "$at/pawsx/en" "$at/names" "$at/tags"
     # pairs FROM TO: XNLI's form, with MultiNLI's own spelling of the third label
     pairs() {
         awk -v from="$1" -v to="$2" -v labels="$3" 'BEGIN { n = split(labels, l, " ") }
@@ -26,6 +26,8 @@ setup_file() {
     words 1 60 "O B-PER B-LOC" >"$at/names/train-en.tsv"
     words 61 90 "O B-PER B-LOC" >"$at/names/dev-en.tsv"
     words 61 90 "O B-PER B-LOC" >"$at/names/dev-de.tsv"
+    words 1 60 "NOUN VERB DET" >"$at/tags/train-en.tsv"
+    words 61 90 "NOUN VERB DET" >"$at/tags/dev-en.tsv"
 }
 setup() { common_setup; }
 
@@ -56,6 +58,11 @@ plan() {
     plan panx names
     [[ $output == "60 training examples, 30 for validation; "* && $stderr == *"labels: B-LOC, B-PER, O"* && $stderr != *dev-de* ]]
     plan panx-large names
+}
+
+@test "UD-POS: tags without B- and I-" {
+    plan udpos tags
+    [[ $output == "60 training examples, 30 for validation; "* && $stderr == *"labels: DET, NOUN, VERB"* ]]
 }
 
 @test "a file that is named wins over the folder's, the other still comes from there" {

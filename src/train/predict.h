@@ -10,6 +10,9 @@
  *                    tokens joined by blanks
  *   with --grouping  {"entities": [{"entity_group" ("entity" with none), "text", "score", offsets as above}, …]}
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
+ *   questions        {"id", "answer": TEXT, "score": P, "start", "end", "start_byte", "end_byte", "null_odds"}
+ *                    where the answer stands in the text, in code points and in bytes; "" = there is none; id where the
+ *                    record has one
  *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
  * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the
  * input and the first lines come early. */
