@@ -7,7 +7,7 @@
 The same files of predictions go through `xlmr evaluate --predictions` and through the SQuAD scripts, MLQA's script, seqeval, scikit-learn and XTREME's
 evaluate.py:
 
-1. every labelled file of questions, tags and pairs under DATA (qa/, ner/panx/, xnli/);
+1. every labelled file of questions, tags and pairs under DATA (qa/, ner/panx/, pos/, xnli/);
 2. random and adversarial sets: empty answers, punctuation only, articles only, other white space, decomposed and mixed scripts, left-out and
    unknown ids, tags that no scheme allows, classes that the gold labels lack;
 3. XTREME's own mock submission: scored, and the folder that xlmr writes from it given to XTREME's evaluate().
@@ -73,8 +73,9 @@ class References:
         self.xtreme = load(where / "xtreme/evaluate.py", "xtreme_evaluate")
         self.mock = where / "xtreme/mock_test_data"
         import seqeval.metrics
+        import seqeval.scheme
         import sklearn.metrics
-        self.seqeval, self.sklearn = seqeval.metrics, sklearn.metrics
+        self.seqeval, self.schemes, self.sklearn = seqeval.metrics, seqeval.scheme, sklearn.metrics
 
 
 class Xlmr:
@@ -124,8 +125,10 @@ def dataset_of(questions):
 
 ARTICLES = "a an the The un una unos el la los las của là cái chiếc những ein eine einen einem eines einer der die das den dem des ال".split()
 SPACES = ["\t", "\n", "\x0b", "\x1c", "\x1f", "\x85", "\u00a0", "\u1680", "\u2003", "\u2028", "\u202f", "\u3000", "\u200b", "\ufeff"]
+SCRIPTS_OF_MANY = ["Olympia 1998", "北京2008年", "кит", "ไทย", "हिन्दी भाषा", "العربية"]
 MARKS = list(string.punctuation) + list("«»“”‘’–—…¿¡。，、「」؟،۔।॥・›")
-ODD = ["Σ", "ΑΣ", "ΣΑΣ\u0301", "İ", "ẞ", "ß", "ǅ", "\u0301", "\u200d", "\u200f", "\U0001F600", "\U00010400", "\U00020000", "龦", "㐀", "一", "é", "½", "Ⅷ", "_", "٣"]
+ODD = ["Σ", "ΑΣ", "ΣΑΣ\u0301", "İ", "ẞ", "ß", "ǅ", "\u0301", "\u200d", "\u200f", "\U0001F600", "\U00010400", "\U00020000", "龥", "龦", "㐀", "一", "é", "½", "Ⅷ", "_",
+       "٣"]
 
 
 def any_character(rng):
@@ -163,7 +166,7 @@ def disturbed(rng, context, gold):
     if kind == 8:
         return unicodedata.normalize(rng.choice(["NFD", "NFKD", "NFC"]), gold)
     if kind == 9:
-        return gold + rng.choice(["", " "]) + rng.choice(ODD) + rng.choice(["Olympia 1998", "北京2008年", "кит", "ไทย", "हिन्दी भाषा", "العربية"])
+        return gold + rng.choice(["", " "]) + rng.choice(ODD) + rng.choice(SCRIPTS_OF_MANY)
     if kind == 10:
         return " ".join(rng.choice(words) for _ in range(rng.randrange(1, 8)))
     if kind == 11:
@@ -338,8 +341,8 @@ def tags_text(sentences, words):
 
 
 class Tagged:
-    def __init__(self, refs, xlmr, tally):
-        self.refs, self.xlmr, self.tally, self.sets = refs, xlmr, tally, {}
+    def __init__(self, refs, xlmr, tally, task):
+        self.refs, self.xlmr, self.tally, self.task, self.sets = refs, xlmr, tally, task, {}
         self.folder = tempfile.TemporaryDirectory()
         self.at = Path(self.folder.name)
 
@@ -349,13 +352,31 @@ class Tagged:
         self.sets[language] = gold, predicted
 
     def compare(self, group):
-        scores = self.xlmr.scores("panx", self.at / "data", self.at / "p")
+        scores = self.xlmr.scores(self.task, self.at / "data", self.at / "p")
+        compare = self.entities if self.task == "panx" else self.parts_of_speech
         for language, (gold, predicted) in self.sets.items():
-            theirs = self.refs.xtreme.f1(gold, predicted)
-            for name in ("precision", "recall", "f1"):
-                self.tally.same(group, f"{language} {name}", 100 * scores[language][name], 100 * float(getattr(self.refs.seqeval, name + "_score")(gold, predicted)))
-                self.tally.same(group, f"{language} {name}, xtreme", scores[language][name] * 100, float(theirs[name]))
+            compare(group, language, scores[language], gold, predicted)
         self.folder.cleanup()
+
+    def entities(self, group, language, ours, gold, predicted):
+        theirs = self.refs.xtreme.f1(gold, predicted)
+        scheme = {"IOB1": "IOB1", "IOB2": "IOB2", "IOBES": "IOBES"}.get(ours["scheme"])
+        prefixes = {t[0] for s in gold + predicted for t in s}
+        strict = scheme and prefixes <= set("IOBES" if scheme == "IOBES" else "IOB")    # others are errors to seqeval
+        for name in ("precision", "recall", "f1"):
+            score = getattr(self.refs.seqeval, name + "_score")
+            self.tally.same(group, f"{language} {name}", ours[name], float(score(gold, predicted)))
+            self.tally.same(group, f"{language} {name}, xtreme", ours[name] * 100, float(theirs[name]))
+            if strict:
+                kind = getattr(self.refs.schemes, scheme)
+                theirs_strict = float(score(gold, predicted, mode="strict", scheme=kind))
+                self.tally.same(group + ", strict", f"{language} {scheme} {name}", ours[name + "_strict"], theirs_strict)
+
+    def parts_of_speech(self, group, language, ours, gold, predicted):
+        flat = [[t for s in side for t in s] for side in (gold, predicted)]
+        self.tally.same(group, f"{language} accuracy", ours["accuracy"], float(self.refs.sklearn.accuracy_score(*flat)))
+        self.tally.same(group, f"{language} F1, xtreme", ours["f1_xtreme"] * 100, float(self.refs.xtreme.f1(gold, predicted)["f1"]))
+        self.tally.near(group, f"{language} macro F1", ours["f1_macro"], float(self.refs.sklearn.f1_score(*flat, average="macro", zero_division=0)))
 
 
 def other_tags(rng, sentences, tags, share):
@@ -363,7 +384,7 @@ def other_tags(rng, sentences, tags, share):
 
 
 def tagged_files(refs, xlmr, tally, data, rng):
-    sets = Tagged(refs, xlmr, tally)
+    sets = Tagged(refs, xlmr, tally, "panx")
     for path in sorted((data / "ner/panx").glob("dev-*.gz")):
         gold = sentences_of(path)
         tags = sorted({t for s in gold for t in s})
@@ -372,9 +393,25 @@ def tagged_files(refs, xlmr, tally, data, rng):
         sets.compare("tags, every file of ner/panx")
 
 
+def treebank(path):
+    """Column 4 of CoNLL-U's words."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as f:
+        blocks = f.read().strip("\n").split("\n\n")
+    return [[row.split("\t")[3] for row in block.split("\n") if row.split("\t")[0].isdigit()] for block in blocks]
+
+
+def treebanks(refs, xlmr, tally, data, rng):
+    sets = Tagged(refs, xlmr, tally, "udpos")
+    for path in sorted((data / "pos").glob("*/*-test.conllu.gz")):
+        gold = treebank(path)
+        sets.add(f"l{len(sets.sets)}", gold, other_tags(rng, gold, sorted({t for s in gold for t in s}), 0.9))
+    if sets.sets:
+        sets.compare("parts of speech, every test file of pos")
+
+
 def random_tags(refs, xlmr, tally, rng, n):
     for begin in range(0, n, BATCH):
-        sets = Tagged(refs, xlmr, tally)
+        sets = Tagged(refs, xlmr, tally, "panx")
         for k in range(begin, min(begin + BATCH, n)):
             tags = TAGS if k % 3 else TAGS[:5]
             gold = [[rng.choice(tags) for _ in range(rng.randrange(1, 14))] for _ in range(SENTENCES)]
@@ -465,14 +502,14 @@ def mock_submission(refs, xlmr, tally):
             done.append((task, scores))
         _, theirs = quietly(refs.xtreme.evaluate, str(out / "submission"), str(refs.mock / "labels"), "xtreme")
         _, original = quietly(refs.xtreme.evaluate, str(refs.mock / "predictions"), str(refs.mock / "labels"), "xtreme")
-        names = {"exact": "exact_match"}
+        names = {"exact": "exact_match", "f1_xtreme": "f1"}
         for task, scores in done:
             tally.same("XTREME's mock submission, written again", task, theirs[task], original[task])
-            for metric in [m for m in ("accuracy", "f1", "precision", "recall", "exact") if m in next(iter(scores.values()))]:
-                if names.get(metric, metric) not in theirs[task]:
-                    continue
+            shown = ("f1_xtreme",) if task == "udpos" else ("accuracy",) if task in ("xnli", "pawsx", "tatoeba") else ("f1", "precision", "recall", "exact")
+            for metric in [m for m in shown if m in next(iter(scores.values()))]:
                 for language, row in scores.items():
-                    tally.near("XTREME's mock submission", f"{task} {language} {metric}", 100 * row[metric], float(theirs[task][names.get(metric, metric)][language]))
+                    value = theirs[task][names.get(metric, metric)][language]
+                    tally.near("XTREME's mock submission", f"{task} {language} {metric}", 100 * row[metric], float(value))
     return [task for task, _ in done]
 
 
@@ -484,7 +521,8 @@ def compare_questions(refs, xlmr, tally, data, rng, sets):
     by_file = [q for q in (labelled(p) for p in plain) if len(q) > 1]
     random_squad1(refs, xlmr, tally, by_file, rng, int(0.35 * sets))
     random_squad2(refs, xlmr, tally, pool((data / "qa/squad").glob("*v2.0*")), rng, int(0.15 * sets))
-    by_language = {lang: pool((data / "qa/mlqa").glob(f"*context-{lang}-*")) or labelled(refs.mock / f"labels/mlqa/test-{lang}.json") for lang in MLQA_LANGUAGES}
+    by_language = {lang: pool((data / "qa/mlqa").glob(f"*context-{lang}-*")) or labelled(refs.mock / f"labels/mlqa/test-{lang}.json")
+                   for lang in MLQA_LANGUAGES}
     random_mlqa(refs, xlmr, tally, by_language, rng, int(0.21 * sets))
     refusals(xlmr, tally, by_file[0], rng, int(0.04 * sets))
 
@@ -493,7 +531,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", type=Path, help="folder of the reference scorers")
     parser.add_argument("--install", action="store_true", help="put them there first")
-    parser.add_argument("--data", type=Path, help="folder with qa/, ner/panx/ and xnli/")
+    parser.add_argument("--data", type=Path, help="folder with qa/, ner/panx/, pos/ and xnli/")
     parser.add_argument("--xlmr", default="build/xlmr")
     parser.add_argument("--sets", type=int, default=1000, help="random sets (default 1000)")
     parser.add_argument("--seed", type=int, default=1)
@@ -508,6 +546,7 @@ def main():
     refs, xlmr, tally, rng = References(o.references), Xlmr(o.xlmr), Tally(), random.Random(o.seed)
     compare_questions(refs, xlmr, tally, o.data, rng, o.sets)
     tagged_files(refs, xlmr, tally, o.data, rng)
+    treebanks(refs, xlmr, tally, o.data, rng)
     random_tags(refs, xlmr, tally, rng, int(0.15 * o.sets))
     xnli_files(refs, xlmr, tally, o.data, rng)
     random_classes(refs, xlmr, tally, rng, o.sets - sum(int(s * o.sets) for s in (0.35, 0.15, 0.21, 0.04, 0.15)))

@@ -38,6 +38,10 @@ setup() {
     grep -Eq '^de +2 +83.33 +50.00' "$dir/out"          # "der" is no article here
     grep -q "^scored by: SQuAD 1.1's rules" "$dir/out"
     grep -q '"rules": "SQuAD 1.1"' "$dir/e/results.json"
+    grep -F '"language":"de"' "$dir/e/errors.jsonl" >"$dir/errors"
+    [ "$(wc -l <"$dir/errors")" -eq 1 ]                 # the other answer is right
+    grep -qF '"gold":["Der Hund"],"predicted":"Hund"' "$dir/errors"
+    grep -qF '"question":"Wer sah?","passage":"Der Hund sah die Katze."' "$dir/errors"
     accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/e"        # what was written can be read
     grep -Eq '^average +83.33 +50.00' "$dir/out"
 }
@@ -113,6 +117,10 @@ setup() {
     accepted -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --output-dir "$dir/e"
     for f in test-en nbest-test-en null_odds-test-en; do [ -s "$dir/e/xquad/$f.json" ]; done
     grep '^en' "$dir/out" >"$dir/first"
+    [ "$(grep -o '"text"' "$dir/e/xquad/nbest-test-en.json" | wc -l)" -gt 2 ]
+    accepted -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --output-dir "$dir/few" --n-best 1 --max-answer-length 2
+    [ "$(grep -o '"text"' "$dir/few/xquad/nbest-test-en.json" | wc -l)" -eq 2 ]
+    refused 2 "--doc-stride" -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --doc-stride 200
     accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/e"
     grep '^en' "$dir/out" | cmp - "$dir/first"
     refused 65 "no head that finds answers" "--task qa" -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-cls"

@@ -35,6 +35,7 @@ numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
     "$xlmr" evaluate --quiet --task tatoeba --predictions "$dir/a" --data-dir "$dir/data" --languages de | grep -qE '^de +300 +100\.00 '
     grep -q '"layer": 1' "$dir/a/results.json"      # 7 / 12 of two layers
     grep -q '"pooling": "mean"' "$dir/a/results.json"
+    ! grep -q '"tokens": 0' "$dir/a/results.json"
     tatoeba --layer 2 --pooling first --languages de --output-dir "$dir/c" >/dev/null
     grep -q '"layer": 2' "$dir/c/results.json"
     grep -q '"pooling": "first"' "$dir/c/results.json"

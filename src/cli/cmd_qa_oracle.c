@@ -1,5 +1,5 @@
-/* xlmr qa-oracle TOKENIZER RULES FILE...: how much of the gold answers windows and pieces can give back. Not for people; help does not list it. RULES: squad, or
- * a language of MLQA. One line a file: answers whose place is known; those that some window holds; those whose pieces are the fewest that cover the answer's
+/* xlmr qa-oracle TOKENIZER RULES FILE...: how much of the gold answers windows and pieces can give back. Not for people; help does not list it.
+ * RULES: squad, or a language of MLQA. One line a file: answers whose place is known; those that some window holds; those whose pieces are the fewest that cover the answer's
  * characters; exact match and F1 of the text of these pieces against all gold answers: what a model that makes no mistake would get, since an answer's edge may
  * fall inside a piece. */
 #include <string.h>
@@ -73,8 +73,8 @@ static xr_status look_at_file(const char *path, const xr_tokenizer *tok, const x
     for (size_t i = 0; i < d.windows.questions.n && status == XR_OK; i++)
         status = look(&d.windows, i, rules, &s);
     if (status == XR_OK)
-        status = xr_out("%s\t%zu questions\t%zu windows\t%zu answers\t%zu held\t%zu fewest\tEM %.2f\tF1 %.2f\t%s\n", path, d.windows.questions.n, d.n, s.answers,
-                        s.held, s.fewest, 100.0 * xr_qa_exact(&s.totals.all), 100.0 * xr_qa_f1(&s.totals.all), rules->name);
+        status = xr_out("%s\t%zu questions\t%zu windows\t%zu answers\t%zu held\t%zu fewest\tEM %.2f\tF1 %.2f\t%s\n", path, d.windows.questions.n, d.n,
+                        s.answers, s.held, s.fewest, 100.0 * xr_qa_exact(&s.totals.all), 100.0 * xr_qa_f1(&s.totals.all), rules->name);
     xr_dataset_free(&d);
     return status;
 }

@@ -4,15 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "train/qa_answers.h"
+#include "train/qa_options.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
 
 enum { PREDICTIONS_CAP = 1 << 28 };
-
-/* As run_squad and XTREME's scripts have them. */
-enum { MAX_LENGTH = 384, DOC_STRIDE = 128, MAX_QUERY = 64, N_BEST = 20, MAX_ANSWER = 30 };
 
 /* Of one language. */
 typedef struct qa_scored {
@@ -20,6 +17,7 @@ typedef struct qa_scored {
     xr_qa_predictions predicted;    /* by the model; empty with --predictions */
     char **answer; size_t n;        // [n] to each question, "" = none, NULL = not predicted; of the model: borrowed from `predicted`
     double *null_odds;              // [n]; NULL where none are known
+    double *f1;                     // [n] of each question; < 0: without a label
     size_t n_missing;
     xr_qa_totals totals;
     xr_qa_best best;                /* with null odds and questions without an answer */
@@ -75,26 +73,35 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static int is_default(const xr_options *o, const char *key)
+{
+    return xr_options_origin(o, key).kind == XR_FROM_DEFAULT;
+}
+
 xr_status xr_qa_open(xr_evaluation *e)
 {
     const xr_config *c = &e->context->model.config;
     if (!c->head || strcmp(c->head, "question_answering") != 0)
         return xr_fail(XR_EDATA, "%s/config.json: the model has no head that finds answers; train one with: xlmr finetune --model %s --task qa "
                        "--train-file …", e->context->dir, e->context->dir);
-    if (xr_options_origin(e->o, "max_seq_length").kind == XR_FROM_DEFAULT)
-        e->max_len = at_most(MAX_LENGTH, (size_t)xr_config_max_tokens(c));
+    if (is_default(e->o, "max_seq_length"))
+        e->max_len = at_most(XR_QA_MAX_LENGTH, (size_t)xr_config_max_tokens(c));
     return XR_OK;
 }
 
-/* A short model shares and asks less. */
+/* Unless it is told otherwise, a short model shares and asks less. */
 static xr_status read_questions(xr_evaluation *e, xr_scored *s)
 {
     if (e->o->predictions) {
         const xr_squad_options o = { .max_questions = (long)e->o->max_eval_samples, .unique_ids = 1 };
         return xr_questions_read(&s->data.windows.questions, s->path, &o);
     }
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1,
-                          .doc_stride = at_most(DOC_STRIDE, e->max_len / 3), .max_query = at_most(MAX_QUERY, e->max_len / 4) };
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1 };
+    xr_qa_data_options(e->o, &d);
+    if (is_default(e->o, "doc_stride"))
+        d.doc_stride = at_most(d.doc_stride, e->max_len / 3);
+    if (is_default(e->o, "max_query_length"))
+        d.max_query = at_most(d.max_query, e->max_len / 4);
     return xr_dataset_add_squad(&s->data, s->path, e->context->tokenizer, &d);
 }
 
@@ -209,7 +216,8 @@ xr_status xr_qa_predicted(xr_evaluation *e, xr_scored *s, const char *path)
 
 static xr_status predict(xr_evaluation *e, xr_scored *s, qa_scored *q, const xr_evaluate_hooks *h)
 {
-    const xr_answer_options o = { .n_best = N_BEST, .max_tokens = MAX_ANSWER, .may_be_none = questions(s)->n_impossible > 0 };
+    xr_answer_options o = { 0 };
+    xr_qa_answer_options(e->o, questions(s)->n_impossible > 0, &o);
     XR_TRY(xr_evaluate_logits(e, s, h));
     XR_TRY(xr_qa_predict(&q->predicted, &s->data, s->logits, &o));
     q->answer = q->predicted.text;
@@ -239,9 +247,11 @@ static xr_status score_questions(xr_scored *s, qa_scored *q, const char **gold, 
     for (size_t i = 0; i < all->n; i++) {
         xr_qa_points p;
         int answerable = all->v[i].n_answers > 0;
+        q->f1[i] = -1.0;
         if (!answerable && !all->v[i].impossible)
             continue;
         XR_TRY(score_question(s, q, i, gold, &p));
+        q->f1[i] = p.f1;
         xr_qa_add(&q->totals, p, answerable);
         s->part[2 * unit] = p.f1;
         s->part[2 * unit + 1] = p.exact;
@@ -275,7 +285,8 @@ xr_status xr_qa_score_by(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks
     if (!s->labelled)
         return XR_OK;
     XR_TRY(xr_scored_parts(s, s->n, 2));
-    const char **gold = xr_alloc(most_answers(questions(s)), sizeof *gold);
+    q->f1 = xr_alloc(q->n, sizeof *q->f1);
+    const char **gold = !q->f1 ? NULL : xr_alloc(most_answers(questions(s)), sizeof *gold);
     xr_qa_odds *odds = gold ? xr_alloc(s->n, sizeof *odds) : NULL;
     xr_status status = odds ? score_questions(s, q, gold, odds) : xr_error_status();
     xr_free(gold);
@@ -320,6 +331,39 @@ xr_status xr_qa_predictions_text(const xr_evaluation *e, const xr_scored *s, xr_
         XR_TRY(xr_str_json_string(out, q->answer[i], strlen(q->answer[i])));
     }
     return xr_str_puts(out, "\n}\n");
+}
+
+/* Each once: people who answered alike are told once. */
+static json_t *gold_json(const xr_questions *all, const xr_squad_question *one)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < one->n_answers; k++) {
+        const char *text = all->answer[one->answer + k].text;
+        size_t same = 0;
+        while (same < json_array_size(list) && strcmp(json_string_value(json_array_get(list, same)), text) != 0)
+            same++;
+        if (same == json_array_size(list))
+            json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+/* The further from every gold answer, the worse. */
+xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
+{
+    const qa_scored *q = s->private;
+    const xr_questions *all = questions(s);
+    (void)e;
+    *badness = q->f1 && q->f1[i] >= 0.0 ? 1.0 - q->f1[i] : 0.0;
+    if (!line)
+        return XR_OK;
+    json_object_set_new(line, "id", json_string(all->v[i].id));
+    json_object_set_new(line, "gold", gold_json(all, &all->v[i]));
+    json_object_set_new(line, "predicted", json_string(q->answer[i] ? q->answer[i] : ""));
+    json_object_set_new(line, "f1", json_real(1.0 - *badness));
+    json_object_set_new(line, "question", json_string(all->v[i].text));
+    json_object_set_new(line, "passage", json_string(all->passage[all->v[i].passage].text));
+    return XR_OK;
 }
 
 static xr_status write_one(const xr_evaluation *e, const xr_scored *s, const char *folder, const char *what, const xr_str *text)
@@ -369,8 +413,10 @@ void xr_qa_free(xr_scored *s)
         xr_free(q->answer);
         xr_free(q->null_odds);
     }
-    if (q)
+    if (q) {
         xr_qa_predictions_free(&q->predicted);
+        xr_free(q->f1);
+    }
     xr_free(q);
     s->private = NULL;
 }

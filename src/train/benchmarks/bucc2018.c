@@ -153,6 +153,8 @@ static xr_status read_texts(xr_evaluation *e, xr_scored *s)
                        "texts beside it; add them", s->path, s->language);
     if (!m->has_dev && !dev)
         xr_warn("%s: there are no dev files with right pairs, so the threshold is the best for the scored texts themselves: F1 is an upper bound", s->path);
+    xr_lines_count(s, &m->test.a);
+    xr_lines_count(s, &m->test.b);
     s->n_rows = m->test.a.n;
     s->n = m->test.has_gold ? m->test.a.n : 0;
     s->labelled = s->n > 0;

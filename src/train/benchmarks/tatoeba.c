@@ -108,6 +108,8 @@ static xr_status read_pair(xr_evaluation *e, xr_scored *s)
                              : xr_fail(XR_ENOINPUT, "%s: the file of the other language is not beside it; expected both; add it", s->path);
     xr_free(other);
     XR_TRY(status);
+    xr_lines_count(s, &p->a);
+    xr_lines_count(s, &p->b);
     XR_TRY(find_gold(e, s, p));
     s->n_rows = p->b.n;
     s->n = p->gold ? p->b.n : 0;
