@@ -1,5 +1,6 @@
 /* xlmr qa-oracle TOKENIZER RULES FILE...: how much of the gold answers windows and pieces can give back. Not for people; help does not list it.
- * RULES: squad, or a language of MLQA. One line a file: answers whose place is known; those that some window holds; those whose pieces are the fewest that cover the answer's
+ * RULES: squad, or a language of MLQA. One line a file: answers whose place is known;
+ * those that some window holds; those whose pieces are the fewest that cover the answer's
  * characters; exact match and F1 of the text of these pieces against all gold answers: what a model that makes no mistake would get, since an answer's edge may
  * fall inside a piece. */
 #include <string.h>
