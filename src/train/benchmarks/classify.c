@@ -1,5 +1,6 @@
 /* Users' own labelled texts or pairs: classes, several labels, or values. */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 
 const xr_benchmark xr_benchmark_classify = {

@@ -1,6 +1,7 @@
 /* CoNLL 2002 and 2003: entities in English, Dutch, Spanish and German. */
 #include "train/evaluate_classes.h"
 #include "train/evaluate_predictions.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_words.h"
 
 static xr_status open(xr_evaluation *e)
@@ -29,6 +30,7 @@ static const xr_published published[] = {
 const xr_benchmark xr_benchmark_conll = {
     .name = "conll", .title = "CoNLL NER", .units = "sentences", .ending = ".tsv",
     .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score, .columns = xr_words_columns,
-    .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details, .by_type = xr_words_by_type,
+    .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details,
+    .error = xr_words_error, .by_type = xr_words_by_type,
     .published = published, .free = xr_classes_free,
 };

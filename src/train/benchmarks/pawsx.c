@@ -1,5 +1,6 @@
 /* PAWS-X: is one sentence a paraphrase of the other? Seven languages. */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 
 static xr_status open_model(xr_evaluation *e)

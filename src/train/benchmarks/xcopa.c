@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "data/choices.h"
-#include "train/benchmark.h"
+#include "train/evaluate_errors.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/json.h"
@@ -197,4 +197,5 @@ const xr_benchmark xr_benchmark_xcopa = {
     .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl", .parallel = 1,
     .find = find, .open = open_model, .read = read_questions, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
     .predictions = predictions,
+    .error = xr_choice_error,
 };

@@ -3,6 +3,7 @@
 
 #include "data/source.h"
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 #include "util/fs.h"
