@@ -2,7 +2,7 @@
 # The tasks of the benchmark suite on real data, from one pretrained model (docs/results.md): entities, parts of speech and answers learned on English,
 # scored on the other languages without more training. Steps whose result is there are skipped.
 #   task_runs.sh DATA MODEL OUT     DATA: the data folder (ner/, pos/, qa/); MODEL: a pretrained directory; OUT: where everything goes
-# From the environment: XLMR (build/xlmr), N_EVAL (2000 rows a language of WikiANN), N_QUESTIONS (300 a language of XQuAD), N_SQUAD (1500 training questions).
+# From the environment: XLMR (build/xlmr), N_EVAL (2000 rows a language of WikiANN), N_QUESTIONS (300 a language of XQuAD), N_SQUAD (1500 training questions), QA_EPOCHS (3).
 set -euo pipefail
 
 data=$1 model=$2 out=$3
@@ -59,7 +59,7 @@ parts_of_speech() {
 
 answers() {
     train squad --task qa --train-file "$data/qa/squad/train-v1.1.first11articles.json.gz" --max-train-samples "${N_SQUAD:-1500}" --validation-file "en=$data/qa/xquad/xquad.en.json.gz" \
-        --max-eval-samples "${N_QUESTIONS:-300}" --num-epochs 3
+        --max-eval-samples "${N_QUESTIONS:-300}" --num-epochs "${QA_EPOCHS:-3}"
     score xquad squad --task xquad --split test --data-dir "$data/qa/xquad" --max-eval-samples "${N_QUESTIONS:-300}"
 }
 
