@@ -141,9 +141,14 @@ static xr_status put_chart(const xr_report_evaluation *const *e, size_t n, xr_st
 
 /* ---- table ---- */
 
-/* Figures of the printed table are those that are averaged. */
+/* Figures of the printed table are those that are averaged; beside them stand their number, an interval and what papers have. */
+static int is_figure(const char *key, const json_t *value)
+{
+    return strcmp(key, "languages") != 0 && !json_is_object(value) && !json_is_array(value);
+}
+
 #define EACH_FIGURE(e, key, value)                                                               \
-    json_object_foreach(json_object_get((e)->results, "average"), key, value) if (strcmp(key, "languages") != 0)
+    json_object_foreach(json_object_get((e)->results, "average"), key, value) if (is_figure(key, value))
 
 static xr_status put_row(const xr_report_evaluation *e, const char *name, const json_t *language, xr_str *out)
 {
