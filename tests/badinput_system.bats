@@ -6,11 +6,13 @@ load helpers
 setup_file() { make_tiny_model; }
 setup() { common_setup; }
 
-# start_run: a run that would take very long, in the background; or one that goes on; returns when three more updates are logged.
+# start_run [LAUNCHER...]: a run that would take very long, in the background; or one that goes on; returns when three more updates are logged. By
+# default SIGHUP is what it is at a terminal, even when these tests run under nohup.
 start_run() {
+    [ $# -gt 0 ] || set -- env --default-signal=HUP
     # Job control gives the background program the default action for SIGINT, which a plain & of a script would ignore.
     set -m
-    "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1000000 --batch-size 4 --logging-steps 1 --quiet --output-dir "$dir/p" \
+    "$@" "$xlmr" finetune --model "$model" --train-file "$train" --max-steps 1000000 --batch-size 4 --logging-steps 1 --quiet --output-dir "$dir/p" \
         >"$dir/out" 2>"$dir/err" 3>&- &
     pid=$!
     set +m
@@ -52,7 +54,7 @@ start_run() {
     status=0; wait "$pid" || status=$?
     [ "$status" -eq 75 ]
     trap '' HUP             # what nohup does
-    start_run
+    start_run env
     trap - HUP
     kill -HUP "$pid"
     sleep 0.3
