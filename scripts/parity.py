@@ -16,6 +16,8 @@ Any other weights (--bounds noise): against torch in float64, three times the di
 of two float32 computations (attention "eager" and "sdpa": one sample of rounding noise says little). A key bias gets the query bias's
 difference where that is larger, and its weights the fixed bound: Adam turns a gradient of pure noise into steps of the size of the rate.
 A loss is one number, which torch may hit by luck: it is allowed four units in the last place.
+Multiple choice says little near deviation 0.02, where all choices have nearly the same vector and gradients are what is left of their differences, down to
+zero for classifier.bias: check it on trained weights or --std 0.2 (tests/golden/wide-choice).
 
 The reference computation below is also what scripts/golden.py uses. Needs torch, transformers, safetensors, numpy; and build/xlmr (`make`).
 """

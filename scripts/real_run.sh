@@ -2,7 +2,7 @@
 # What pretraining brings on real text (docs/results.md): a tokenizer and a random mini, masked-LM pretraining on six languages, then the same
 # fine-tuning from the pretrained and from the random weights. Steps whose result is there are skipped; a stopped run goes on.
 #   real_run.sh DATA OUT        DATA: the data folder (text/, ner/panx/, nli-other/); OUT: where everything goes
-# From the environment: XLMR (build/xlmr), STEPS (10000 updates), LANGS, SEEDS ("1 2 3"), EPOCHS (5), N_EVAL (1000 dev sentences a language), PYTHON (python3).
+# From the environment: XLMR (build/xlmr), STEPS (10000 updates), LANGS, SEEDS ("1 2 3"), NLI_SEEDS (1), EPOCHS (5), N_EVAL (1000 dev sentences a language), PYTHON (python3).
 set -euo pipefail
 
 data=$1 out=$2
@@ -73,6 +73,8 @@ for seed in $seeds; do
         tags random "$out/random" $lang "$seed"
         tags pretrained "$out/run/best" $lang "$seed"
     done
+done
+for seed in ${NLI_SEEDS:-1}; do
     nli random "$out/random" "$seed"
     nli pretrained "$out/run/best" "$seed"
 done

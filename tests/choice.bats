@@ -94,6 +94,11 @@ teardown() { rm -rf "$dir"; }
     paste "$dir/a/xcopa/test-et.jsonl" "$base/data/test.et.jsonl" | awk '{ split($0, a, "\"label\": "); good += substr(a[2], 1, 1) == substr(a[3], 1, 1) }
         END { printf "%.2f\n", 100 * good / NR }' >"$dir/right"
     [[ ${lines[2]} =~ ^et\ +60\ +$(cat "$dir/right") ]]
+    "$xlmr" evaluate --quiet --task xcopa --predictions "$dir/a" --data-dir "$base/data" >"$dir/again"
+    [ "$(awk '$1 == "et" { print $3 }' "$dir/again")" = "$(cat "$dir/right")" ]
+    echo '{"label": 2}' >"$dir/one"
+    run ! --separate-stderr "$xlmr" evaluate --task xcopa --predictions "$dir/one" --languages et --data-dir "$base/data"
+    [[ $stderr == *"one:1: no choice of the 2"* ]]
     mkdir -p "$dir/xtreme" "$dir/own/et"
     cp "$base/data/test.et.jsonl" "$dir/xtreme/test-et.jsonl"
     cp "$base/data/test.et.jsonl" "$dir/own/et"

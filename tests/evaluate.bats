@@ -56,6 +56,9 @@ teardown() { rm -rf "$dir"; }
     [[ $(sed -n 8p "$dir/a") =~ ^en\ +30\ +[0-9.]+\ +[0-9.]+\ +\[[0-9.]+,\ [0-9.]+\]\ +[0-9.]+\ +[0-9.]+\ +\[[0-9.]+,\ [0-9.]+\]\ +[01]\.[0-9]{4}$ ]]
     grep -q '^p: two-sided' "$dir/a"
     [ "$(wc -l <"$dir/out/model-2/xnli/test-sw.tsv")" -eq 30 ] && [ "$(wc -l <"$dir/out/results.tsv")" -eq 5 ]
+    grep -q '<svg' "$dir/out/plot.svg" && grep -q '\[2\] ' "$dir/out/plot.svg"
+    "$xlmr" report --quiet "$dir/out" --output "$dir/report.html" >/dev/null
+    grep -q 'model-1' "$dir/report.html" && grep -q 'model-2' "$dir/report.html"
     run ! cmp -s "$dir/out/model-1/xnli/test-en.tsv" "$dir/out/model-2/xnli/test-en.tsv"
     run -2 "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --selection per-language
     [[ $output == *"chooses among several models"* ]]

@@ -24,7 +24,7 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     [ "$(figure "$dir/e/results.json" en loss)" = null ]        # only a model has one
     [ "$(figure "$dir/e/results.json" en accuracy)" = 0.75 ]
     grep -qF "\"predictions\": \"$dir/p\"" "$dir/e/results.json"
-    run ! grep -q '"model"' "$dir/e/results.json"
+    run ! grep -q '^  "model"' "$dir/e/results.json"
 }
 
 @test "one file, and a class that the gold labels do not have" {
@@ -58,4 +58,28 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
 @test "a model or predictions, one of them" {
     refused 2 "--model DIR" "--predictions DIR" -- evaluate --task xnli --data-dir "$dir/data"
     refused 2 "leave one out" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --model "$dir/m"
+}
+
+@test "retrieval: numbers of lines, pairs of ids" {
+    mkdir "$dir/tat" "$dir/bucc"
+    printf 'moja\nmbili\ntatu\n' >"$dir/tat/sw-en.sw"
+    printf 'one\ntwo\nthree\n' >"$dir/tat/sw-en.en"
+    printf '0\n2\n2\n' >"$dir/t.tsv"
+    accepted -- evaluate --task tatoeba --data-dir "$dir/tat" --predictions "$dir/t.tsv" --output-dir "$dir/e"
+    grep -q '^sw  *3  *66.67' "$dir/out"
+    cmp "$dir/t.tsv" "$dir/e/tatoeba/test-sw.tsv"
+    printf '0\n2\n' >"$dir/t.tsv"
+    rm -r "$dir/e"
+    refused 65 "t.tsv: 2 numbers for 3 lines" -- evaluate --task tatoeba --data-dir "$dir/tat" --predictions "$dir/t.tsv"
+    printf '0\n2\n3\n' >"$dir/t.tsv"
+    refused 65 "t.tsv:3: '3' is no line of the 3" -- evaluate --task tatoeba --data-dir "$dir/tat" --predictions "$dir/t.tsv"
+
+    printf 'd1\teins\nd2\tzwei\nd3\tdrei\n' >"$dir/bucc/de-en.test.de"
+    printf 'e1\tone\ne2\ttwo\ne3\tthree\n' >"$dir/bucc/de-en.test.en"
+    printf 'd1\te1\nd2\te2\n' >"$dir/bucc/de-en.test.gold"
+    printf 'd2\te2\nd3\te1\nd2\te2\nd1\te3\n' >"$dir/t.tsv"           # one pair twice
+    accepted -- evaluate --task bucc2018 --data-dir "$dir/bucc" --predictions "$dir/t.tsv"
+    grep -Eq '^de +3 +40.00 +33.33 +50.00' "$dir/out"
+    printf 'd9\te2\n' >"$dir/t.tsv"
+    refused 65 "t.tsv:1: 'd9' is no pair of ids" -- evaluate --task bucc2018 --data-dir "$dir/bucc" --predictions "$dir/t.tsv"
 }

@@ -38,6 +38,10 @@ setup() {
     grep -Eq '^de +2 +83.33 +50.00' "$dir/out"          # "der" is no article here
     grep -q "^scored by: SQuAD 1.1's rules" "$dir/out"
     grep -q '"rules": "SQuAD 1.1"' "$dir/e/results.json"
+    grep -F '"language":"de"' "$dir/e/errors.jsonl" >"$dir/errors"
+    [ "$(wc -l <"$dir/errors")" -eq 1 ]                 # the other answer is right
+    grep -qF '"gold":["Der Hund"],"predicted":"Hund"' "$dir/errors"
+    grep -qF '"question":"Wer sah?","passage":"Der Hund sah die Katze."' "$dir/errors"
     accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/e"        # what was written can be read
     grep -Eq '^average +83.33 +50.00' "$dir/out"
 }

@@ -6,7 +6,7 @@ load helpers
 setup_file() {
     make_tiny_model
     at=$BATS_FILE_TMPDIR
-    mkdir "$at/pairs" "$at/pawsx" "$at/pawsx/en" "$at/pawsx/de" "$at/names" "$at/tags"
+    mkdir "$at/pairs" "$at/pawsx" "$at/pawsx/en" "$at/names" "$at/tags" "$at/squad" "$at/tydi"
     # pairs FROM TO: XNLI's form, with MultiNLI's own spelling of the third label
     pairs() {
         awk -v from="$1" -v to="$2" -v labels="$3" 'BEGIN { n = split(labels, l, " ") }
@@ -26,6 +26,18 @@ setup_file() {
     words 1 60 "O B-PER B-LOC" >"$at/names/train-en.tsv"
     words 61 90 "O B-PER B-LOC" >"$at/names/dev-en.tsv"
     words 61 90 "O B-PER B-LOC" >"$at/names/dev-de.tsv"
+    words 1 60 "NOUN VERB DET" >"$at/tags/train-en.tsv"
+    words 61 90 "NOUN VERB DET" >"$at/tags/dev-en.tsv"
+    # squad FROM TO: a question about the third word of each line
+    squad() {
+        awk -v from="$1" -v to="$2" 'BEGIN { printf "{\"version\": \"1.1\", \"data\": [{\"title\": \"t\", \"paragraphs\": [" }
+            NR >= from && NR <= to { printf("%s{\"context\": \"%s\", \"qas\": [{\"id\": \"q%d\", \"question\": \"%s?\", \"answers\": [{\"text\": \"%s\", \"answer_start\": %d}]}]}",
+                (NR > from) ? ", " : "", $0, NR, $2, $3, length($1) + length($2) + 2) }
+            END { print "]}]}" }' "$at/corpus.txt"
+    }
+    squad 1 60 >"$at/squad/train-v1.1.json"
+    squad 61 90 >"$at/squad/dev-v1.1.json"
+    for lang in en ko; do squad 1 60 | gzip >"$at/tydi/tydiqa.goldp.$lang.train.json.gz"; squad 61 90 >"$at/tydi/tydiqa.goldp.$lang.dev.json"; done
 }
 setup() { common_setup; }
 
@@ -56,6 +68,19 @@ plan() {
     plan panx names
     [[ $output == "60 training examples, 30 for validation; "* && $stderr == *"labels: B-LOC, B-PER, O"* && $stderr != *dev-de* ]]
     plan panx-large names
+}
+
+@test "UD-POS: tags without B- and I-" {
+    plan udpos tags
+    [[ $output == "60 training examples, 30 for validation; "* && $stderr == *"labels: DET, NOUN, VERB"* ]]
+}
+
+@test "questions: SQuAD for XQuAD and MLQA, the English part of TyDi" {
+    plan xquad squad --warmup-steps 1
+    [[ $output == "60 training examples, 30 for validation; "* && $stderr == *"train-v1.1.json: 60 questions"* && $stderr == *"dev-v1.1.json: 30 questions"* ]]
+    plan mlqa squad --warmup-steps 1
+    plan tydiqa tydi
+    [[ $output == "60 training examples, 30 for validation; "* && $stderr != *goldp.ko* ]]
 }
 
 @test "a file that is named wins over the folder's, the other still comes from there" {

@@ -90,3 +90,53 @@ well_formed() {
     grep -qF 'The run has not ended' "$dir/page.html"
     well_formed "$dir/page.html"
 }
+
+# errors FILE: the lines of errors.jsonl without their losses and probabilities.
+errors() { sed -E 's/"(loss|probability)":[-0-9.e]+,?//g; s/,\}/}/' "$1"; }
+
+@test "errors of tagged words: the sentences with wrong tags, with both tags of every word" {
+    mkdir "$dir/d" "$dir/p"
+    printf 'a\tO\nParis\tB-LOC\n\nright\tO\n\nعمر\tB-PER\n<b>\tI-PER\n' >"$dir/d/test-en.tsv"
+    printf 'O\nO\n\nO\n\nB-PER\nB-LOC\n' >"$dir/p/test-en.tsv"
+    accepted -- evaluate --task panx --data-dir "$dir/d" --predictions "$dir/p" --output-dir "$dir/e"
+    diff - "$dir/e/errors.jsonl" <<'END'
+{"language":"en","row":1,"words":[["a","O","O"],["Paris","B-LOC","O"]]}
+{"language":"en","row":3,"words":[["عمر","B-PER","B-PER"],["<b>","I-PER","B-LOC"]]}
+END
+    "$xlmr" report "$dir/e" --output "$dir/page.html"
+    grep -qF '<span class="word">Paris<small class="gold" dir="ltr">B-LOC</small><small class="wrong" dir="ltr">O</small></span>' "$dir/page.html"
+    well_formed "$dir/page.html"
+}
+
+@test "errors of questions: the least F1 first, every gold answer once, the passage" {
+    mkdir "$dir/d" "$dir/p"
+    printf '{"data":[{"paragraphs":[{"context":"The dog saw a cat.","qas":[%s,%s,%s]}]}]}' \
+        '{"id":"x","question":"Who saw?","answers":[{"text":"The dog","answer_start":0},{"text":"The dog","answer_start":0}]}' \
+        '{"id":"y","question":"Saw what?","answers":[{"text":"a cat","answer_start":12}]}' \
+        '{"id":"z","question":"Did what?","answers":[{"text":"saw a cat","answer_start":8}]}' >"$dir/d/xquad.en.json"
+    echo '{"x": "the dog", "y": "<i>", "z": "saw"}' >"$dir/p/test-en.json"
+    accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/p" --output-dir "$dir/e"
+    [ "$(wc -l <"$dir/e/errors.jsonl")" -eq 2 ]
+    head -1 "$dir/e/errors.jsonl" | grep -qF '"row":2,"id":"y","gold":["a cat"],"predicted":"<i>","f1":0.0,"question":"Saw what?","passage":"The dog saw a cat."}'
+    tail -1 "$dir/e/errors.jsonl" | grep -qF '"gold":["saw a cat"],"predicted":"saw","f1":0.666'
+    "$xlmr" report "$dir/e" --output "$dir/page.html"
+    grep -qF '<bdi class="wrong">&lt;i&gt;</bdi>' "$dir/page.html"
+    well_formed "$dir/page.html"
+}
+
+@test "errors of questions with choices: the choices themselves" {
+    for i in 0 1 2 3 4 5 6 7; do
+        echo "{\"premise\":\"the cat $i\",\"choice1\":\"the dog\",\"choice2\":\"a mat\",\"question\":\"cause\",\"label\":$((i % 2))}"
+    done >"$dir/train.jsonl"
+    mkdir "$dir/d"
+    cp "$dir/train.jsonl" "$dir/d/test.en.jsonl"
+    "$xlmr" finetune --quiet --task choice --model "$model" --train-file "$dir/train.jsonl" --max-steps 1 --output-dir "$dir/run" >/dev/null
+    accepted -- evaluate --task xcopa --model "$dir/run/final" --data-dir "$dir/d" --output-dir "$dir/e"
+    [ "$(wc -l <"$dir/e/errors.jsonl")" -ge 1 ]
+    errors "$dir/e/errors.jsonl" | head -1 >"$dir/first"
+    cat "$dir/first"
+    grep -qE '"gold":"(the dog|a mat)","predicted":"(the dog|a mat)","given":".*the cat [0-7]' "$dir/first"
+    run ! grep -qE '"gold":"([^"]*)","predicted":"\1"' "$dir/first"
+    "$xlmr" report "$dir/e" --output "$dir/page.html"
+    grep -qF '<bdi class="gold">' "$dir/page.html"
+}

@@ -31,8 +31,11 @@ numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
     OMP_NUM_THREADS=3 tatoeba --quiet --threads 3 --batch-tokens 4096 --output-dir "$dir/b" >/dev/null
     cmp "$dir/a/tatoeba/test-de.tsv" "$dir/b/tatoeba/test-de.tsv"
     cmp "$dir/a/results.tsv" "$dir/b/results.tsv"
+    # the file of predictions in the model's place
+    "$xlmr" evaluate --quiet --task tatoeba --predictions "$dir/a" --data-dir "$dir/data" --languages de | grep -qE '^de +300 +100\.00 '
     grep -q '"layer": 1' "$dir/a/results.json"      # 7 / 12 of two layers
     grep -q '"pooling": "mean"' "$dir/a/results.json"
+    ! grep -q '"tokens": 0' "$dir/a/results.json"
     tatoeba --layer 2 --pooling first --languages de --output-dir "$dir/c" >/dev/null
     grep -q '"layer": 2' "$dir/c/results.json"
     grep -q '"pooling": "first"' "$dir/c/results.json"
@@ -79,6 +82,8 @@ numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
     [ "$(sort "$dir/a/bucc2018/test-de.tsv" "$dir/data/de-en.test.gold" | uniq -d | wc -l)" = 49 ]
     n=$(wc -l <"$dir/a/bucc2018/test-de.tsv")
     awk -v n="$n" '$1 == "de" { exit !($4 == sprintf("%.2f", 4900 / n) && $3 == sprintf("%.2f", 9800 / (n + 50))) }' "$dir/said"
+    "$xlmr" evaluate --quiet --task bucc2018 --predictions "$dir/a" --data-dir "$dir/data" >"$dir/again"
+    cmp <(grep '^de' "$dir/said") <(grep '^de' "$dir/again")
     OMP_NUM_THREADS=2 bucc --quiet --threads 2 --output-dir "$dir/b" >/dev/null
     cmp "$dir/a/bucc2018/test-de.tsv" "$dir/b/bucc2018/test-de.tsv"
     cmp "$dir/a/results.tsv" "$dir/b/results.tsv"

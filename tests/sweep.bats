@@ -104,6 +104,8 @@ sweep() {
     run -0 --separate-stderr sweep "$dir/o" --grid seed=1,2 --dry-run
     [[ $output == "2 runs of finetune, 1 settings, 1 at once"* && $output == *"seed=1: new"* && $output == *" --seed=2 --output-dir=$dir/o/runs/seed=2"* ]]
     [ ! -e "$dir/o" ]
+    run -0 --separate-stderr sweep "$dir/o" --grid seed=1,2 --jobs 2 --threads 4 --dry-run       # threads are shared out
+    [[ $output == *"xlmr finetune --threads=2 --model"* ]]
 }
 
 @test "mistakes are told before the first run" {

@@ -187,6 +187,14 @@ static void make_dev(void)
     }
 }
 
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
 static void same_files(const char *a, const char *b)
 {
     char *x = slurp(a), *y = slurp(b);
@@ -211,6 +219,10 @@ static void selection(void **state)
     assert_int_equal(xr_comparison_table(&c, &table), XR_OK);
     assert_non_null(strstr(table.s, "PER LANGUAGE, so not zero-shot"));
     assert_non_null(strstr(table.s, "en [2], fr [1], sw [2]"));
+    char *plot = slurp("chosen/plot.svg");
+    assert_int_equal(count(plot, "class=\"bar c0\""), LANGUAGES + 1);
+    assert_non_null(strstr(plot, "selected"));
+    xr_free(plot);
     same_files("chosen/selected/xnli/test-fr.tsv", "chosen/model-1/xnli/test-fr.tsv");
     same_files("chosen/selected/xnli/test-sw.tsv", "chosen/model-2/xnli/test-sw.tsv");
     json_t *j = xr_comparison_json(&c);
@@ -234,6 +246,42 @@ static void selection(void **state)
     xr_options_free(&o);
 }
 
+/* Translate-train: "LANG=DIR", one row each. */
+static void a_model_a_language(void **state)
+{
+    (void)state;
+    static char fr[300], en[300];
+    xr_options o, all;
+    xr_comparison c;
+    xr_evaluation e;
+    xr_str table = { 0 };
+    snprintf(fr, sizeof fr, "fr=%s", in_scratch("other"));
+    snprintf(en, sizeof en, "en=%s", in_scratch("xtreme"));
+    options(&o, "--model", fr, en, "--data-dir", "@data", "--protocol", "translate-train", "--output-dir", "@languages", NULL);
+    assert_true(xr_compare_wanted(&o));
+    compare(&c, &o);
+    options(&all, "--model", "@other", "--data-dir", "@data", NULL);
+    assert_false(xr_compare_wanted(&all));
+    assert_int_equal(xr_evaluate_run(&e, &all, NULL), XR_OK);
+    assert_int_equal(c.selected.n, 2);
+    assert_string_equal(c.selected.v[0].language, "fr");
+    assert_true(figure(&c.selected.v[0]) == figure(&e.v[1]));
+    size_t n;
+    assert_true(fabs(xr_evaluation_mean(&c.selected, "accuracy", &n) - (figure(&c.e[0].v[0]) + figure(&c.e[1].v[0])) / 2) < 1e-15);
+    assert_int_equal(xr_comparison_table(&c, &table), XR_OK);
+    assert_non_null(strstr(table.s, "\nfr: "));
+    assert_non_null(strstr(table.s, "\nfr                 40"));
+    assert_null(strstr(table.s, "[1]"));
+    assert_non_null(strstr(table.s, "\nprotocol: translate-train\nselection: a model for each language, as given\n"));
+    same_files("languages/selected/xnli/test-fr.tsv", "chosen/model-1/xnli/test-fr.tsv");
+    same_files("languages/selected/xnli/test-en.tsv", "chosen/model-2/xnli/test-en.tsv");
+    xr_str_free(&table);
+    xr_evaluation_free(&e);
+    xr_options_free(&all);
+    xr_comparison_free(&c);
+    xr_options_free(&o);
+}
+
 static void refused(xr_options *o, xr_status status, const char *part)
 {
     xr_comparison c;
@@ -246,11 +294,19 @@ static void refused(xr_options *o, xr_status status, const char *part)
 static void refusals(void **state)
 {
     (void)state;
+    static char twice[300];
     xr_options o;
     options(&o, "--model", "@hf", "--data-dir", "@data", "--selection", "per-language", NULL);
     refused(&o, XR_EUSAGE, "chooses among several models");
     options(&o, "--model", "@hf", "@other", "--data-dir", "@data", "--selection", "per-language", "--split", "dev", NULL);
     refused(&o, XR_EUSAGE, "leave out --split dev");
+    options(&o, "--model", "en=x", "@other", "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "give all models one (LANG=DIR), or none");
+    snprintf(twice, sizeof twice, "en=%s", in_scratch("hf"));
+    options(&o, "--model", twice, twice, "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "two models for one language");
+    options(&o, "--model", "en=x", "fr=y", "--languages", "en", "--data-dir", "@data", NULL);
+    refused(&o, XR_EUSAGE, "leave out --languages");
     options(&o, "--model", "@hf", "@nowhere", "--data-dir", "@data", NULL);
     refused(&o, XR_ENOINPUT, "nowhere");
     options(&o, "--model", "@hf", "@other", "--data-dir", "@data", "--selection", "training-language", "--training-language", "zh", NULL);
@@ -276,6 +332,41 @@ static void one_model_with_an_interval(void **state)
     assert_int_equal(json_integer_value(json_object_get(j, "bootstrap")), 500);
     json_decref(j);
     xr_str_free(&table);
+    xr_evaluation_free(&e);
+    xr_options_free(&o);
+}
+
+/* Beside a model of the size of base; the paper's average is one of 15 languages and not of these three. */
+static void published_figures_stand_beside(void **state)
+{
+    (void)state;
+    xr_options o;
+    xr_evaluation e;
+    xr_str table = { 0 }, plot = { 0 };
+    options(&o, "--model", "@hf", "--data-dir", "@data", "--bootstrap", "50", NULL);
+    assert_int_equal(xr_evaluate_run(&e, &o, NULL), XR_OK);
+    const xr_evaluation *const one = &e;
+    assert_int_equal(xr_evaluation_plot(&one, &o.model, 1, &plot), XR_OK);
+    assert_int_equal(count(plot.s, "class=\"mark\""), 0);
+    assert_int_equal(count(plot.s, "class=\"span\""), 4);
+    xr_str_clear(&plot);
+    e.context->model.config.num_hidden_layers = 12;
+    e.context->model.config.hidden_size = 768;
+    assert_int_equal(xr_evaluation_table(&e, &table), XR_OK);
+    assert_non_null(strstr(table.s, "95 % interval       (published, base)\n"));
+    assert_non_null(strstr(table.s, "]                    66.5\n"));
+    assert_non_null(strstr(table.s, "]                           of 3 languages\n"));
+    assert_non_null(strstr(table.s, "\npublished: XLM-R base, zero-shot transfer: Conneau et al. 2020"));
+    assert_int_equal(xr_evaluation_plot(&one, &o.model, 1, &plot), XR_OK);
+    assert_non_null(strstr(plot.s, "published, XLM-R base"));
+    assert_non_null(strstr(plot.s, ">sw<"));
+    assert_true(count(plot.s, "class=\"mark\"") >= 3);
+    json_t *j = xr_evaluation_json(&e), *sw = json_object_get(json_object_get(j, "languages"), "sw");
+    json_t *known = json_array_get(json_object_get(sw, "published"), 0);
+    assert_true(fabs(json_real_value(json_object_get(known, "value")) - 0.665) < 1e-12);
+    json_decref(j);
+    xr_str_free(&table);
+    xr_str_free(&plot);
     xr_evaluation_free(&e);
     xr_options_free(&o);
 }
@@ -310,8 +401,10 @@ int main(void)
         cmocka_unit_test_teardown(the_average_keeps_rows_together, clear_error),
         cmocka_unit_test_teardown(the_same_model_is_no_different, clear_error),
         cmocka_unit_test_teardown(selection, clear_error),
+        cmocka_unit_test_teardown(a_model_a_language, clear_error),
         cmocka_unit_test_teardown(refusals, clear_error),
         cmocka_unit_test_teardown(one_model_with_an_interval, clear_error),
+        cmocka_unit_test_teardown(published_figures_stand_beside, clear_error),
         cmocka_unit_test_teardown(out_of_memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

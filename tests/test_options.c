@@ -126,7 +126,7 @@ static void test_defaults(void **state)
     assert_true(o.learning_rate == 2e-5);
     assert_true(o.adam_beta2 == 0.999 && o.adam_epsilon == 1e-8 && o.max_bad_fraction == 0.01);
     assert_true(o.hidden_dropout == -1 && o.classifier_dropout == -1);
-    assert_int_equal(o.max_seq_length, 128);
+    assert_int_equal(o.max_seq_length, -1);
     assert_int_equal(o.batch_tokens, 0);
     assert_null(o.model);
     xr_options_free(&o);

@@ -253,6 +253,8 @@ static void evaluation_page(void **state)
     expect(page, "<summary>en: 1</summary>");
     expect(page, "dir=\"auto\">" EVIL_HTML "</span>");
     expect(page, "dir=\"auto\">\xD7\xA9\xD7\x9C</span>");
+    expect(page, "<span class=\"word\">" EVIL_HTML "<small class=\"gold\" dir=\"ltr\">B-" EVIL_HTML "</small>"
+                 "<small class=\"wrong\" dir=\"ltr\">O</small></span>");
     expect(page, "(no answer)");
     expect(page, "row 3 \xC2\xB7 probability 0.9877 \xC2\xB7 loss 4.500");
     expect(page, "--max-eval-samples 5</pre>");

@@ -238,11 +238,66 @@ static void names(void **state)
     xr_options_free(&o);
 }
 
+/* ---- whole evaluations ---- */
+
+/* Parallel lines, two texts with ids, and questions, in one folder. */
+static void make_data(void)
+{
+    static const char *const name[] = { "de-en.de", "de-en.en", "de-en.test.de", "de-en.test.en", "de-en.dev.de", "de-en.dev.en" };
+    xr_str s = { 0 };
+    assert_int_equal(xr_mkdirs(in_scratch("all")), XR_OK);
+    for (size_t f = 0; f < COUNT(name); f++) {
+        char at[64];
+        snprintf(at, sizeof at, "all/%s", name[f]);
+        xr_str_clear(&s);
+        for (unsigned i = 0; i < 12; i++)
+            assert_int_equal(f < 2 ? xr_str_printf(&s, "%s\n", tiny_sentence(i)) : xr_str_printf(&s, "%zu-%u\t%s\n", f % 2, i, tiny_sentence(i)), XR_OK);
+        write_scratch(at, s.s);
+    }
+    write_scratch("all/de-en.test.gold", "0-3\t1-3\n0-4\t1-4\n");
+    write_scratch("all/de-en.dev.gold", "0-3\t1-3\n0-5\t1-5\n");
+    write_scratch("all/test-et.jsonl", "{\"premise\": \"bado\", \"choices\": [\"gedi\", \"fuka\"], \"label\": 1}\n");
+    xr_str_free(&s);
+}
+
+/* Out of memory anywhere is a status, and nothing stays behind. */
+static void evaluations_out_of_memory(void **state)
+{
+    (void)state;
+    static const char *const task[] = { "tatoeba", "bucc2018", "xcopa" };
+    make_data();
+    make_tiny_dir("choice", "wide-choice", NULL, NULL, 3, NULL);
+    for (size_t t = 0; t < COUNT(task); t++) {
+        xr_options o;
+        xr_evaluation e;
+        xr_status status = XR_ESYSTEM;
+        assert_int_equal(xr_options_init(&o, XR_V_EVALUATE), XR_OK);
+        assert_int_equal(xr_options_set(&o, "task", task[t]), XR_OK);
+        assert_int_equal(xr_options_set(&o, "model", in_scratch("choice")), XR_OK);
+        assert_int_equal(xr_options_set(&o, "data_dir", in_scratch("all")), XR_OK);
+        assert_int_equal(xr_options_set(&o, "output_dir", in_scratch("all-out")), XR_OK);
+        assert_int_equal(xr_options_set(&o, "overwrite_output_dir", "true"), XR_OK);
+        long live = xr_alloc_live();
+        for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 8) {
+            xr_alloc_fail_after(k);
+            status = xr_evaluate_run(&e, &o, NULL);
+            xr_alloc_fail_after(-1);
+            xr_evaluation_free(&e);
+            assert_int_equal(xr_alloc_live(), live);
+            if (status != XR_OK && status != XR_ESYSTEM)
+                fail_msg("%s", xr_error_message());
+            xr_error_clear();
+        }
+        assert_int_equal(status, XR_OK);
+        xr_options_free(&o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(neighbours), cmocka_unit_test(blocks), cmocka_unit_test(mining), cmocka_unit_test(stopped_or_out_of_memory),
-        cmocka_unit_test(lines), cmocka_unit_test(names),
+        cmocka_unit_test(lines), cmocka_unit_test(names), cmocka_unit_test(evaluations_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_everything, drop_everything);
 }

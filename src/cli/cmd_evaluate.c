@@ -1,6 +1,5 @@
 /* xlmr evaluate: score models on each language's file (train/evaluate.c, train/compare.c). This file shows progress and the result. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/progress.h"
@@ -77,9 +76,8 @@ static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet };
     xr_evaluate_hooks hooks = { &v, on_language, on_progress };
-    int several = xr_compare_models(o) > 1 || strcmp(o->selection, "as-given") != 0;
     xr_signals_catch();
-    return several ? several_models(o, &hooks, &v) : one_model(o, &hooks, &v);
+    return xr_compare_wanted(o) ? several_models(o, &hooks, &v) : one_model(o, &hooks, &v);
 }
 
 const xr_cmd xr_cmd_evaluate = {
@@ -91,6 +89,7 @@ const xr_cmd xr_cmd_evaluate = {
     "xlmr evaluate --task classify --model DIR --data-dir reviews --json\n"
     "xlmr evaluate --task panx --model DIR --data-dir panx --split dev --languages en,de,sw --output-dir eval\n"
     "xlmr evaluate --task xnli --model A B C --data-dir xnli --bootstrap 10000 --output-dir eval\n"
-    "xlmr evaluate --task xnli --model run-1/best run-2/best run-3/best --data-dir xnli --selection training-language\n",
+    "xlmr evaluate --task xnli --model run-1/best run-2/best run-3/best --data-dir xnli --selection training-language\n"
+    "xlmr evaluate --task xnli --protocol translate-train --model de=run-de/best fr=run-fr/best --data-dir xnli\n",
     run,
 };

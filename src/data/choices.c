@@ -18,7 +18,8 @@ static xr_status encode(xr_dataset *d, const xr_tokenizer *tok, const xr_questio
     XR_TRY(xr_grow(&c->example, &c->cap_example, d->n + 2, sizeof *c->example));
     for (size_t k = 0; k < q->n; k++) {
         size_t truncated = 0;
-        XR_TRY(xr_tokenizer_encode_pair(tok, q->given, q->choice[k], max_len, 0, all, &truncated));
+        if (tok)
+            XR_TRY(xr_tokenizer_encode_pair(tok, q->given, q->choice[k], max_len, 0, all, &truncated));
         c->end[c->n + k] = base + all->n;
         cut |= truncated > 0;
     }

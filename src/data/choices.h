@@ -36,7 +36,8 @@ xr_status xr_questions_open(xr_question_reader *r, const char *path);
 int xr_questions_next(xr_question_reader *r, xr_question *q);
 void xr_questions_close(xr_question_reader *r);
 
-/* Appends one file's questions. Of `o` it reads max_len (of a choice), max_samples (questions), need_label, skip_bad and max_bad_fraction. */
+/* Appends one file's questions; tok NULL: without tokens, for their labels. Of `o` it reads max_len (of a choice), max_samples (questions),
+ * need_label, skip_bad and max_bad_fraction. */
 xr_status xr_dataset_add_choices(xr_dataset *d, const char *path, const xr_tokenizer *tok, const xr_data_options *o);
 /* Appends one question from memory. */
 xr_status xr_dataset_add_question(xr_dataset *d, const xr_tokenizer *tok, const xr_question *q, size_t max_len);

@@ -6,7 +6,6 @@
 #include "util/alloc.h"
 #include "util/json.h"
 #include "util/log.h"
-#include "util/stream.h"
 #include "util/utf8.h"
 
 /* Bad questions shown per file; code points of a text shown; the largest file. */
@@ -347,12 +346,10 @@ static xr_status read_bytes(xr_str *out, xr_stream *s)
 }
 
 /* NULL with the error set. */
-static json_t *read_document(const char *path)
+static json_t *read_document(xr_stream *s)
 {
     xr_str bytes = { 0 };
-    xr_stream *s = xr_stream_open(path);
-    json_t *root = s && read_bytes(&bytes, s) == XR_OK ? xr_json_parse(bytes.s ? bytes.s : "", bytes.len, path) : NULL;
-    xr_stream_close(s);
+    json_t *root = read_bytes(&bytes, s) == XR_OK ? xr_json_parse(bytes.s ? bytes.s : "", bytes.len, xr_stream_path(s)) : NULL;
     xr_str_free(&bytes);
     return root;
 }
@@ -372,15 +369,41 @@ static xr_status check_file(reading *g)
     return XR_OK;
 }
 
-xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_options *o)
+xr_status xr_questions_read_stream(xr_questions *q, xr_stream *s, const xr_squad_options *o)
 {
-    reading g = { .q = q, .o = o, .path = path, .first = q->n };
-    json_t *root = read_document(path);
+    reading g = { .q = q, .o = o, .path = xr_stream_path(s), .first = q->n };
+    json_t *root = read_document(s);
     if (!root)
         return xr_error_status();
     g.ids = json_object();
-    xr_status status = g.ids ? take_document(&g, root) : xr_fail(XR_ESYSTEM, "%s: out of memory", path);
+    xr_status status = g.ids ? take_document(&g, root) : xr_fail(XR_ESYSTEM, "%s: out of memory", g.path);
     json_decref(g.ids);
     json_decref(root);
     return status < 0 ? status : check_file(&g);
+}
+
+xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_options *o)
+{
+    xr_stream *s = xr_stream_open(path);
+    xr_status status = s ? xr_questions_read_stream(q, s, o) : xr_error_status();
+    xr_stream_close(s);
+    return status;
+}
+
+/* An object whose first key is one of the document's two; records of JSON lines begin with others. */
+int xr_questions_detect(const char *head, size_t n)
+{
+    static const char *const key[] = { "\"data\"", "\"version\"" };
+    static const char white[] = " \t\r\n";
+    size_t at = n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    while (at < n && strchr(white, head[at]) && head[at])
+        at++;
+    if (at == n || head[at++] != '{')
+        return 0;
+    while (at < n && strchr(white, head[at]) && head[at])
+        at++;
+    for (size_t k = 0; k < 2; k++)
+        if (n - at >= strlen(key[k]) && memcmp(head + at, key[k], strlen(key[k])) == 0)
+            return 1;
+    return 0;
 }

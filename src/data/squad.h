@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "util/error.h"
+#include "util/stream.h"
 
 typedef struct xr_passage { char *text; size_t len; } xr_passage;
 
@@ -43,6 +44,9 @@ typedef struct xr_squad_options {
 
 /* Appends one file's questions. A bad one is XR_EDATA naming the file, where in it, the id and the remedy. */
 xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_options *o);
+xr_status xr_questions_read_stream(xr_questions *q, xr_stream *s, const xr_squad_options *o);     /* the same from where it stands */
+/* Whether a file that begins so has this layout. */
+int xr_questions_detect(const char *head, size_t n);
 /* Appends one without a label from memory, about the last passage when that is the same text. */
 xr_status xr_questions_add(xr_questions *q, const char *id, const char *question, const char *context);
 void xr_questions_free(xr_questions *q);

@@ -39,6 +39,7 @@ typedef struct xr_benchmark {
     /* The main figure of units whose parts have these sums: accuracy is sum[0] / n_units. NULL: no confidence intervals. */
     double (*main_figure)(const double *sum, size_t n_parts, size_t n_units);
     int parallel;                   /* row i is the same example in every language, translated: they are resampled together */
+    int translated;                 /* can be read from translations into English: --protocol translate-test */
     /* The text of the prediction file as XTREME takes it. */
     xr_status (*predictions)(const xr_evaluation *e, const xr_scored *s, xr_str *out);
     /* More files about a language, beside its predictions; may be NULL. */

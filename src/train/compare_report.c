@@ -27,15 +27,15 @@ static void groups_free(groups *g)
 
 static xr_status groups_of(const xr_comparison *c, groups *g)
 {
-    size_t n = c->n + (c->chosen != NULL);
+    size_t models = c->by_language ? 0 : c->n, n = models + (c->chosen != NULL);
     *g = (groups){ xr_alloc(n, sizeof *g->e), xr_alloc(n, sizeof *g->name), xr_alloc(n, sizeof *g->text), n };
     if (!g->e || !g->name || !g->text) {
         groups_free(g);
         return xr_error_status();
     }
     for (size_t k = 0; k < n; k++) {
-        g->e[k] = k < c->n ? &c->e[k] : &c->selected;
-        snprintf(g->text[k], NAME, k < c->n ? "[%zu]" : "selected", k + 1);
+        g->e[k] = k < models ? &c->e[k] : &c->selected;
+        snprintf(g->text[k], NAME, k < models ? "[%zu]" : c->by_language ? "a model a language" : "selected", k + 1);
         g->name[k] = g->text[k];
     }
     return XR_OK;
@@ -49,6 +49,8 @@ static int per_language(const xr_comparison *c)
 /* How the models were chosen. What was chosen with more than the training language's labels says so loudly. */
 static xr_status put_selection(const xr_comparison *c, xr_str *out)
 {
+    if (c->by_language)
+        return xr_str_puts(out, "a model for each language, as given");
     if (!c->chosen)
         return xr_str_puts(out, "models as given; no per-language selection");
     if (!per_language(c))
@@ -65,7 +67,7 @@ static xr_status put_models(const xr_comparison *c, xr_str *out)
     const xr_evaluation *e = &c->e[0];
     XR_TRY(xr_str_printf(out, "%s, %s\n\n", e->benchmark->title ? e->benchmark->title : c->o->data_dir, c->o->split));
     for (size_t k = 0; k < c->n; k++) {
-        XR_TRY(xr_str_printf(out, "[%zu] ", k + 1));
+        XR_TRY(c->by_language ? xr_str_printf(out, "%s: ", c->language[k]) : xr_str_printf(out, "[%zu] ", k + 1));
         XR_TRY(xr_utf8_printable(out, c->e[k].o->model, strlen(c->e[k].o->model)));
         XR_TRY(xr_str_putc(out, '\n'));
     }
@@ -219,15 +221,32 @@ static xr_status write_model(const xr_comparison *c, size_t k, const char *dir)
 static xr_status write_selected(const xr_comparison *c, const char *dir)
 {
     char *folder = xr_path_join(dir, "selected");
-    const xr_evaluation **of = folder ? xr_alloc(c->e[0].n, sizeof *of) : NULL;
+    const xr_evaluation **of = folder ? xr_alloc(c->selected.n, sizeof *of) : NULL;
     xr_status status = of ? XR_OK : xr_error_status();
-    for (size_t i = 0; i < c->e[0].n && of; i++)
+    for (size_t i = 0; i < c->selected.n && of; i++)
         of[i] = &c->e[c->chosen[i]];
     if (status == XR_OK)
-        status = xr_evaluation_write_predictions(&c->e[0], of, folder);
+        status = xr_evaluation_write_predictions(&c->selected, of, folder);
     xr_free(of);
     xr_free(folder);
     return status;
+}
+
+/* In the plot the groups are called by their models' directories, too. */
+static xr_status write_plot(const xr_comparison *c, const groups *g, const char *dir)
+{
+    xr_status status = XR_OK;
+    char **name = xr_alloc(g->n, sizeof *name);
+    for (size_t k = 0; k < g->n && name && status == XR_OK; k++) {
+        name[k] = g->e[k] != &c->selected ? xr_asprintf("%s %s", g->name[k], c->e[k].o->model) : xr_strdup(g->name[k]);
+        status = name[k] ? XR_OK : xr_error_status();
+    }
+    if (name && status == XR_OK)
+        status = xr_evaluation_write_plot(g->e, (const char *const *)name, g->n, dir);
+    for (size_t k = 0; k < g->n && name; k++)
+        xr_free(name[k]);
+    xr_free(name);
+    return name ? status : xr_error_status();
 }
 
 xr_status xr_comparison_write(const xr_comparison *c, const char *dir)
@@ -239,6 +258,8 @@ xr_status xr_comparison_write(const xr_comparison *c, const char *dir)
     XR_TRY(write_json(c, dir));
     XR_TRY(groups_of(c, &g));
     xr_status status = write_tsv(&g, dir);
+    if (status == XR_OK)
+        status = write_plot(c, &g, dir);
     groups_free(&g);
     return status;
 }

@@ -130,6 +130,8 @@ xr_status xr_evaluation_open(xr_evaluation *e, const xr_options *o)
     e->statistic = (xr_statistic){ unknown, unknown, unknown, unknown };
     e->benchmark = xr_benchmark_find(o->task);
     XR_ASSERT(e->benchmark, "task %s", o->task);
+    if (xr_evaluate_translated(e) && !e->benchmark->translated)
+        return xr_fail(XR_EUSAGE, "--protocol translate-test: --task %s does not read translations; leave it out, or say it in other words", o->task);
     XR_TRY(e->benchmark->find(e));
     for (size_t i = 0; i < e->n; i++)
         e->v[i].statistic = e->statistic;

@@ -80,6 +80,7 @@ xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_h
 /* evaluate_files.c: fills e->v with languages and paths, by --data-dir, --split and --languages. */
 xr_status xr_evaluate_find(xr_evaluation *e);
 int xr_evaluate_translated(const xr_evaluation *e);         /* the test files are translations into English: --protocol translate-test */
+int xr_evaluate_is_tag(const char *s, size_t len);          /* looks like a language: letters, then parts of at most 8 letters or digits */
 /* Its parts, for benchmarks whose files have other names: {split}-{language}.* of the folder; one more language (filter: the file
  * holds several); then order and --languages. `also` says in the error what else was looked for; NULL = nothing else. */
 xr_status xr_evaluate_folder(xr_evaluation *e);
@@ -114,11 +115,16 @@ json_t *xr_evaluation_json(const xr_evaluation *e);
 /* results.json, results.tsv, errors.jsonl and TASK/SPLIT-LANG.tsv (one prediction a line, in the order of the input, with an empty line between
  * tagged sentences: XTREME's submission format) into a directory that exists. */
 xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir);
-/* Its parts: TASK/SPLIT-LANG.tsv of each language, from `of[i]`, or from e itself where of is NULL; any text; a statistic. */
+/* Its parts: TASK/SPLIT-LANG.tsv of each language, in the words of the model of `of[i]`, or of e where of is NULL; any text; a statistic. */
 xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evaluation *const *of, const char *dir);
 xr_status xr_evaluation_write_text(const char *dir, const char *name, const xr_str *text);
 json_t *xr_statistic_json(const xr_statistic *s);       /* {"low", "high", "difference", "p"}, without what is not known */
 /* evaluate_errors.c: errors.jsonl, up to --worst-errors lines a language with gold labels; part of the above. */
 xr_status xr_evaluation_write_errors(const xr_evaluation *e, const char *dir);
+
+/* evaluate_plot.c: bars by language of the main figure, a colour for each of n evaluations of the same languages, intervals and published figures
+ * marked; a standalone SVG. name: of the evaluations, [n]. */
+xr_status xr_evaluation_plot(const xr_evaluation *const *e, const char *const *name, size_t n, xr_str *out);
+xr_status xr_evaluation_write_plot(const xr_evaluation *const *e, const char *const *name, size_t n, const char *dir);      /* plot.svg */
 
 #endif

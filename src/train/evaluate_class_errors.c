@@ -1,20 +1,19 @@
 /* What a person wants to see of a text that was classified wrongly. */
 #include <math.h>
 
-#include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 
 static size_t n_classes(const xr_evaluation *e)
 {
     return (size_t)e->context->model.config.num_labels;
 }
 
-/* log of the sum of exponentials */
-static double log_sum(const float *z, size_t n)
+double xr_error_loss(const float *z, size_t n, size_t gold)
 {
     double most = (double)z[xr_argmax(z, (int)n)], sum = 0.0;
     for (size_t k = 0; k < n; k++)
         sum += exp((double)z[k] - most);
-    return most + log(sum);
+    return most + log(sum) - (double)z[gold];
 }
 
 static json_t *name(const xr_evaluation *e, int k)
@@ -28,13 +27,13 @@ static double single(const xr_evaluation *e, const xr_dataset *d, size_t i, cons
     int predicted = xr_argmax(z, (int)n), gold = d->label[i];
     if (gold < 0 || gold == predicted)
         return 0.0;
-    double all = log_sum(z, n), loss = all - (double)z[gold];
+    double loss = xr_error_loss(z, n, (size_t)gold);
     if (line) {
         json_object_set_new(line, "gold", name(e, gold));
         json_object_set_new(line, "predicted", name(e, predicted));
     }
     if (line && !e->o->predictions) {       /* a file of predictions tells no probabilities */
-        json_object_set_new(line, "probability", json_real(exp((double)z[predicted] - all)));
+        json_object_set_new(line, "probability", json_real(exp(-xr_error_loss(z, n, (size_t)predicted))));
         json_object_set_new(line, "loss", json_real(loss));
     }
     return loss;

@@ -14,8 +14,6 @@ const xr_report_column *xr_classes_columns(const xr_evaluation *e);
 double xr_classes_main_figure(const double *sum, size_t n_parts, size_t n_units);
 xr_status xr_classes_predictions(const xr_evaluation *e, const xr_scored *s, xr_str *out);     /* one a line */
 json_t *xr_classes_details(const xr_evaluation *e, const xr_scored *s);
-/* evaluate_class_errors.c */
-xr_status xr_classes_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line);
 const xr_confusion *xr_classes_confusion(const xr_scored *s);
 void xr_classes_free(xr_scored *s);
 /* Sets every figure of e's columns by its name in `f`. */

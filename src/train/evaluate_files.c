@@ -56,7 +56,7 @@ static size_t stem(const char *name)
 }
 
 /* A language tag (BCP 47): letters, then parts of 1 to 8 letters or digits. So test-fr-en-translated.tsv is none. */
-static int is_tag(const char *s, size_t len)
+int xr_evaluate_is_tag(const char *s, size_t len)
 {
     size_t part = 0;
     for (size_t i = 0; i < len; i++) {
@@ -74,10 +74,10 @@ static size_t language_of(const xr_evaluation *e, const char *s, size_t len)
 {
     static const char translated[] = "-en-translated";
     size_t n = sizeof translated - 1;
-    int tag = is_tag(s, len);
+    int tag = xr_evaluate_is_tag(s, len);
     if (!xr_evaluate_translated(e) || (len == 2 && memcmp(s, "en", 2) == 0))
         return tag ? len : 0;
-    return len > n && memcmp(s + len - n, translated, n) == 0 && is_tag(s, len - n) ? len - n : 0;
+    return len > n && memcmp(s + len - n, translated, n) == 0 && xr_evaluate_is_tag(s, len - n) ? len - n : 0;
 }
 
 static xr_status take_file(xr_evaluation *e, const char *name, const char *language, size_t len)

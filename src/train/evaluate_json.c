@@ -150,7 +150,7 @@ xr_status xr_evaluation_write_predictions(const xr_evaluation *e, const xr_evalu
     char *folder = xr_path_join(dir, e->o->task);
     xr_status status = folder ? xr_mkdirs(folder) : xr_error_status();
     for (size_t i = 0; i < e->n && status == XR_OK; i++)
-        status = write_one(of ? of[i] : e, &(of ? of[i] : e)->v[i], folder);
+        status = write_one(of ? of[i] : e, &e->v[i], folder);
     xr_free(folder);
     return status;
 }
@@ -201,5 +201,6 @@ xr_status xr_evaluation_write(const xr_evaluation *e, const char *dir)
 {
     XR_TRY(xr_evaluation_write_predictions(e, NULL, dir));
     XR_TRY(xr_evaluation_write_errors(e, dir));
+    XR_TRY(xr_evaluation_write_plot(&e, &e->o->model, 1, dir));
     return write_tables(e, dir);
 }

@@ -20,6 +20,7 @@ typedef struct qa_scored {
     xr_qa_predictions predicted;    /* by the model; empty with --predictions */
     char **answer; size_t n;        // [n] to each question, "" = none, NULL = not predicted; of the model: borrowed from `predicted`
     double *null_odds;              // [n]; NULL where none are known
+    double *f1;                     // [n] of each question; < 0: without a label
     size_t n_missing;
     xr_qa_totals totals;
     xr_qa_best best;                /* with null odds and questions without an answer */
@@ -239,9 +240,11 @@ static xr_status score_questions(xr_scored *s, qa_scored *q, const char **gold, 
     for (size_t i = 0; i < all->n; i++) {
         xr_qa_points p;
         int answerable = all->v[i].n_answers > 0;
+        q->f1[i] = -1.0;
         if (!answerable && !all->v[i].impossible)
             continue;
         XR_TRY(score_question(s, q, i, gold, &p));
+        q->f1[i] = p.f1;
         xr_qa_add(&q->totals, p, answerable);
         s->part[2 * unit] = p.f1;
         s->part[2 * unit + 1] = p.exact;
@@ -275,7 +278,8 @@ xr_status xr_qa_score_by(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks
     if (!s->labelled)
         return XR_OK;
     XR_TRY(xr_scored_parts(s, s->n, 2));
-    const char **gold = xr_alloc(most_answers(questions(s)), sizeof *gold);
+    q->f1 = xr_alloc(q->n, sizeof *q->f1);
+    const char **gold = !q->f1 ? NULL : xr_alloc(most_answers(questions(s)), sizeof *gold);
     xr_qa_odds *odds = gold ? xr_alloc(s->n, sizeof *odds) : NULL;
     xr_status status = odds ? score_questions(s, q, gold, odds) : xr_error_status();
     xr_free(gold);
@@ -320,6 +324,39 @@ xr_status xr_qa_predictions_text(const xr_evaluation *e, const xr_scored *s, xr_
         XR_TRY(xr_str_json_string(out, q->answer[i], strlen(q->answer[i])));
     }
     return xr_str_puts(out, "\n}\n");
+}
+
+/* Each once: people who answered alike are told once. */
+static json_t *gold_json(const xr_questions *all, const xr_squad_question *one)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < one->n_answers; k++) {
+        const char *text = all->answer[one->answer + k].text;
+        size_t same = 0;
+        while (same < json_array_size(list) && strcmp(json_string_value(json_array_get(list, same)), text) != 0)
+            same++;
+        if (same == json_array_size(list))
+            json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+/* The further from every gold answer, the worse. */
+xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
+{
+    const qa_scored *q = s->private;
+    const xr_questions *all = questions(s);
+    (void)e;
+    *badness = q->f1 && q->f1[i] >= 0.0 ? 1.0 - q->f1[i] : 0.0;
+    if (!line)
+        return XR_OK;
+    json_object_set_new(line, "id", json_string(all->v[i].id));
+    json_object_set_new(line, "gold", gold_json(all, &all->v[i]));
+    json_object_set_new(line, "predicted", json_string(q->answer[i] ? q->answer[i] : ""));
+    json_object_set_new(line, "f1", json_real(1.0 - *badness));
+    json_object_set_new(line, "question", json_string(all->v[i].text));
+    json_object_set_new(line, "passage", json_string(all->passage[all->v[i].passage].text));
+    return XR_OK;
 }
 
 static xr_status write_one(const xr_evaluation *e, const xr_scored *s, const char *folder, const char *what, const xr_str *text)
@@ -369,8 +406,10 @@ void xr_qa_free(xr_scored *s)
         xr_free(q->answer);
         xr_free(q->null_odds);
     }
-    if (q)
+    if (q) {
         xr_qa_predictions_free(&q->predicted);
+        xr_free(q->f1);
+    }
     xr_free(q);
     s->private = NULL;
 }

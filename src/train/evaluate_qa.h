@@ -18,6 +18,7 @@ const xr_report_column *xr_qa_columns(const xr_evaluation *e);
 double xr_qa_main_figure(const double *sum, size_t n_parts, size_t n_units);    /* parts: F1 and exact match of a question */
 xr_status xr_qa_predictions_text(const xr_evaluation *e, const xr_scored *s, xr_str *out);
 xr_status xr_qa_more_files(const xr_evaluation *e, const xr_scored *s, const char *folder);
+xr_status xr_qa_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line);
 json_t *xr_qa_details(const xr_evaluation *e, const xr_scored *s);
 void xr_qa_free(xr_scored *s);
 

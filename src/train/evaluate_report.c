@@ -150,7 +150,10 @@ static xr_status put_published(const table *t, const xr_published *p, const char
     double value;
     (void)t;
     (void)title;
-    return xr_published_value(p, language, &value) ? xr_str_printf(out, "%*.1f", PUBLISHED, value) : xr_str_printf(out, "%*s", PUBLISHED, "");
+    if (!xr_published_value(p, language, &value))
+        return xr_str_printf(out, "%*s", PUBLISHED, "");
+    int decimals = fabs(10.0 * value - round(10.0 * value)) < 1e-6 ? 1 : 2;     /* as the paper prints it */
+    return xr_str_printf(out, "%*.*f", PUBLISHED, decimals, value);
 }
 
 /* The paper's average stands beside an average over the same languages only. */
@@ -240,7 +243,8 @@ static xr_status put_gap(const table *t, xr_str *out)
         int width = group_width(t, k);
         for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
             if (c->title) {
-                XR_TRY(put_number(out, xr_evaluation_gap(t->e[k], c->metric, &gap), gap));
+                int known = xr_evaluation_gap(t->e[k], c->metric, &gap);
+                XR_TRY(put_number(out, known, gap));
                 width -= COLUMN;
             }
         XR_TRY(xr_str_printf(out, "%*s", k + 1 < t->n ? width : 0, ""));

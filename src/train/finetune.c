@@ -34,10 +34,10 @@ static xr_status load_model(xr_finetune *f)
     return XR_OK;
 }
 
-/* Sequences at once: a question has several. */
+/* Sequences at once: a question has several; windows are several times as long as other sequences. */
 static size_t default_micro(const xr_finetune *f)
 {
-    size_t most = f->train.choices.most ? f->train.choices.most : 1, micro = DEFAULT_MICRO / most ? DEFAULT_MICRO / most : 1;
+    size_t most = f->train.choices.most ? f->train.choices.most : f->train.windows.questions.n ? 4 : 1, micro = DEFAULT_MICRO / most ? DEFAULT_MICRO / most : 1;
     return (size_t)f->o->batch_size < micro ? (size_t)f->o->batch_size : micro;
 }
 
@@ -83,7 +83,7 @@ static xr_status make_trainer(xr_finetune *f)
     xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
     size_t most = f->train.choices.most ? f->train.choices.most : 1;
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)o->max_seq_length, f->train.words.n_sentences ? tokens : 0 };
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)f->max_len, f->train.words.n_sentences ? tokens : 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
@@ -92,6 +92,7 @@ static void say_plan(const xr_finetune *f)
     const xr_options *o = f->o;
     char *labels = f->problem == XR_PROBLEM_REGRESSION ? xr_strdup("one value")
                    : f->problem == XR_PROBLEM_CHOICE   ? xr_strdup("the right one of the choices")
+                   : f->task == &xr_finetune_qa        ? xr_strdup("where answers begin and end")
                                                        : xr_labels_list(&f->labels);
     xr_info("%zu examples, %lld an update, %llu updates an epoch, %llu in all, warm-up %llu; labels: %s", f->train.n, o->batch_size,
             (unsigned long long)f->steps_per_epoch, (unsigned long long)f->total_steps, (unsigned long long)f->warmup_steps, labels ? labels : "");
@@ -208,6 +209,7 @@ static void digest_data(xr_xxh *h, const xr_dataset *d)
     xr_xxh_update(h, d->choices.end, d->choices.n * sizeof *d->choices.end);
     xr_xxh_update(h, d->words.row, d->words.n * sizeof *d->words.row);
     xr_xxh_update(h, d->words.tag, d->words.n * sizeof *d->words.tag);
+    xr_xxh_update(h, d->windows.window, d->windows.questions.n ? d->n * sizeof *d->windows.window : 0);
 }
 
 static xr_status make_facts(xr_finetune *f)

@@ -28,7 +28,7 @@ typedef struct xr_finetune_task {
     void (*warn)(const xr_finetune *f, const xr_figures *g);        /* of a collapse; g: of a set that chooses the best model */
     xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table, for one set */
 } xr_finetune_task;
-extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag, xr_finetune_choice;
+extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag, xr_finetune_qa, xr_finetune_choice;
 
 /* The validation examples of one language, or of files of one name whose language is not known. */
 typedef struct xr_valid_set {
@@ -49,6 +49,7 @@ struct xr_finetune {
     xr_config base;                         /* of the model directory */
     xr_labels labels;
     xr_problem problem;
+    int max_len;                            /* --max-seq-length, or what the task has for "auto" */
     int keep_head;                          /* the directory's labels cover the data's */
     xr_data_file *train_file, *valid_file;  /* those that are named, or those of o->data_dir */
     size_t n_train_file, n_valid_file;

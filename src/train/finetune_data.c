@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "train/finetune.h"
+#include "train/qa_options.h"
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -14,7 +15,7 @@ void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_option
     memset(d, 0, sizeof *d);
     d->columns = (xr_columns){ o->text_column, o->text_pair_column, o->label_column, NULL, 1 };
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
-    d->max_len = (size_t)o->max_seq_length;
+    d->max_len = (size_t)f->max_len;
     d->stride = (size_t)o->tag_stride;
     d->max_samples = (long)(training ? o->max_train_samples : o->max_eval_samples);
     d->kind = xr_score_label_kind(f->problem);
@@ -31,7 +32,7 @@ static double percent(uint64_t part, uint64_t whole)
 
 static size_t n_given(const xr_dataset *d)
 {
-    return d->words.n_sentences ? d->words.n_sentences : d->n;
+    return d->words.n_sentences ? d->words.n_sentences : d->windows.questions.n ? d->windows.questions.n : d->n;
 }
 
 /* Reads one file and says what came: examples, the share that was cut, tokens, the share of <unk>. */
@@ -46,8 +47,8 @@ static xr_status read_file(xr_finetune *f, xr_dataset *d, const xr_data_file *fi
     options.language_optional = 1;
     XR_TRY(f->task->read(f, d, path, &options));
     n = n_given(d) - before;
-    xr_info("%s: %zu %s, %.1f %% of them %s to %lld tokens; %llu tokens, %.2f %% <unk>", path, n, f->task->examples, percent(d->n_truncated - truncated, n),
-            f->task->shortened, f->o->max_seq_length, (unsigned long long)(d->n_tokens - tokens), percent(d->n_unk - unk, d->n_tokens - tokens));
+    xr_info("%s: %zu %s, %.1f %% of them %s to %d tokens; %llu tokens, %.2f %% <unk>", path, n, f->task->examples, percent(d->n_truncated - truncated, n),
+            f->task->shortened, f->max_len, (unsigned long long)(d->n_tokens - tokens), percent(d->n_unk - unk, d->n_tokens - tokens));
     return XR_OK;
 }
 
@@ -257,10 +258,12 @@ static xr_status warn_overlaps(const xr_finetune *f)
     return XR_OK;
 }
 
-static xr_status check_lengths(const xr_finetune *f)
+/* What is asked for must fit the model; the default gives way. */
+static xr_status choose_length(xr_finetune *f)
 {
-    int most = xr_config_max_tokens(&f->base);
-    if (f->o->max_seq_length > most)
+    int most = xr_config_max_tokens(&f->base), usual = f->task == &xr_finetune_qa ? XR_QA_MAX_LENGTH : 128;
+    f->max_len = f->o->max_seq_length >= 0 ? (int)f->o->max_seq_length : usual < most ? usual : most;
+    if (f->max_len > most)
         return xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens (max_position_embeddings %d less %d); give at most %d",
                        f->o->max_seq_length, most, f->base.max_position_embeddings, f->base.pad_token_id + 1, most);
     return xr_setup_check_vocabulary(f->tokenizer, &f->base);
@@ -273,12 +276,12 @@ static xr_status read_base(xr_finetune *f)
     xr_free(path);
     XR_TRY(status);
     f->tokenizer = xr_tokenizer_open(f->o->model);
-    return f->tokenizer ? check_lengths(f) : xr_error_status();
+    return f->tokenizer ? choose_length(f) : xr_error_status();
 }
 
 static xr_status choose_task(xr_finetune *f)
 {
-    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag, &xr_finetune_choice };
+    static const xr_finetune_task *const tasks[] = { &xr_finetune_classify, &xr_finetune_tag, &xr_finetune_qa, &xr_finetune_choice };
     for (size_t k = 0; k < sizeof tasks / sizeof *tasks; k++)
         if (strcmp(tasks[k]->name, f->o->task) == 0)
             f->task = tasks[k];

@@ -263,7 +263,7 @@ static void close_texts(xr_predicting *g)
     xr_source_close(&g->reader);
 }
 
-static const xr_predict_kind texts = { no_check, open_texts, next_text, answer_text, close_texts };
+static const xr_predict_kind texts = { no_check, open_texts, next_text, answer_text, close_texts, NULL };
 
 /* ---- all files ---- */
 
@@ -283,21 +283,22 @@ static xr_status predict_files(xr_predicting *g)
 {
     const xr_options *o = g->p->o;
     xr_problem problem = g->c->model.config.problem;
-    if (problem != XR_PROBLEM_CHOICE)
+    int answers = g->c->model.config.head && strcmp(g->c->model.config.head, "question_answering") == 0;
+    if (problem != XR_PROBLEM_CHOICE && !answers)
         XR_TRY(xr_evaluate_check_head(g->c));
     size_t max_len = xr_evaluate_max_len(g->c, o);
     if (max_len == 0)
         return xr_error_status();
     data_options(o, max_len, &g->data);
-    g->kind = problem == XR_PROBLEM_TAGS ? &xr_predict_tags : problem == XR_PROBLEM_CHOICE ? &xr_predict_choice : &texts;
+    g->kind = answers ? &xr_predict_qa : problem == XR_PROBLEM_TAGS ? &xr_predict_tags : problem == XR_PROBLEM_CHOICE ? &xr_predict_choice : &texts;
     XR_TRY(g->kind->check(g));
     if (g->p->progress)
         g->p->progress(g->p->context, 0);
     if (o->n_args == 0)
-        return predict_file(g, "-");
+        XR_TRY(predict_file(g, "-"));
     for (size_t i = 0; i < o->n_args; i++)
         XR_TRY(predict_file(g, o->args[i]));
-    return XR_OK;
+    return g->kind->finish ? g->kind->finish(g) : XR_OK;
 }
 
 xr_status xr_predict_run(xr_predict *p)
@@ -313,6 +314,9 @@ xr_status xr_predict_run(xr_predict *p)
     xr_str_free(&g.lines);
     xr_str_free(&g.words);
     xr_tagset_free(&g.tags);
+    xr_questions_free(&g.asked);
+    xr_answers_free(&g.answers);
+    xr_qa_predictions_free(&g.files);
     xr_free(g.word_at);
     xr_free(g.word);
     xr_free(g.bad);

@@ -7,6 +7,9 @@
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
  *                    words [begin, end) joined by blanks; score: mean probability of their tags; no "entities" of plain tags
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
+ *   questions        {"id", "answer": TEXT, "score": P, "start", "end", "start_byte", "end_byte", "null_odds"}
+ *                    where the answer stands in the text, in code points and in bytes; "" = there is none; id where the
+ *                    record has one
  *   bad record       {"error": MESSAGE}                                       with --on-bad-record skip
  * so that line i answers record i. Records are taken in chunks of XR_PREDICT_CHUNK, so memory does not grow with the
  * input and the first lines come early. */

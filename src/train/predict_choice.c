@@ -84,4 +84,4 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
     return xr_str_puts(&g->lines, "]}");
 }
 
-const xr_predict_kind xr_predict_choice = { check, open, next, answer, close };
+const xr_predict_kind xr_predict_choice = { check, open, next, answer, close, NULL };

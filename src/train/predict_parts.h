@@ -1,11 +1,12 @@
-/* Inside predict: what is different between classifiers of texts (predict.c), of words (predict_tags.c) and of choices
- * (predict_choice.c). */
+/* Inside predict: what is different between classifiers of texts (predict.c), of words (predict_tags.c), of choices
+ * (predict_choice.c), and what finds answers (predict_qa.c). */
 #ifndef XR_TRAIN_PREDICT_PARTS_H
 #define XR_TRAIN_PREDICT_PARTS_H
 
 #include "data/choices.h"
 #include "data/entities.h"
 #include "train/predict.h"
+#include "train/qa_answers.h"
 
 /* One file on its way through the model. */
 typedef struct xr_predicting {
@@ -25,6 +26,12 @@ typedef struct xr_predicting {
     xr_source_reader reader;
     /* questions */
     xr_question_reader questions;
+    /* questions about texts */
+    xr_questions asked;         /* of the file, when it has SQuAD's layout; next_asked: the first not handed on */
+    size_t next_asked;
+    xr_answer_options how;
+    xr_answers answers;
+    xr_qa_predictions files;    /* for --output-dir */
     /* words, or the texts of choices */
     xr_tagset tags;
     xr_str words;               /* of the chunk, each with its NUL */
@@ -40,8 +47,9 @@ typedef struct xr_predict_kind {
     int (*next)(xr_predicting *g);                              /* one more record into the chunk: 1, 0 at the end, < 0 it is bad */
     xr_status (*answer)(xr_predicting *g, size_t i, const float *logits);  /* the chunk's i-th good record, into g->lines */
     void (*close)(xr_predicting *g);
+    xr_status (*finish)(xr_predicting *g);                      /* after the last file; NULL: nothing to do */
 } xr_predict_kind;
 
-extern const xr_predict_kind xr_predict_tags, xr_predict_choice;
+extern const xr_predict_kind xr_predict_tags, xr_predict_choice, xr_predict_qa;
 
 #endif

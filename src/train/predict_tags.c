@@ -207,4 +207,4 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
     return put_entities(&a, &g->lines);
 }
 
-const xr_predict_kind xr_predict_tags = { check, open, next, answer, close };
+const xr_predict_kind xr_predict_tags = { check, open, next, answer, close, NULL };

@@ -205,40 +205,48 @@ static xr_status put_nbest(xr_str *out, const char *passage, const xr_answers *a
     return xr_str_puts(out, "    ]");
 }
 
-static xr_status put_question(xr_qa_predictions *p, const xr_dataset *d, size_t i, const xr_answers *a)
+static xr_status put_text(xr_qa_predictions *p, const char *text, size_t len, double null_odds)
 {
-    const xr_squad_question *q = &d->windows.questions.v[i];
+    XR_TRY(xr_grow(&p->text, &p->cap, p->n + 1, sizeof *p->text));
+    XR_TRY(xr_grow(&p->null_odds, &p->cap_odds, p->n + 1, sizeof *p->null_odds));
+    p->text[p->n] = xr_strndup(text, len);
+    if (!p->text[p->n])
+        return xr_error_status();
+    p->null_odds[p->n++] = null_odds;
+    return XR_OK;
+}
+
+xr_status xr_qa_put(xr_qa_predictions *p, const xr_dataset *d, size_t question, const xr_answers *a)
+{
+    const xr_squad_question *q = &d->windows.questions.v[question];
     const char *passage = d->windows.questions.passage[q->passage].text;
     const xr_answer *chosen = &a->v[a->chosen];
-    int later = i > 0;
-    p->null_odds[i] = a->null_odds;
-    p->text[i] = xr_strndup(passage + chosen->begin, chosen->end - chosen->begin);
-    if (!p->text[i])
-        return xr_error_status();
-    p->n = i + 1;
+    size_t len = chosen->end - chosen->begin;
+    int later = p->n > 0;
+    XR_TRY(put_text(p, passage + chosen->begin, len, a->null_odds));
     XR_TRY(put_key(&p->predictions, q->id, later));
-    XR_TRY(xr_str_json_string(&p->predictions, p->text[i], strlen(p->text[i])));
+    XR_TRY(xr_str_json_string(&p->predictions, passage + chosen->begin, len));
     XR_TRY(put_key(&p->nbest, q->id, later));
     XR_TRY(put_nbest(&p->nbest, passage, a));
     XR_TRY(put_key(&p->odds, q->id, later));
     return xr_str_double(&p->odds, a->null_odds);
 }
 
+xr_status xr_qa_finish(xr_qa_predictions *p)
+{
+    xr_str *texts[] = { &p->predictions, &p->nbest, &p->odds };
+    for (size_t k = 0; k < 3; k++)
+        XR_TRY(xr_str_puts(texts[k], p->n ? "\n}\n" : "{}\n"));
+    return XR_OK;
+}
+
 static xr_status predict_all(xr_qa_predictions *p, const xr_dataset *d, const float *logits, const xr_answer_options *o, xr_answers *a)
 {
-    size_t n = d->windows.questions.n;
-    xr_str *texts[] = { &p->predictions, &p->nbest, &p->odds };
-    p->text = xr_alloc(n, sizeof *p->text);
-    p->null_odds = p->text ? xr_alloc(n, sizeof *p->null_odds) : NULL;
-    if (!p->null_odds)
-        return xr_error_status();
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < d->windows.questions.n; i++) {
         XR_TRY(xr_answers_find(a, d, logits, i, o));
-        XR_TRY(put_question(p, d, i, a));
+        XR_TRY(xr_qa_put(p, d, i, a));
     }
-    for (size_t k = 0; k < 3; k++)
-        XR_TRY(xr_str_puts(texts[k], n ? "\n}\n" : "{}\n"));
-    return XR_OK;
+    return xr_qa_finish(p);
 }
 
 xr_status xr_qa_predict(xr_qa_predictions *p, const xr_dataset *d, const float *logits, const xr_answer_options *o)

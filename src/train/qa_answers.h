@@ -33,12 +33,16 @@ typedef struct xr_answers {
 xr_status xr_answers_find(xr_answers *a, const xr_dataset *d, const float *logits, size_t question, const xr_answer_options *o);
 void xr_answers_free(xr_answers *a);
 
-/* Of a whole set: the texts of run_qa's files, each one JSON object with a key for every question's id. */
+/* Of any number of questions: the texts of run_qa's files, each one JSON object with a key for every question's id. Zero-initialise. */
 typedef struct xr_qa_predictions {
-    char **text; size_t n;          // [n] answer to each question, "" = none; borrowed by nobody else
-    double *null_odds;              // [n]
+    char **text; size_t n, cap;     // [n] answer to each question, "" = none
+    double *null_odds; size_t cap_odds;     // [n]
     xr_str predictions, nbest, odds;
 } xr_qa_predictions;
+/* Adds one question's; the texts are whole after xr_qa_finish. */
+xr_status xr_qa_put(xr_qa_predictions *p, const xr_dataset *d, size_t question, const xr_answers *a);
+xr_status xr_qa_finish(xr_qa_predictions *p);
+/* A whole set; *p need not be initialised. */
 xr_status xr_qa_predict(xr_qa_predictions *p, const xr_dataset *d, const float *logits, const xr_answer_options *o);
 /* predictions.json, nbest_predictions.json, and with may_be_none null_odds.json in a folder that is made. */
 xr_status xr_qa_predictions_write(const xr_qa_predictions *p, const char *dir, int may_be_none);

@@ -145,15 +145,16 @@ static xr_status put_word(const json_t *word, xr_str *out)
     const char *predicted = json_string_value(json_array_get(word, 2));
     if (!text || !gold || !predicted)
         return XR_OK;
-    XR_TRY(xr_markup_put(out, "<span class=\"word\"><bdi>%s</bdi>", text));
+    XR_TRY(xr_markup_put(out, "<span class=\"word\">%s", text));
     if (strcmp(gold, predicted) != 0)
-        XR_TRY(xr_markup_put(out, "<small class=\"gold\">%s</small><small class=\"wrong\">%s</small>", gold, predicted));
+        XR_TRY(xr_markup_put(out, "<small class=\"gold\" dir=\"ltr\">%s</small><small class=\"wrong\" dir=\"ltr\">%s</small>", gold, predicted));
     else if (strcmp(gold, "O") != 0)
-        XR_TRY(xr_markup_put(out, "<small>%s</small>", gold));
+        XR_TRY(xr_markup_put(out, "<small dir=\"ltr\">%s</small>", gold));
     return xr_str_puts(out, "</span> ");
 }
 
-/* The direction of a sentence is that of its first word with one. */
+/* The direction of a sentence is that of its first word with one: a browser that looks for it passes over tags and other elements with a direction of
+ * their own, so words have none. */
 static xr_status put_words(const json_t *words, xr_str *out)
 {
     XR_TRY(xr_str_puts(out, "<div class=\"text\" dir=\"auto\">"));

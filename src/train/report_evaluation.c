@@ -255,13 +255,23 @@ static xr_status put_command(const xr_report_evaluation *e, xr_str *out)
     return status == XR_OK && version ? xr_markup_put(out, "<p class=\"soft\">Evaluated by xlmr %s.</p>\n", version) : status;
 }
 
+/* What was scored: a model, or files of predictions. */
+static xr_status put_what(const xr_report_evaluation *e, xr_str *out)
+{
+    const char *model = xr_report_string(e->results, "model"), *predictions = xr_report_string(e->results, "predictions");
+    const char *scorer = xr_report_string(e->results, "scorer");
+    XR_TRY(xr_markup_put(out, "<p class=\"soft\"><bdi>%s</bdi>; %s <bdi>%s</bdi></p>\n", e->path, predictions ? "predictions" : "model",
+                         or(predictions, or(model, "not named"))));
+    return scorer ? xr_markup_put(out, "<p class=\"soft\">Scored by %s.</p>\n", scorer) : XR_OK;
+}
+
 xr_status xr_report_put_evaluation(const xr_report *r, size_t i, xr_str *out)
 {
     const xr_report_evaluation *e = &r->evaluation[i];
     XR_TRY(xr_str_printf(out, "<section id=\"evaluation%zu\">\n", i + 1));
     if (r->n_runs + r->n_evaluations > 1)
         XR_TRY(xr_markup_put(out, "<h2>Evaluation <bdi>%s</bdi></h2>\n", e->name));
-    XR_TRY(xr_markup_put(out, "<p class=\"soft\"><bdi>%s</bdi>; model <bdi>%s</bdi></p>\n", e->path, or(xr_report_string(e->results, "model"), "not named")));
+    XR_TRY(put_what(e, out));
     XR_TRY(put_notes(e, out));
     XR_TRY(put_cards(e, out));
     XR_TRY(xr_str_puts(out, "<div class=\"charts\">\n"));

@@ -36,7 +36,7 @@ static const char *const style[] = {
     ".error .text{display:block;white-space:pre-wrap;overflow-wrap:anywhere}"
     ".error .key{font-size:.75rem;color:var(--soft);display:block;margin-top:.2rem}"
     ".gold{color:var(--good);font-weight:600}.wrong{color:var(--bad);font-weight:600}"
-    ".word{display:inline-block;margin:0 .35em .25em 0;vertical-align:top}"
+    ".word{display:inline-block;margin:0;margin-block-end:.25em;margin-inline-end:.35em;vertical-align:top}"
     ".word small{display:block;font-size:.72rem;line-height:1.25}\n",
     "details{margin:.7rem 0}summary{cursor:pointer;font-weight:600}"
     "details pre{overflow-x:auto;background:var(--wash);border-radius:6px;padding:.8rem 1rem;margin:.6rem 0}"
@@ -47,7 +47,8 @@ static const char *const style[] = {
     ".cards b{font-size:1.08rem}th,td{padding:.28rem .5rem}}\n"
     "@media screen and (prefers-color-scheme:dark){:root{--paper:#15181c;--ink:#e8eaed;--soft:#a9b0b9;--rule:#33383f;--wash:#1e2227;"
     "--accent:#5ab4f0;--bad:#ff8a80;--good:#4fd1ab}}\n"
-    "@media print{@page{margin:14mm 12mm}body{max-width:none;padding:0;font-size:10.5pt}h2,h3,figcaption,summary{break-after:avoid}"
+    "@media print{.charts>.scroll{grid-column:1/-1}.matrix{font-size:.72rem}"
+    "@page{margin:14mm 12mm}body{max-width:none;padding:0;font-size:10.5pt}h2,h3,figcaption,summary{break-after:avoid}"
     "figure,tr,.error,.cards div,.matrices>div{break-inside:avoid}"
     ".charts{grid-template-columns:1fr 1fr;gap:1rem 1.4rem}.scroll{overflow:visible}ul.contents{display:none}"
     ".cards div,.matrix td,.chip,.notes,pre{print-color-adjust:exact;-webkit-print-color-adjust:exact}"

@@ -137,6 +137,20 @@ static xr_status read_evaluation(xr_report *r, const char *path)
     return read_errors(e);
 }
 
+/* A comparison has a directory for each of its models. */
+static xr_status read_models(xr_report *r, const char *path)
+{
+    xr_status status = XR_OK;
+    int there = 1;
+    for (size_t k = 1; there && status == XR_OK; k++) {
+        char *dir = xr_asprintf("%s/model-%zu", path, k);
+        there = dir && xr_path_is_dir(dir);
+        status = !dir ? xr_error_status() : there ? read_evaluation(r, dir) : XR_OK;
+        xr_free(dir);
+    }
+    return status;
+}
+
 /* ---- a path ---- */
 
 static xr_status fail_other(const char *path)
@@ -158,7 +172,9 @@ xr_status xr_report_add(xr_report *r, const char *path)
         return fail_other(path);
     if (run)
         XR_TRY(read_run(r, path));
-    return evaluation ? read_evaluation(r, path) : XR_OK;
+    if (!evaluation)
+        return XR_OK;
+    return xr_dir_has(path, "model-1") ? read_models(r, path) : read_evaluation(r, path);
 }
 
 /* ---- names ---- */

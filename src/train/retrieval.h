@@ -29,6 +29,8 @@ typedef struct xr_lines {
 } xr_lines;
 /* Reads a path: "text", or with ids "id TAB text"; white space at both ends is left out. max_lines 0: all. */
 xr_status xr_lines_read(xr_lines *l, const char *path, int ids, const xr_tokenizer *tok, size_t max_len, size_t max_lines);
+/* Adds tokens, <unk> and cut texts to the counts of s->data, which holds nothing else. */
+void xr_lines_count(xr_scored *s, const xr_lines *l);
 void xr_lines_free(xr_lines *l);
 
 /* ---- retrieval.c ---- */

@@ -220,6 +220,13 @@ xr_status xr_lines_read(xr_lines *l, const char *path, int ids, const xr_tokeniz
     return status == XR_EDATA ? xr_fail_context("%s", path) : status;
 }
 
+void xr_lines_count(xr_scored *s, const xr_lines *l)
+{
+    s->data.n_tokens += l->data.n_tokens;
+    s->data.n_unk += l->data.n_unk;
+    s->data.n_truncated += l->data.n_truncated;
+}
+
 void xr_lines_free(xr_lines *l)
 {
     xr_str_free(&l->bytes);

@@ -45,6 +45,7 @@ typedef struct xr_figures {
     xr_scheme scheme;                   /* tags only, as the next: of the gold tags */
     xr_entity_counts entities, strict;
     double precision, recall, f1;       /* of entities, over all sentences and types; accuracy is that of the words */
+    const char *rules;                  /* answers only, with exact and f1: by which they are right */
     double precision_strict, recall_strict, f1_strict, f1_macro_strict;     /* of those that the scheme allows */
     xr_type_figures *type; int n_types;     /* by name: those that stand in the gold tags or the predictions */
 } xr_figures;

@@ -153,10 +153,42 @@ static xr_status read_texts(xr_evaluation *e, xr_scored *s)
                        "texts beside it; add them", s->path, s->language);
     if (!m->has_dev && !dev)
         xr_warn("%s: there are no dev files with right pairs, so the threshold is the best for the scored texts themselves: F1 is an upper bound", s->path);
+    xr_lines_count(s, &m->test.a);
+    xr_lines_count(s, &m->test.b);
     s->n_rows = m->test.a.n;
     s->n = m->test.has_gold ? m->test.a.n : 0;
     s->labelled = s->n > 0;
     return XR_OK;
+}
+
+/* The pairs of a file in place of mined ones. */
+static xr_status take_pairs(corpus *c, const corpus *given)
+{
+    c->pair = xr_alloc(given->n_gold, sizeof *c->pair);
+    c->right = c->pair ? xr_alloc(given->n_gold, 1) : NULL;
+    if (!c->right)
+        return xr_error_status();
+    for (c->n = 0; c->n < given->n_gold; c->n++) {
+        const uint64_t *key = &given->gold[c->n];
+        c->pair[c->n] = (xr_mined){ (uint32_t)(*key >> 32), (uint32_t)*key, 0.0 };
+        c->right[c->n] = c->n_gold && bsearch(key, c->gold, c->n_gold, sizeof *key, by_number) != NULL;
+    }
+    return XR_OK;
+}
+
+static xr_status predicted(xr_evaluation *e, xr_scored *s, const char *path)
+{
+    mining *m = s->private;
+    corpus given = m->test;
+    (void)e;
+    given.gold = NULL;
+    given.n_gold = 0;
+    xr_status status = read_gold(&given, path);
+    if (status == XR_OK)
+        status = take_pairs(&m->test, &given);
+    m->n_kept = m->test.n;
+    xr_free(given.gold);
+    return status;
 }
 
 /* ---- mining ---- */
@@ -212,15 +244,22 @@ static xr_status put_figures(xr_scored *s, const mining *m)
     return XR_OK;
 }
 
-static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+static xr_status find_pairs(const xr_evaluation *e, const xr_scored *s, mining *m, const xr_evaluate_hooks *h)
 {
-    mining *m = s->private;
     corpus *tuned = m->has_dev ? &m->dev : &m->test;
     if (mine(e, s, &m->test, h) < 0 || (m->has_dev && mine(e, s, &m->dev, h) < 0))
         return xr_fail_context("%s", s->path);
     m->threshold = xr_retrieval_threshold(tuned->pair, tuned->right, tuned->n, tuned->n_gold);
     while (m->n_kept < m->test.n && m->test.pair[m->n_kept].score >= m->threshold)
         m->n_kept++;
+    return XR_OK;
+}
+
+static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
+{
+    mining *m = s->private;
+    if (!e->o->predictions)
+        XR_TRY(find_pairs(e, s, m, h));
     return s->labelled ? put_figures(s, m) : XR_OK;
 }
 
@@ -251,6 +290,8 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
 static json_t *details(const xr_evaluation *e, const xr_scored *s)
 {
     const mining *m = s->private;
+    if (e->o->predictions)
+        return json_pack("{sI sI}", "predicted", (json_int_t)m->n_kept, "gold", (json_int_t)m->test.n_gold);
     return json_pack("{si ss sI sI sI sf ss}", "layer", xr_retrieval_layer(e->context, e->o), "pooling", e->o->pooling, "candidates", (json_int_t)m->test.n,
                      "predicted", (json_int_t)m->n_kept, "gold", (json_int_t)m->test.n_gold, "threshold", m->threshold, "threshold_from",
                      m->has_dev ? "dev" : "the scored texts");
@@ -278,6 +319,6 @@ static void free_texts(xr_scored *s)
 
 const xr_benchmark xr_benchmark_bucc2018 = {
     .name = "bucc2018", .title = "BUCC 2018", .units = "sentences", .ending = ".tsv",
-    .find = find, .open = open_model, .read = read_texts, .score = score, .columns = columns, .main_figure = f1, .predictions = predictions,
-    .details = details, .free = free_texts,
+    .find = find, .open = open_model, .read = read_texts, .predicted = predicted, .score = score, .columns = columns, .main_figure = f1,
+    .predictions = predictions, .details = details, .free = free_texts,
 };

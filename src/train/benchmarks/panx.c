@@ -1,5 +1,6 @@
 /* PAN-X (WikiANN): entities of tagged words. */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_words.h"
 #include "train/evaluate_predictions.h"
 
@@ -17,5 +18,6 @@ const xr_benchmark xr_benchmark_panx = {
     .name = "panx", .title = "PAN-X", .units = "sentences", .ending = ".tsv",
     .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score,
     .columns = xr_words_columns, .main_figure = xr_words_main_figure, .predictions = xr_words_predictions,
-    .details = xr_words_details, .by_type = xr_words_by_type, .free = xr_classes_free,
+    .details = xr_words_details,
+    .error = xr_words_error, .by_type = xr_words_by_type, .free = xr_classes_free,
 };

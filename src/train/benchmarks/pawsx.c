@@ -1,5 +1,6 @@
 /* PAWS-X: is one sentence a paraphrase of the other? Seven languages. */
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 
 static xr_status open_model(xr_evaluation *e)
@@ -19,7 +20,7 @@ const xr_benchmark xr_benchmark_pawsx = {
     .name = "pawsx", .title = "PAWS-X", .units = "pairs", .ending = ".tsv",
     .find = xr_evaluate_find, .open = open_model, .read = xr_classes_read_pairs,
     .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
-    .main_figure = xr_classes_main_figure, .parallel = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .main_figure = xr_classes_main_figure, .parallel = 1, .translated = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
     .error = xr_classes_error,
     .confusion = xr_classes_confusion, .published = published, .free = xr_classes_free,
 };

@@ -43,7 +43,7 @@ static int is_sorted(const xr_lines *l)
     return l->n > 9 && i == l->n;
 }
 
-static xr_status read_numbers(parallel *p, xr_stream *s, const char *path)
+static xr_status take_numbers(const parallel *p, xr_stream *s, const char *path, uint32_t *out)
 {
     char *line;
     size_t len, n = 0;
@@ -54,19 +54,19 @@ static xr_status read_numbers(parallel *p, xr_stream *s, const char *path)
             return xr_fail(XR_EDATA, "%s:%zu: '%.40s' is no line of the %zu; expected their numbers from 0; is this file of other data?", path, n + 1, line,
                            p->a.n);
         if (n < p->b.n)
-            p->gold[n] = (uint32_t)value;
+            out[n] = (uint32_t)value;
         n++;
     }
     XR_TRY(got);
     return n == p->b.n ? XR_OK : xr_fail(XR_EDATA, "%s: %zu numbers for %zu lines; expected one for each; is this file of other data?", path, n, p->b.n);
 }
 
-static xr_status read_gold(parallel *p, const char *path)
+static xr_status read_numbers(const parallel *p, const char *path, uint32_t *out)    // [p->b.n]
 {
     xr_stream *s = xr_stream_open(path);
     if (!s)
         return xr_error_status();
-    xr_status status = read_numbers(p, s, path);
+    xr_status status = take_numbers(p, s, path, out);
     xr_stream_close(s);
     return status;
 }
@@ -91,7 +91,7 @@ static xr_status find_gold(const xr_evaluation *e, const xr_scored *s, parallel 
 {
     char *path = xr_asprintf("%s/%s-%s.tsv", e->o->data_dir, e->o->split, s->language);
     p->gold = path ? xr_alloc(p->b.n, sizeof *p->gold) : NULL;
-    xr_status status = !p->gold ? xr_error_status() : xr_path_exists(path) ? read_gold(p, path) : line_by_line(e, s, p);
+    xr_status status = !p->gold ? xr_error_status() : xr_path_exists(path) ? read_numbers(p, path, p->gold) : line_by_line(e, s, p);
     xr_free(path);
     return status;
 }
@@ -108,6 +108,8 @@ static xr_status read_pair(xr_evaluation *e, xr_scored *s)
                              : xr_fail(XR_ENOINPUT, "%s: the file of the other language is not beside it; expected both; add it", s->path);
     xr_free(other);
     XR_TRY(status);
+    xr_lines_count(s, &p->a);
+    xr_lines_count(s, &p->b);
     XR_TRY(find_gold(e, s, p));
     s->n_rows = p->b.n;
     s->n = p->gold ? p->b.n : 0;
@@ -115,16 +117,20 @@ static xr_status read_pair(xr_evaluation *e, xr_scored *s)
     return XR_OK;
 }
 
-/* ---- search ---- */
-
-static xr_status put_found(xr_scored *s, const xr_neighbours *of_a, const xr_neighbours *of_b)
+static xr_status predicted(xr_evaluation *e, xr_scored *s, const char *path)
 {
     parallel *p = s->private;
-    size_t right = 0, back = 0;
+    (void)e;
     p->found = xr_alloc(p->b.n, sizeof *p->found);
-    XR_TRY(p->found ? XR_OK : xr_error_status());
-    for (size_t i = 0; i < p->b.n; i++)
-        p->found[i] = p->a.line[of_b->index[p->b.vector[i]]];
+    return p->found ? read_numbers(p, path, p->found) : xr_error_status();
+}
+
+/* ---- search ---- */
+
+static xr_status count_right(xr_scored *s)
+{
+    const parallel *p = s->private;
+    size_t right = 0;
     if (!s->labelled)
         return XR_OK;
     XR_TRY(xr_scored_parts(s, p->b.n, 1));
@@ -132,10 +138,23 @@ static xr_status put_found(xr_scored *s, const xr_neighbours *of_a, const xr_nei
         s->part[i] = p->found[i] == p->gold[i];
         right += p->found[i] == p->gold[i];
     }
-    for (size_t i = 0; i < p->a.n; i++)
-        back += p->gold[p->b.line[of_a->index[p->a.vector[i]]]] == i;
     xr_scored_set(s, "accuracy", (double)right / (double)p->b.n);
-    xr_scored_set(s, "reverse", (double)back / (double)p->a.n);
+    return XR_OK;
+}
+
+static xr_status put_found(xr_scored *s, const xr_neighbours *of_a, const xr_neighbours *of_b)
+{
+    parallel *p = s->private;
+    size_t back = 0;
+    p->found = xr_alloc(p->b.n, sizeof *p->found);
+    XR_TRY(p->found ? XR_OK : xr_error_status());
+    for (size_t i = 0; i < p->b.n; i++)
+        p->found[i] = p->a.line[of_b->index[p->b.vector[i]]];
+    XR_TRY(count_right(s));
+    for (size_t i = 0; i < p->a.n && s->labelled; i++)
+        back += p->gold[p->b.line[of_a->index[p->a.vector[i]]]] == i;
+    if (s->labelled)
+        xr_scored_set(s, "reverse", (double)back / (double)p->a.n);
     return XR_OK;
 }
 
@@ -155,6 +174,8 @@ static xr_status search(xr_evaluation *e, xr_scored *s, const float *a, const fl
 static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h)
 {
     parallel *p = s->private;
+    if (e->o->predictions)
+        return count_right(s);
     float *a = xr_retrieval_vectors(e, s, &p->a.data, h), *b = a ? xr_retrieval_vectors(e, s, &p->b.data, h) : NULL;
     xr_status status = b ? search(e, s, a, b, h) : xr_fail_context("%s", s->path);
     xr_free(a);
@@ -187,6 +208,8 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
 static json_t *details(const xr_evaluation *e, const xr_scored *s)
 {
     const parallel *p = s->private;
+    if (e->o->predictions)
+        return json_pack("{sI}", "lines", (json_int_t)p->a.n);
     return json_pack("{si ss sI sI}", "layer", xr_retrieval_layer(e->context, e->o), "pooling", e->o->pooling, "lines", (json_int_t)p->a.n, "distinct",
                      (json_int_t)p->a.data.n);
 }
@@ -206,6 +229,6 @@ static void free_pair(xr_scored *s)
 
 const xr_benchmark xr_benchmark_tatoeba = {
     .name = "tatoeba", .title = "Tatoeba", .units = "sentences", .ending = ".tsv",
-    .find = find, .open = open_model, .read = read_pair, .score = score, .columns = columns, .main_figure = accuracy, .predictions = predictions,
-    .details = details, .free = free_pair,
+    .find = find, .open = open_model, .read = read_pair, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
+    .predictions = predictions, .details = details, .free = free_pair,
 };

@@ -5,6 +5,7 @@
  * paper appeared; they differ where the rest of two tags is the same (SCONJ, CCONJ). */
 #include "train/evaluate_classes.h"
 #include "train/evaluate_predictions.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_words.h"
 #include "util/alloc.h"
 
@@ -50,6 +51,7 @@ static const xr_report_column *columns(const xr_evaluation *e)
 const xr_benchmark xr_benchmark_udpos = {
     .name = "udpos", .title = "UDPOS", .units = "sentences", .ending = ".tsv",
     .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score, .columns = columns,
-    .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details, .by_type = xr_words_by_type,
+    .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details,
+    .error = xr_words_error, .by_type = xr_words_by_type,
     .confusion = xr_classes_confusion, .free = xr_classes_free,
 };

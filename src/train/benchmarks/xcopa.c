@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "data/choices.h"
-#include "train/benchmark.h"
+#include "train/evaluate_errors.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/json.h"
+#include "util/stream.h"
 
 /* ---- files ---- */
 
@@ -99,6 +101,51 @@ static xr_status read_questions(xr_evaluation *e, xr_scored *s)
     return XR_OK;
 }
 
+/* {"label": N} a line: that choice's score is 1, those of the others 0. */
+static xr_status take_label(xr_scored *s, const char *line, size_t len, const char *where, size_t i)
+{
+    json_t *j = xr_json_parse(line, len, where);
+    const json_t *label = json_object_get(j, "label");
+    if (!j)
+        return xr_error_status();
+    const uint64_t *first = s->data.choices.example + (i < s->data.n ? i : 0);
+    json_int_t n = (json_int_t)(first[1] - first[0]), value = json_is_integer(label) ? json_integer_value(label) : -1;
+    json_decref(j);
+    if (i >= s->data.n)
+        return XR_OK;
+    if (value < 0 || value >= n)
+        return xr_fail(XR_EDATA, "%s: no choice of the %lld; expected {\"label\": 0} to %lld; is this file of other data?", where, (long long)n,
+                       (long long)n - 1);
+    s->logits[first[0] + (uint64_t)value] = 1.0f;
+    return XR_OK;
+}
+
+static xr_status take_labels(xr_scored *s, xr_stream *f)
+{
+    char *line;
+    size_t len, n = 0;
+    int got;
+    while ((got = xr_stream_line(f, &line, &len)) > 0) {
+        char *where = xr_asprintf("%s:%zu", xr_stream_path(f), xr_stream_line_number(f));
+        xr_status status = where ? take_label(s, line, len, where, n++) : xr_error_status();
+        xr_free(where);
+        XR_TRY(status);
+    }
+    XR_TRY(got);
+    return n == s->data.n ? XR_OK : xr_fail(XR_EDATA, "%s: %zu predictions; %s has %zu questions; expected one a line, in that file's order",
+                                            xr_stream_path(f), n, s->path, s->data.n);
+}
+
+static xr_status predicted(xr_evaluation *e, xr_scored *s, const char *path)
+{
+    xr_stream *f = xr_stream_open(path);
+    (void)e;
+    s->logits = f ? xr_alloc(s->data.choices.n, sizeof *s->logits) : NULL;
+    xr_status status = s->logits ? take_labels(s, f) : xr_error_status();
+    xr_stream_close(f);
+    return status;
+}
+
 static int answer(const xr_scored *s, size_t i)
 {
     const uint64_t *first = s->data.choices.example + i;
@@ -109,10 +156,11 @@ static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *
 {
     xr_figures f;
     size_t unit = 0;
-    XR_TRY(xr_evaluate_logits(e, s, h));
+    XR_TRY(e->o->predictions ? XR_OK : xr_evaluate_logits(e, s, h));
     if (!s->labelled)
         return XR_OK;
-    XR_TRY(xr_figures_compute(&f, &e->context->model.config, &s->data, s->logits));
+    const xr_config choice = { .problem = XR_PROBLEM_CHOICE };
+    XR_TRY(xr_figures_compute(&f, &choice, &s->data, s->logits));
     xr_scored_set(s, "accuracy", f.accuracy);
     xr_scored_set(s, "chance", f.chance);
     xr_scored_set(s, "loss", f.loss);
@@ -146,6 +194,8 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
 }
 
 const xr_benchmark xr_benchmark_xcopa = {
-    .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl",
-    .find = find, .open = open_model, .read = read_questions, .score = score, .columns = columns, .main_figure = accuracy, .predictions = predictions,
+    .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl", .parallel = 1,
+    .find = find, .open = open_model, .read = read_questions, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
+    .predictions = predictions,
+    .error = xr_choice_error,
 };

@@ -3,6 +3,7 @@
 
 #include "data/source.h"
 #include "train/evaluate_classes.h"
+#include "train/evaluate_errors.h"
 #include "train/evaluate_predictions.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -92,7 +93,7 @@ const xr_benchmark xr_benchmark_xnli = {
     .name = "xnli", .title = "XNLI", .units = "pairs", .ending = ".tsv",
     .find = find, .open = open_model, .read = xr_classes_read_pairs,
     .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
-    .main_figure = xr_classes_main_figure, .parallel = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
+    .main_figure = xr_classes_main_figure, .parallel = 1, .translated = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,
     .error = xr_classes_error,
     .confusion = xr_classes_confusion, .published = published, .free = xr_classes_free,
 };

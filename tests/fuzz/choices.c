@@ -1,0 +1,68 @@
+/* Questions with choices. The first byte is the size of buffers. */
+#include "data/choices.h"
+#include "fuzz.h"
+
+static void check_question(const xr_question *q, size_t line)
+{
+    if (q->n < 2 || q->n > XR_MAX_CHOICES || q->label < -1 || q->label >= (int)q->n || q->line <= line || !q->given[strspn(q->given, " \t\r\n")])
+        abort();
+    for (size_t k = 0; k < q->n; k++)
+        if (!q->choice[k][strspn(q->choice[k], " \t\r\n")])
+            abort();
+}
+
+/* A number that stands for all that came out. */
+static uint64_t read_all(const char *path, size_t chunk)
+{
+    xr_question_reader r;
+    xr_question q;
+    uint64_t sum = 0;
+    size_t line = 0;
+    int rc;
+    xr_stream_chunk(chunk);
+    rc = xr_questions_open(&r, path);
+    xr_stream_chunk(0);
+    if (rc < 0) {
+        xr_error_clear();
+        return (uint64_t)-rc;
+    }
+    while ((rc = xr_questions_next(&r, &q)) != 0) {
+        sum = sum * 31 + (uint64_t)(rc + 100);
+        xr_error_clear();
+        if (rc < 0 && r.broken)
+            break;
+        if (rc < 0)
+            continue;
+        check_question(&q, line);
+        line = q.line;
+        sum = sum * 31 + xr_xxh64(q.given, strlen(q.given)) + (uint64_t)(q.label + 1);
+        for (size_t k = 0; k < q.n; k++)
+            sum = sum * 31 + xr_xxh64(q.choice[k], strlen(q.choice[k]));
+    }
+    xr_questions_close(&r);
+    xr_error_clear();
+    return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n < 1)
+        return 0;
+    long live = xr_alloc_live();
+    const char *path = fuzz_file(data + 1, n - 1);
+    if (read_all(path, 0) != read_all(path, 1 + data[0] % 40u) || xr_alloc_live() != live)
+        abort();
+    return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    static const char xcopa[] = "\3{\"premise\": \"a\", \"choice1\": \"b\", \"choice2\": \"c\", \"question\": \"cause\", \"label\": 1}\n\n"
+                                "{\"context\": \"a\", \"question\": \"q\", \"answerA\": \"b\", \"answerB\": \"c\", \"correct\": \"B\"}\n[]";
+    static const char swag[] = "\7{\"sent1\": \"a\", \"sent2\": \"b\", \"ending0\": \"c\", \"ending1\": \"d\", \"label\": \"0\"}\r\n"
+                               "{\"ctx_a\": \"a\", \"ctx_b\": \"\", \"endings\": [\"x\", \"y\", 3], \"label\": -1}\nid,a\xFF";
+    fuzz_seed(*argv, "xcopa", xcopa, sizeof xcopa - 1);
+    fuzz_seed(*argv, "swag", swag, sizeof swag - 1);
+    return 0;
+}
