@@ -143,21 +143,30 @@ char *xr_run_of_checkpoint(const char *checkpoint)
     return slash ? xr_strdup(real) : NULL;
 }
 
-/* Where the run was started: its real path without its output directory as it was given. NULL when that does not say. */
+/* Names in a relative path that only goes down; 0: it does not. */
+static size_t depth(const char *path)
+{
+    size_t n = 0;
+    for (size_t k; *(path += strspn(path, "/")); path += k) {
+        k = strcspn(path, "/");
+        if (k == 2 && strncmp(path, "..", 2) == 0)
+            return 0;
+        n += !(k == 1 && *path == '.');
+    }
+    return n;
+}
+
+/* Where the run was started: as far above it as its output directory, if that was given as a relative path, went down. The run may have been renamed.
+ * NULL when that does not say. */
 static char *started_in(const char *run, const char *output_dir)
 {
     char real[PATH_MAX];
-    while (output_dir && strncmp(output_dir, "./", 2) == 0)
-        output_dir += 2;
-    size_t k = output_dir ? strlen(output_dir) : 0;
-    while (k > 0 && output_dir[k - 1] == '/')
-        k--;
-    if (k == 0 || output_dir[0] == '/' || !realpath(run, real))
+    size_t up = output_dir && output_dir[0] != '/' ? depth(output_dir) : 0;
+    if (up == 0 || !realpath(run, real))
         return NULL;
-    size_t n = strlen(real);
-    if (n <= k + 1 || real[n - k - 1] != '/' || strncmp(real + n - k, output_dir, k) != 0)
-        return NULL;
-    return xr_strndup(real, n - k - 1);
+    while (up-- > 0 && real[0])
+        *strrchr(real, '/') = '\0';
+    return xr_strdup(real[0] ? real : "/");
 }
 
 char *xr_run_input(const char *run, const xr_options *o, const char *path)

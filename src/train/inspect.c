@@ -2,6 +2,7 @@
 #include "train/inspect.h"
 
 #include <math.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "train/checkpoint.h"
@@ -84,12 +85,17 @@ static xr_status add_tensors(json_t *j, const xr_subject *subject)
 
 /* --- files ----------------------------------------------------------------------------------------------------------- */
 
+/* Sorted by name. */
 static xr_status add_file(const char *path, const char *name, void *context)
 {
     struct stat st;
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return XR_OK;
-    return append(context, json_pack("{ss sI}", "name", name, "bytes", (json_int_t)st.st_size));
+    size_t at = json_array_size(context);
+    while (at > 0 && strcmp(json_string_value(json_object_get(json_array_get(context, at - 1), "name")), name) > 0)
+        at--;
+    json_t *file = json_pack("{ss sI}", "name", name, "bytes", (json_int_t)st.st_size);
+    return !file ? XR_OK : json_array_insert_new(context, at, file) == 0 ? XR_OK : no_memory();     /* a name that is no UTF-8 is left out */
 }
 
 static xr_status add_files(json_t *j, const xr_subject *subject)

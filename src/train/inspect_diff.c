@@ -133,7 +133,8 @@ static xr_status report_values(diff *d, const char *name, const xr_tensor_entry 
         return XR_OK;
     if (!d->first)
         d->first = place_object(d, name, &t->first, "absolute");
-    XR_TRY(keep_largest(d, name, t));
+    if (d->a->kind != XR_ART_CHECKPOINT || xr_element_is_float(e->element))     /* counters of a run are larger than any weight */
+        XR_TRY(keep_largest(d, name, t));
     return append(d->differing, json_pack("{so sI sI so so}", "name", full_name(d, name), "elements", (json_int_t)t->n, "of", (json_int_t)e->n, "absolute",
                                           number(t->absolute.size), "relative", number(t->relative.size)));
 }
@@ -254,7 +255,7 @@ static xr_status diff_about(diff *d, const char *what, const char *name)
 
 static xr_status add_option(json_t *list, const char *name, json_t *a, json_t *b)
 {
-    if (json_equal(a, b))
+    if (json_equal(a, b) || ((!a || json_is_null(a)) && (!b || json_is_null(b))))
         return XR_OK;
     return append(list, json_pack("{ss so so}", "key", name, "a", or_null(a), "b", or_null(b)));
 }
