@@ -98,7 +98,7 @@ help:
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      speed of the kernels, one line each'
-	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= see scripts/scorers.py)'
+	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= and SEQEVAL_0= see scripts/scorers.py, golden_tags.py)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
 	@echo 'make clean      remove $(BUILD)'
@@ -199,10 +199,11 @@ bench: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
 	@for b in $(BENCHES); do env -u OPENBLAS_CORETYPE $$b || exit 1; done
 
-golden: all
+golden: all $(BUILD)/tests/test_grouping
 	$(PYTHON) scripts/golden.py --output tests/golden
 	$(PYTHON) scripts/golden_metrics.py > tests/golden/metrics.h
-	$(PYTHON) scripts/golden_tags.py > tests/golden/tags.h
+	test -z "$(SEQEVAL_0)" || $(PYTHON) scripts/golden_tags.py $(SEQEVAL_0) > tests/golden/tags.h
+	$(PYTHON) scripts/golden_grouping.py "$$($(BUILD)/tests/test_grouping model)" > tests/golden/grouping.h
 	test -z "$(REFERENCES)" || $(PYTHON) scripts/golden_qa_metrics.py $(REFERENCES) > tests/golden/qa_metrics.h
 	$(PYTHON) scripts/golden_optim.py > tests/golden/optim.h
 	$(PYTHON) scripts/golden_masking.py > tests/golden/masking.h

@@ -5,8 +5,8 @@
 
 Hand-made cases of what conlleval calls an entity, and random sequences of tags, regular and not; each with seqeval's entities of both sides, its
 scores (average 'micro', no scheme: the default) and its report by type. Then, by scheme, random sequences and seqeval's strict report of them
-(mode='strict'). Then labels that are no tags of entities, as XTREME scores parts of speech: F1 of this seqeval, and of 0.0.12 where a folder that
-holds it is given:
+(mode='strict'). Then labels that are no tags of entities, as XTREME scores parts of speech: F1 of this seqeval, and of 0.0.12 in the folder that is
+given:
 
     pip install --no-deps --target /tmp/seqeval-0 seqeval==0.0.12
     python3 scripts/golden_tags.py /tmp/seqeval-0 > tests/golden/tags.h

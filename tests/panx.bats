@@ -83,9 +83,13 @@ teardown() { rm -rf "$dir"; }
         $0 == "" { flush(); next } { s = s (s == "" ? "" : ", ") "\"" $1 "\"" } END { flush() }' "$base/data/dev-yo.tsv" >"$dir/in"
     "$xlmr" predict --quiet --model "$base/run/best" "$dir/in" >"$dir/lines"
     sed 's/.*"tags": \[\([^]]*\)\].*/\1/; s/"//g; s/, /\n/g; $!s/$/\n/' "$dir/lines" | cmp - "$dir/out/panx/dev-sw.tsv"
+    "$xlmr" predict --quiet --format tsv --model "$base/run/best" "$base/data/dev-yo.tsv" | cmp - "$dir/lines"
+    "$xlmr" predict --quiet --format tsv --model "$base/run/best" "$base/data/dev-sw.tsv.gz" | cmp - "$dir/lines"
     run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/run/best" < <(echo '{"text": "lo bado  za kiru zunoma"}')
     [[ $output == '{"tokens": ["lo", "bado", "za", "kiru", "zunoma"], "tags": ["O", "B-LOC", "O", "B-PER", "I-PER"], "entities": [{"type": "LOC", '* ]]
-    [[ $output == *'{"type": "PER", "begin": 3, "end": 5, "text": "kiru zunoma", "score": '* ]]
+    [[ $output == *'{"type": "PER", "begin": 3, "end": 5, "text": "kiru zunoma", "start_char": 12, "end_char": 23, "start_byte": 12, "end_byte": 23, "score": '* ]]
+    run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/run/best" --grouping first < <(echo '{"text": "lo bado  za kiru zunoma"}')
+    [[ $output == '{"entities": [{"entity_group": "'*'"start_char": '*'"end_byte": '* ]]
 }
 
 @test "a model keeps its head when it is trained further on the same tags" {
@@ -113,7 +117,7 @@ teardown() { rm -rf "$dir"; }
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-yo.tsv" --output-dir "$dir/run"
     [[ $output == *"dev-yo.tsv:1: no tag behind"* ]]
     run -65 "$xlmr" predict --quiet --model "$base/run/best" "$base/data/dev-en.tsv"
-    [[ $output == *'dev-en.tsv:1: is no JSON object; a tagger reads JSON lines, {"tokens": ["word", …]} or {"text": "…"}'* ]]
+    [[ $output == *'dev-en.tsv:1: is no JSON object; a tagger reads JSON lines, {"tokens": ["word", …]} or {"text": "…"}; give --format tsv'* ]]
     printf 'bado\tNOUN\nkiru\tB-PER\n' >"$dir/pos.tsv"
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$dir/pos.tsv" --output-dir "$dir/run"
     [[ $output == *"pos.tsv:2: the tag 'B-PER' has a prefix, but 'NOUN' of line 1 has none"* ]]

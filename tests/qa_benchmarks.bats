@@ -117,6 +117,10 @@ setup() {
     accepted -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --output-dir "$dir/e"
     for f in test-en nbest-test-en null_odds-test-en; do [ -s "$dir/e/xquad/$f.json" ]; done
     grep '^en' "$dir/out" >"$dir/first"
+    [ "$(grep -o '"text"' "$dir/e/xquad/nbest-test-en.json" | wc -l)" -gt 2 ]
+    accepted -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --output-dir "$dir/few" --n-best 1 --max-answer-length 2
+    [ "$(grep -o '"text"' "$dir/few/xquad/nbest-test-en.json" | wc -l)" -eq 2 ]
+    refused 2 "--doc-stride" -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-qa" --doc-stride 200
     accepted -- evaluate --task xquad --data-dir "$dir/d" --predictions "$dir/e"
     grep '^en' "$dir/out" | cmp - "$dir/first"
     refused 65 "no head that finds answers" "--task qa" -- evaluate --task xquad --data-dir "$dir/d" --model "$dir/tiny-cls"

@@ -88,6 +88,8 @@ const xr_cmd xr_cmd_evaluate = {
     "LABEL_2=entailment\n"
     "xlmr evaluate --task classify --model DIR --data-dir reviews --json\n"
     "xlmr evaluate --task panx --model DIR --data-dir panx --split dev --languages en,de,sw --output-dir eval\n"
+    "xlmr evaluate --task mlqa --model DIR --data-dir MLQA_V1 --languages de,de-en\n"
+    "xlmr evaluate --task xquad --data-dir xquad --predictions submission\n"
     "xlmr evaluate --task xnli --model A B C --data-dir xnli --bootstrap 10000 --output-dir eval\n"
     "xlmr evaluate --task xnli --model run-1/best run-2/best run-3/best --data-dir xnli --selection training-language\n"
     "xlmr evaluate --task xnli --protocol translate-train --model de=run-de/best fr=run-fr/best --data-dir xnli\n",

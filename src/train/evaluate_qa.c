@@ -4,15 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "train/qa_answers.h"
+#include "train/qa_options.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
 
 enum { PREDICTIONS_CAP = 1 << 28 };
-
-/* As run_squad and XTREME's scripts have them. */
-enum { MAX_LENGTH = 384, DOC_STRIDE = 128, MAX_QUERY = 64, N_BEST = 20, MAX_ANSWER = 30 };
 
 /* Of one language. */
 typedef struct qa_scored {
@@ -76,26 +73,35 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static int is_default(const xr_options *o, const char *key)
+{
+    return xr_options_origin(o, key).kind == XR_FROM_DEFAULT;
+}
+
 xr_status xr_qa_open(xr_evaluation *e)
 {
     const xr_config *c = &e->context->model.config;
     if (!c->head || strcmp(c->head, "question_answering") != 0)
         return xr_fail(XR_EDATA, "%s/config.json: the model has no head that finds answers; train one with: xlmr finetune --model %s --task qa "
                        "--train-file …", e->context->dir, e->context->dir);
-    if (xr_options_origin(e->o, "max_seq_length").kind == XR_FROM_DEFAULT)
-        e->max_len = at_most(MAX_LENGTH, (size_t)xr_config_max_tokens(c));
+    if (is_default(e->o, "max_seq_length"))
+        e->max_len = at_most(XR_QA_MAX_LENGTH, (size_t)xr_config_max_tokens(c));
     return XR_OK;
 }
 
-/* A short model shares and asks less. */
+/* Unless it is told otherwise, a short model shares and asks less. */
 static xr_status read_questions(xr_evaluation *e, xr_scored *s)
 {
     if (e->o->predictions) {
         const xr_squad_options o = { .max_questions = (long)e->o->max_eval_samples, .unique_ids = 1 };
         return xr_questions_read(&s->data.windows.questions, s->path, &o);
     }
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1,
-                          .doc_stride = at_most(DOC_STRIDE, e->max_len / 3), .max_query = at_most(MAX_QUERY, e->max_len / 4) };
+    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1 };
+    xr_qa_data_options(e->o, &d);
+    if (is_default(e->o, "doc_stride"))
+        d.doc_stride = at_most(d.doc_stride, e->max_len / 3);
+    if (is_default(e->o, "max_query_length"))
+        d.max_query = at_most(d.max_query, e->max_len / 4);
     return xr_dataset_add_squad(&s->data, s->path, e->context->tokenizer, &d);
 }
 
@@ -210,7 +216,8 @@ xr_status xr_qa_predicted(xr_evaluation *e, xr_scored *s, const char *path)
 
 static xr_status predict(xr_evaluation *e, xr_scored *s, qa_scored *q, const xr_evaluate_hooks *h)
 {
-    const xr_answer_options o = { .n_best = N_BEST, .max_tokens = MAX_ANSWER, .may_be_none = questions(s)->n_impossible > 0 };
+    xr_answer_options o = { 0 };
+    xr_qa_answer_options(e->o, questions(s)->n_impossible > 0, &o);
     XR_TRY(xr_evaluate_logits(e, s, h));
     XR_TRY(xr_qa_predict(&q->predicted, &s->data, s->logits, &o));
     q->answer = q->predicted.text;

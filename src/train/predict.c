@@ -149,6 +149,7 @@ static xr_status answer_chunk(xr_predicting *g)
     xr_dataset_free(&g->chunk);
     xr_str_clear(&g->errors);
     xr_str_clear(&g->words);
+    xr_str_clear(&g->inputs);
     g->p->n += g->n;
     g->n = 0;
     if (status == XR_OK && g->p->progress)
@@ -314,6 +315,9 @@ xr_status xr_predict_run(xr_predict *p)
     xr_str_free(&g.lines);
     xr_str_free(&g.words);
     xr_tagset_free(&g.tags);
+    xr_str_free(&g.inputs);
+    xr_free(g.input_at);
+    xr_free(g.word_from);
     xr_questions_free(&g.asked);
     xr_answers_free(&g.answers);
     xr_qa_predictions_free(&g.files);

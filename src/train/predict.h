@@ -6,6 +6,9 @@
  *   a value          {"value": X}                                             as the model gives it
  *   tagged words     {"tokens": […], "tags": […], "entities": [{"type", "begin", "end", "text", "score"}, …]}
  *                    words [begin, end) joined by blanks; score: mean probability of their tags; no "entities" of plain tags
+ *                    each entity also has "start_char", "end_char", "start_byte", "end_byte": where it stands in the text, or in the
+ *                    tokens joined by blanks
+ *   with --grouping  {"entities": [{"entity_group" ("entity" with none), "text", "score", offsets as above}, …]}
  *   choices          {"label": N, "text": CHOICE, "score": P, "scores": [P, …]}   the best choice, from 0; softmax over the question's
  *   questions        {"id", "answer": TEXT, "score": P, "start", "end", "start_byte", "end_byte", "null_odds"}
  *                    where the answer stands in the text, in code points and in bytes; "" = there is none; id where the
@@ -34,7 +37,8 @@ typedef struct xr_predict {
 
 /* Predicts for the files of o->args, or standard input when there are none ("-" is standard input too). Formats and
  * columns as in training files; labels, if there are any, are not looked at. A tagger reads JSON lines: {"tokens": [WORD,
- * …]}, or {"text": TEXT}, whose words are what white space separates. A multiple-choice model reads
+ * …]}, or {"text": TEXT}, whose words are what white space separates; with
+ * --format tsv the files of training (data/tagged.h). A multiple-choice model reads
  * the JSON lines of data/choices.h. */
 xr_status xr_predict_run(xr_predict *p);
 

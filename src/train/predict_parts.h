@@ -5,6 +5,7 @@
 
 #include "data/choices.h"
 #include "data/entities.h"
+#include "data/tagged.h"
 #include "train/predict.h"
 #include "train/qa_answers.h"
 
@@ -39,6 +40,12 @@ typedef struct xr_predicting {
     size_t cap_word_at;
     const char **word;          // [words of a record]
     size_t cap_word;
+    /* words only */
+    xr_tagged_reader tagged;    /* of files in the formats of training (--format tsv) */
+    xr_str inputs;              /* texts of the chunk's records, each with its NUL: as given, or the tokens joined by blanks */
+    size_t *input_at;           // [chunk.words.n_sentences]
+    size_t *word_from;          // [chunk.words.n] where each begins in its record's text
+    size_t cap_input_at, cap_word_from;
 } xr_predicting;
 
 typedef struct xr_predict_kind {
@@ -49,6 +56,11 @@ typedef struct xr_predict_kind {
     void (*close)(xr_predicting *g);
     xr_status (*finish)(xr_predicting *g);                      /* after the last file; NULL: nothing to do */
 } xr_predict_kind;
+
+/* predict_group.c: the answer to a record with --grouping. */
+xr_status xr_predict_grouped(xr_predicting *g, size_t sentence, const float *logits);
+/* , "start_char": …, "end_char": …, "start_byte": …, "end_byte": … of bytes [begin, end) of the input. */
+xr_status xr_predict_offsets(const char *input, size_t begin, size_t end, xr_str *out);
 
 extern const xr_predict_kind xr_predict_tags, xr_predict_choice, xr_predict_qa;
 

@@ -1,4 +1,4 @@
-/* Options of questions and answers, the same for finetune and predict. */
+/* Options of questions and answers, the same for finetune, evaluate and predict. */
 #ifndef XR_TRAIN_QA_OPTIONS_H
 #define XR_TRAIN_QA_OPTIONS_H
 
