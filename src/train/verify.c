@@ -85,7 +85,7 @@ static xr_status check_finite(const char *path, const xr_tensors *t)
     bad_list bad = { 0 };
     xr_status status = measure_all(t, &bad);
     if (status == XR_OK && bad.n > 0)
-        status = xr_fail(XR_EDATA, "%s: NaN or infinity in %zu of %llu tensors, %llu elements: %s%s; use an earlier checkpoint, or the model it came from", path,
+        status = xr_fail(XR_EDATA, "%s: NaN or infinity in %zu of %llu tensors, %llu elements: %s%s; use an earlier checkpoint or model", path,
                          bad.n, (unsigned long long)bad.tensors, (unsigned long long)bad.elements, bad.names.s, bad.n > NAMES ? ", …" : "");
     xr_str_free(&bad.names);
     return status;
@@ -141,7 +141,7 @@ static xr_status check_shard(const char *dir, const json_t *shard)
     xr_status status = xr_path_exists(path) ? xr_xxh_file(path, hex) :
                        xr_fail(XR_EDATA, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
     if (status == XR_OK && strcmp(hex, json_string_value(json_object_get(shard, "xxh3_128"))) != 0)
-        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were written; put a good copy there, or prepare the store again", path);
+        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were written; put a good copy there, or prepare it again", path);
     xr_free(path);
     return status;
 }
