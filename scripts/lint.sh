@@ -40,7 +40,7 @@ border() {
     done
 }
 border '#include <hdf5\.h>' '^src/util/h5_lib\.h$'
-border '#include "util/h5_lib\.h"' '^src/util/h5(_read|_whole)?\.c$'
+border '#include "util/h5_lib\.h"' '^src/util/h5(_read|_whole|_list)?\.c$'
 border '#include <cblas' '^src/kernels/gemm\.c$'
 border '#include <yaml\.h>' '^src/util/yaml\.c$'
 border '#include <jansson\.h>' '^src/(util|model|train|cli)/[a-z_]*\.h$'

@@ -251,12 +251,12 @@ int main(int argc, char **argv)
     install_signals();
     xr_log_set_sink(sink);
     xr_status st = run(argc, argv);
-    if (st >= 0)
-        st = xr_out_flush();
+    if (st >= 0 || st == XR_EDIFFER)
+        st = xr_out_flush() < 0 ? xr_error_status() : st;
     else
         fflush(stdout);
     xr_progress_hide();
-    if (st < 0)
+    if (st < 0 && st != XR_EDIFFER)
         say("error", "31", *xr_error_message() ? xr_error_message() : "failed without a message; please report this");
     return st < 0 ? -st : 0;
 }

@@ -233,8 +233,7 @@ static xr_status known_entry(const char *path, const char *name, void *context)
     return xr_fail(XR_EDATA, "%s: is no part of this checkpoint; move it away", path);
 }
 
-/* The manifest, after everything was checked against it; NULL with the error set. */
-static json_t *verify(const char *dir)
+json_t *xr_checkpoint_verify(const char *dir)
 {
     json_t *entry, *files = NULL, *j = NULL;
     const char *name;
@@ -258,15 +257,15 @@ static json_t *verify(const char *dir)
     return NULL;
 }
 
-static xr_status load(const char *dir, xr_state *s, int some, json_t **facts)
+xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
 {
-    json_t *j = verify(dir);
+    json_t *j = xr_checkpoint_verify(dir);
     if (!j)
         return xr_error_status();
     json_int_t rows = json_integer_value(json_object_get(j, "rows"));
     char *path = xr_path_join(dir, STATE);
     xr_status status = path ? XR_OK : xr_error_status();
-    if (status == XR_OK && !some && rows != (json_int_t)s->n)
+    if (status == XR_OK && rows != (json_int_t)s->n)
         status = xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model or optimizer", path, (long long)rows, s->n);
     if (status == XR_OK)
         status = read_state(path, s);
@@ -276,10 +275,6 @@ static xr_status load(const char *dir, xr_state *s, int some, json_t **facts)
     json_decref(j);
     return status;
 }
-
-xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts) { return load(path, s, 0, facts); }
-
-xr_status xr_checkpoint_load_some(const char *path, xr_state *s, json_t **facts) { return load(path, s, 1, facts); }
 
 /* --- the folder of checkpoints ---------------------------------------------------------------------------------- */
 
@@ -318,16 +313,36 @@ static xr_status list(const char *folder, listing *l)
     return status;
 }
 
+xr_status xr_checkpoint_steps(const char *run_dir, uint64_t **step, size_t *n)
+{
+    listing l = { 0 };
+    char *folder = xr_path_join(run_dir, "checkpoints");
+    xr_status status = folder ? list(folder, &l) : xr_error_status();
+    xr_free(folder);
+    if (status < 0)
+        xr_free(l.step);
+    *step = status < 0 ? NULL : l.step;
+    *n = status < 0 ? 0 : l.n;
+    return status;
+}
+
 static char *step_path(const char *folder, uint64_t step)
 {
     return xr_asprintf("%s/step-%08llu", folder, (unsigned long long)step);
+}
+
+char *xr_checkpoint_path(const char *run_dir, uint64_t step)
+{
+    char *folder = xr_path_join(run_dir, "checkpoints"), *path = folder ? step_path(folder, step) : NULL;
+    xr_free(folder);
+    return path;
 }
 
 static xr_status find(const char *folder, const listing *l, char **path)
 {
     for (size_t i = 0; i < l->n; i++) {
         char *dir = step_path(folder, l->step[i]);
-        json_t *j = dir ? verify(dir) : NULL;
+        json_t *j = dir ? xr_checkpoint_verify(dir) : NULL;
         json_decref(j);
         if (j || !dir) {
             *path = dir;
@@ -393,7 +408,7 @@ static xr_status make_way(const char *path, int *there)
     *there = 0;
     if (!xr_path_exists(path))
         return XR_OK;
-    json_t *j = verify(path);
+    json_t *j = xr_checkpoint_verify(path);
     json_decref(j);
     *there = j != NULL;
     if (j)

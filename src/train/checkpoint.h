@@ -17,10 +17,15 @@ xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state 
  * none at all. XR_EDATA when there are some, but no good one. Caller frees. */
 xr_status xr_checkpoint_find(const char *run_dir, char **path);
 
+/* Steps of the checkpoints of RUN, newest first, good or not; *step is the caller's, NULL when there are none. */
+xr_status xr_checkpoint_steps(const char *run_dir, uint64_t **step, size_t *n);
+char *xr_checkpoint_path(const char *run_dir, uint64_t step);   /* caller frees; NULL with the error set */
+
+/* The manifest of the checkpoint PATH, after everything in it was checked against it; the caller's. NULL with the error set. */
+json_t *xr_checkpoint_verify(const char *path);
+
 /* Verifies and reads PATH into the rows of `s`: every row by name, type and size. *facts (may be NULL) receives the manifest; caller's. On failure the
  * rows' contents are undefined. */
 xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts);
-/* The same for some of the rows: those that `s` has. */
-xr_status xr_checkpoint_load_some(const char *path, xr_state *s, json_t **facts);
 
 #endif

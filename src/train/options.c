@@ -33,7 +33,7 @@ enum { N_ROWS = sizeof table / sizeof table[0] };
 static const char *const verb_names[] = { "init",     "train-tokenizer", "tokenize", "fill-mask", "features",
                                           "finetune", "evaluate",        "predict",  "doctor",    "help",
                                           "prepare",  "pretrain",        "trim",     "export",
-                                          "sweep",    "report" };
+                                          "sweep",    "report",          "inspect",  "verify" };
 
 const char *xr_verb_name(unsigned verb)
 {

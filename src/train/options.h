@@ -29,7 +29,9 @@ enum {
     XR_V_EXPORT = 1u << 13,
     XR_V_SWEEP = 1u << 14,
     XR_V_REPORT = 1u << 15,
-    XR_V_ALL = (1u << 16) - 1,
+    XR_V_INSPECT = 1u << 16,
+    XR_V_VERIFY = 1u << 17,
+    XR_V_ALL = (1u << 18) - 1,
     XR_V_TRAIN = XR_V_FINETUNE | XR_V_PRETRAIN,
     XR_V_TEXT = XR_V_PREPARE | XR_V_PRETRAIN | XR_V_TRIM,   /* read raw text */
     XR_V_MODEL = XR_V_FILL_MASK | XR_V_FEATURES | XR_V_TRAIN | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */

@@ -2,7 +2,6 @@
  * trained rows for those that were kept. */
 #include <string.h>
 
-#include "train/checkpoint.h"
 #include "train/context.h"
 #include "train/export_checkpoint.h"
 #include "train/vocab_dir.h"
@@ -145,25 +144,14 @@ static xr_status export_same(const xr_options *o, const char *from, xr_vocab_rep
 
 /* ---- where the model is --------------------------------------------------------------------------------------------- */
 
-/* A model directory itself, or the model a run left in one. Caller frees. */
+/* A model directory itself, or the model a run left in one; NULL, without an error, when there is none. Caller frees. */
 static char *find_model(const char *from)
 {
     if (xr_dir_has(from, "config.json"))
         return xr_strdup(from);
     if (xr_dir_has(from, "best/config.json"))
         return xr_path_join(from, "best");
-    if (xr_dir_has(from, "final/config.json"))
-        return xr_path_join(from, "final");
-    char *newest = NULL;
-    if (xr_dir_has(from, "checkpoints") && xr_checkpoint_find(from, &newest) < 0)
-        return NULL;
-    if (newest)
-        xr_fail(XR_ENOINPUT, "%s: is a run that has no model yet, but checkpoints; give the newest: --from %s", from, newest);
-    else
-        xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), a run directory with best/ or final/, or a checkpoint", from,
-                xr_path_is_dir(from) ? "holds no model" : "is no directory");
-    xr_free(newest);
-    return NULL;
+    return xr_dir_has(from, "final/config.json") ? xr_path_join(from, "final") : NULL;
 }
 
 static xr_status export_from(const xr_options *o, const char *from, xr_vocab_report *r)
@@ -183,10 +171,11 @@ static xr_status export_checkpoint(const xr_options *o, xr_vocab_report *r)
 {
     xr_outdir out = { 0 };
     if (o->restore_vocab)
-        return xr_fail(XR_EUSAGE, "%s: is a checkpoint; export it without --restore-vocab first, then export that directory with it", o->from);
+        return xr_fail(XR_EUSAGE, "%s: %s; export it without --restore-vocab first, then export that directory with it", o->from,
+                       xr_dir_has(o->from, "MANIFEST.json") ? "is a checkpoint" : "weights come from its checkpoints");
     XR_TRY(xr_vocab_output_check(o->output_dir, o->overwrite_output_dir, o->from));
     XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
-    xr_status status = xr_export_checkpoint(o->from, out.tmp, &r->size_after);
+    xr_status status = xr_export_checkpoint(o->from, (size_t)o->average, out.tmp, &r->size_after);
     if (status == XR_OK)
         status = xr_vocab_dir_size(out.tmp, NULL, &r->parameters_after, &r->bytes_after);
     if (status == XR_OK)
@@ -196,13 +185,24 @@ static xr_status export_checkpoint(const xr_options *o, xr_vocab_report *r)
     return status;
 }
 
+static xr_status export_model(const xr_options *o, xr_vocab_report *r)
+{
+    char *from = find_model(o->from);
+    xr_status status = from ? export_from(o, from, r) : xr_error_status();
+    xr_free(from);
+    if (!from && status == XR_OK && xr_dir_has(o->from, "checkpoints"))
+        return export_checkpoint(o, r);
+    if (!from && status == XR_OK)
+        return xr_fail(XR_ENOINPUT, "%s: %s; expected a model directory (config.json), a run directory, or a checkpoint", o->from,
+                       xr_path_is_dir(o->from) ? "holds no model" : "is no directory");
+    return status;
+}
+
 xr_status xr_vocab_export(const xr_options *o, xr_vocab_report *report)
 {
     *report = (xr_vocab_report){ 0 };
-    if (xr_dir_has(o->from, "MANIFEST.json"))
-        return export_checkpoint(o, report);
-    char *from = find_model(o->from);
-    xr_status status = from ? export_from(o, from, report) : xr_error_status();
-    xr_free(from);
-    return status;
+    int checkpoint = xr_dir_has(o->from, "MANIFEST.json"), run = xr_dir_has(o->from, "checkpoints");
+    if (o->average > 1 && !checkpoint && !run)
+        return xr_fail(XR_EUSAGE, "%s: --average takes a run that has checkpoints, or one of these; leave it out, or give the run", o->from);
+    return checkpoint || o->average > 1 ? export_checkpoint(o, report) : export_model(o, report);
 }

@@ -11,6 +11,7 @@ typedef int xr_status;
 
 enum {
     XR_OK = 0,
+    XR_EDIFFER = -1,     /* the answer of a comparison, no failure: without a message */
     XR_EUSAGE = -2,      /* wrong command line */
     XR_EDATA = -65,      /* input is not what it should be */
     XR_ENOINPUT = -66,   /* input does not exist or cannot be opened */

@@ -55,6 +55,17 @@ xr_status xr_h5_rows(xr_h5_in *h, int dataset, uint64_t first, size_t n, void *r
 void xr_h5_forget(xr_h5_in *h);                 /* closes the dataset found last: a file may have more than can be open */
 char *xr_h5_text(xr_h5_in *h, const char *object, const char *name);    /* a text attribute; caller frees; NULL with the error set */
 
+typedef struct xr_h5_item {
+    const char *name;           /* in its groups: "param/encoder/weight" */
+    int known;                  /* whether it can be read as `type` */
+    xr_h5_type type;
+    const char *type_name;      /* "F32", …; "string", "other" */
+    int rank; uint64_t shape[8];
+} xr_h5_item;
+/* Calls visit for every dataset of the file, by name, until it returns other than XR_OK, which is handed on. Links that lead elsewhere are refused. */
+xr_status xr_h5_each(xr_h5_in *h, xr_status (*visit)(const xr_h5_item *item, void *context), void *context);
+int xr_h5_has_text(xr_h5_in *h, const char *object, const char *name);  /* whether it has an attribute of that name */
+
 /* The same in one go: a whole dataset; caller frees; NULL with the error set. */
 void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *rows, size_t *cols);
 /* The same for strings: rows x cols bytes, NUL-padded without a closing NUL. */

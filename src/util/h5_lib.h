@@ -1,4 +1,4 @@
-/* What the writing and the reading half of the HDF5 border share; for h5.c, h5_whole.c and h5_read.c only. */
+/* What the writing and the reading half of the HDF5 border share; for the files h5*.c only. */
 #ifndef XR_UTIL_H5_LIB_H
 #define XR_UTIL_H5_LIB_H
 
@@ -16,6 +16,19 @@ struct xr_h5_out {
     xr_h5_set set[XR_H5_DATASET_CAP];
     int n_sets;
     int reserved;               /* the file has blocks behind its end */
+};
+
+typedef struct xr_h5_dataset_in {
+    hid_t id, type;             /* type: in memory */
+    hsize_t rows, cols;
+    int rank;
+} xr_h5_dataset_in;
+
+struct xr_h5_in {
+    char *path;
+    hid_t id;
+    xr_h5_dataset_in set[XR_H5_DATASET_CAP];
+    int n_sets;
 };
 
 /* To be called before anything else of the library; refuses after a failed close, when its tables cannot be trusted. */

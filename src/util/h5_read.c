@@ -8,24 +8,10 @@
 #include "util/fs.h"
 #include "util/str.h"
 
-enum { OPEN_CAP = 16 };
 #define CHUNK_CAP ((hsize_t)64 << 20)           /* bytes of a chunk */
 #define DECLARED_CAP ((hsize_t)4 << 30)         /* over this, a dataset must be stored in at least a thousandth of its size */
 #define DECLARED_RATIO 1000u
 #define CACHE_BYTES ((size_t)256 << 10)         /* decoded chunks that the library keeps for each dataset */
-
-typedef struct dataset {
-    hid_t id, type;             /* type: in memory */
-    hsize_t rows, cols;
-    int rank;
-} dataset;
-
-struct xr_h5_in {
-    char *path;
-    hid_t id;
-    dataset set[OPEN_CAP];
-    int n_sets;
-};
 
 xr_h5_in *xr_h5_open(const char *path)
 {
@@ -96,7 +82,7 @@ static xr_status check_layout(const xr_h5_in *h, const char *name, hid_t create,
 }
 
 /* One or two dimensions whose product fits, and not far more than the file can hold. */
-static xr_status check_shape(const xr_h5_in *h, const char *name, dataset *d, size_t size)
+static xr_status check_shape(const xr_h5_in *h, const char *name, xr_h5_dataset_in *d, size_t size)
 {
     hsize_t dims[2] = { 0, 1 }, bytes;
     hid_t space = H5Dget_space(d->id);
@@ -114,7 +100,7 @@ static xr_status check_shape(const xr_h5_in *h, const char *name, dataset *d, si
     return XR_OK;
 }
 
-static xr_status check_dataset(const xr_h5_in *h, const char *name, dataset *d, hid_t stored)
+static xr_status check_dataset(const xr_h5_in *h, const char *name, xr_h5_dataset_in *d, hid_t stored)
 {
     size_t size = stored < 0 ? 0 : H5Tget_size(stored);
     H5T_class_t class = size ? H5Tget_class(stored) : H5T_NO_CLASS, want = d->type < 0 ? H5T_STRING : H5Tget_class(d->type);
@@ -139,8 +125,8 @@ static hid_t open_plain(const xr_h5_in *h, const char *name)
 /* type < 0: the dataset's own string type, which is left in d->type and is the caller's to close. */
 static int find(xr_h5_in *h, const char *name, hid_t type)
 {
-    XR_ASSERT(h->n_sets < OPEN_CAP, "more than %d datasets", OPEN_CAP);
-    dataset d = { .type = type };
+    XR_ASSERT(h->n_sets < XR_H5_DATASET_CAP, "more than %d datasets", XR_H5_DATASET_CAP);
+    xr_h5_dataset_in d = { .type = type };
     XR_TRY(check_link(h, name));
     if ((d.id = open_plain(h, name)) < 0)
         return xr_h5_fail(XR_EDATA, h->path, "opening a dataset");
@@ -177,7 +163,7 @@ void xr_h5_forget(xr_h5_in *h)
 xr_status xr_h5_rows(xr_h5_in *h, int number, uint64_t first, size_t n, void *rows)
 {
     XR_ASSERT(number >= 0 && number < h->n_sets, "dataset %d of %d", number, h->n_sets);
-    const dataset *d = &h->set[number];
+    const xr_h5_dataset_in *d = &h->set[number];
     XR_ASSERT(first <= d->rows && n <= d->rows - first, "rows [%llu, + %zu) of %llu", (unsigned long long)first, n, (unsigned long long)d->rows);
     if (n == 0)
         return XR_OK;
@@ -194,7 +180,7 @@ xr_status xr_h5_rows(xr_h5_in *h, int number, uint64_t first, size_t n, void *ro
 
 static void *read_all(xr_h5_in *h, int number, size_t *rows, size_t *cols)
 {
-    const dataset *d = &h->set[number];
+    const xr_h5_dataset_in *d = &h->set[number];
     *rows = d->rows;
     *cols = d->cols * (H5Tget_class(d->type) == H5T_STRING ? H5Tget_size(d->type) : 1);
     void *data = xr_alloc(d->rows, d->cols * H5Tget_size(d->type));
