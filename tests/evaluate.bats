@@ -43,6 +43,14 @@ teardown() { rm -rf "$dir"; }
     [[ $output == '{"task":"xnli","split":"test",'*'"languages":{"en":{'* && $stderr != *"evaluate en"* ]]
 }
 
+@test "evaluate: options of other tasks are told to have no effect, and only when they were given" {
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en --layer 1 --n-best 3
+    [[ $stderr == *"layer has no effect with --task xnli; these tasks have it: tatoeba bucc2018"* ]]
+    [[ $stderr == *"n_best has no effect with --task xnli; these tasks have it: xquad mlqa tydiqa qa"* && $stderr != *tag_stride* ]]
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en
+    [[ $stderr != *"no effect"* ]]
+}
+
 @test "evaluate: several models come into one table, the same however they are named and at any number of threads" {
     sed 's/"entailment"/"x"/; s/"neutral"/"entailment"/; s/"x"/"neutral"/' "$base/model/config.json" >"$dir/config"
     mkdir "$dir/other"
@@ -128,7 +136,7 @@ teardown() { rm -rf "$dir"; }
     mkdir "$dir/m"
     "$xlmr" init --quiet --preset nano --tokenizer "$base/model/sentencepiece.bpe.model" --output-dir "$dir/m" >/dev/null
     run -65 "$xlmr" evaluate --model "$dir/m" --data-dir "$base/data"
-    [[ $output == *"xlmr finetune --model $dir/m"* ]]
+    [[ $output == *"xlmr finetune --task classify|tag --model $dir/m"* ]]
 }
 
 @test "evaluate: SIGTERM ends it with 75 and leaves nothing beside the output directory" {

@@ -1,6 +1,7 @@
 #include "train/evaluate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "train/benchmark.h"
@@ -32,8 +33,8 @@ static xr_status tell(const xr_evaluation *e)
         xr_debug("%s: %zu examples, %llu tokens, %llu examples cut, %.2f %% <unk>", s->path, d->n,
                  (unsigned long long)d->n_tokens, (unsigned long long)d->n_truncated, share(d->n_unk, d->n_tokens));
         status = list_share(&unk, s->language, share(d->n_unk, d->n_tokens));
-        if (status == XR_OK)
-            status = list_share(&cut, s->language, share(d->n_truncated, d->n));
+        if (status == XR_OK && d->windows.questions.n == 0)     /* what questions are about comes in windows, and loses nothing */
+            status = list_share(&cut, s->language, share(d->n_truncated, s->n_rows));
         if (!s->labelled)
             xr_info("%s: no gold labels; predictions only, no figures", s->path);
     }
@@ -103,8 +104,24 @@ xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks)
     return warn_single_answers(e);
 }
 
+/* Options that say nothing to this benchmark, when they were given. */
+static void warn_unused(const xr_evaluation *e)
+{
+    static const char questions[] = " xquad mlqa tydiqa qa ", words[] = " panx udpos conll tag ", retrieval[] = " tatoeba bucc2018 ";
+    static const struct { const char *key, *tasks; } only[] = {
+        { "layer", retrieval }, { "pooling", retrieval }, { "doc_stride", questions }, { "max_query_length", questions },
+        { "max_answer_length", questions }, { "n_best", questions }, { "tag_stride", words },
+    };
+    char task[32];
+    snprintf(task, sizeof task, " %s ", e->benchmark->name);
+    for (size_t i = 0; i < sizeof only / sizeof *only; i++)
+        if (!strstr(only[i].tasks, task) && xr_options_origin(e->o, only[i].key).kind == XR_FROM_FLAG)
+            xr_warn("%s has no effect with --task %s; these tasks have it:%s", only[i].key, e->o->task, only[i].tasks);
+}
+
 static xr_status open_model(xr_evaluation *e)
 {
+    warn_unused(e);
     if (e->o->predictions)
         return xr_predictions_open(e);
     if (!e->o->model)

@@ -1,5 +1,6 @@
 /* Whether a model can classify, and what its classes are called. */
 #include "train/evaluate.h"
+#include "train/qa_options.h"
 
 xr_status xr_evaluate_check_head(const xr_context *c)
 {
@@ -7,7 +8,7 @@ xr_status xr_evaluate_check_head(const xr_context *c)
     if (xr_config_head_has_labels(head))
         return XR_OK;
     return xr_fail(XR_EDATA, "%s/config.json: the model has %s%s; expected a classifier of texts or words "
-                   "(XLMRobertaForSequenceClassification, …ForTokenClassification); train one with: xlmr finetune --model %s", c->dir,
+                   "(XLMRobertaForSequenceClassification, …ForTokenClassification); train one with: xlmr finetune --task classify|tag --model %s", c->dir,
                    head ? "another head, " : "no head", head ? head : "", c->dir);
 }
 
@@ -32,7 +33,9 @@ size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o)
 {
     int most = xr_config_max_tokens(&c->model.config);
     long long wanted = o->max_seq_length;
-    if (wanted == 0 || (wanted > most && xr_options_origin(o, "max_seq_length").kind == XR_FROM_DEFAULT))
+    if (wanted < 0)         /* auto */
+        return (size_t)(most < XR_TEXT_MAX_LENGTH ? most : XR_TEXT_MAX_LENGTH);
+    if (wanted == 0)
         return (size_t)most;
     if (wanted <= most)
         return (size_t)wanted;

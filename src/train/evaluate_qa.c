@@ -84,7 +84,7 @@ xr_status xr_qa_open(xr_evaluation *e)
     if (!c->head || strcmp(c->head, "question_answering") != 0)
         return xr_fail(XR_EDATA, "%s/config.json: the model has no head that finds answers; train one with: xlmr finetune --model %s --task qa "
                        "--train-file …", e->context->dir, e->context->dir);
-    if (is_default(e->o, "max_seq_length"))
+    if (e->o->max_seq_length < 0)       /* auto */
         e->max_len = at_most(XR_QA_MAX_LENGTH, (size_t)xr_config_max_tokens(c));
     return XR_OK;
 }

@@ -261,7 +261,7 @@ static xr_status warn_overlaps(const xr_finetune *f)
 /* What is asked for must fit the model; the default gives way. */
 static xr_status choose_length(xr_finetune *f)
 {
-    int most = xr_config_max_tokens(&f->base), usual = f->task == &xr_finetune_qa ? XR_QA_MAX_LENGTH : 128;
+    int most = xr_config_max_tokens(&f->base), usual = f->task == &xr_finetune_qa ? XR_QA_MAX_LENGTH : XR_TEXT_MAX_LENGTH;
     f->max_len = f->o->max_seq_length >= 0 ? (int)f->o->max_seq_length : usual < most ? usual : most;
     if (f->max_len > most)
         return xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens (max_position_embeddings %d less %d); give at most %d",

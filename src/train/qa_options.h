@@ -5,7 +5,10 @@
 #include "train/options.h"
 #include "train/qa_answers.h"
 
-enum { XR_QA_MAX_LENGTH = 384 };    /* tokens of a window unless --max-seq-length says otherwise */
+enum {
+    XR_QA_MAX_LENGTH = 384,         /* tokens of a window unless --max-seq-length says otherwise */
+    XR_TEXT_MAX_LENGTH = 128        /* and of anything else */
+};
 
 /* --doc-stride and --max-query-length. */
 void xr_qa_data_options(const xr_options *o, xr_data_options *d);
