@@ -164,6 +164,7 @@ static void refusals(void **state)
     xr_data_options o = training(), test = { .max_len = 128 };
     refuse("babo\tO\nnulu\n", &o, "words.tsv:2: no tag behind 'nulu'; expected the word, a TAB or a blank");
     refuse("babo\n", &o, "words.tsv:1: no tag behind 'babo'; expected the word");
+    refuse("babo O\nnulu O\n\n \t\n\nnulu O\n", &o, "words.tsv:4: nothing but TABs; expected a word and its tag");     /* found by fuzzing */
     refuse("babo\tO\n\nnulu\tNNP\tI-NP\tO\n", &o, "words.tsv:3: 4 columns; expected 2 as in line 1");
     refuse("EU NNP B-NP B-ORG\n. . O\n", &o, "words.tsv:2: 3 columns; expected 4 as in line 1");
     refuse("babo\tNOUN\nnulu\tB-PER\n", &o, "words.tsv:2: the tag 'B-PER' has a prefix, but 'NOUN' of line 1 has none");

@@ -22,7 +22,7 @@ typedef enum xr_tagged_format {
 } xr_tagged_format;
 
 typedef struct xr_tagged_word {
-    const char *text, *tag;         /* tag NULL: the line has none */
+    const char *text, *tag;         /* tag NULL: the line has no such column; it may be empty, which a data set refuses */
     size_t line;
     size_t text_at, tag_at;         /* where they stand in the reader's buffer; tag_at SIZE_MAX: none */
     int number;                     /* JSON: the tag is a number */

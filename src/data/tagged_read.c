@@ -137,6 +137,9 @@ static xr_status take_blank(xr_tagged_reader *r, const char *line, size_t len, s
 {
     field f[MAX_FIELDS];
     size_t n = split_blanks(line, len, f);
+    if (n == 0)
+        return xr_fail(XR_EDATA, "%s:%zu: nothing but TABs; expected a word and its tag, or an empty line where a sentence ends; correct the line",
+                       xr_stream_path(r->stream), number);
     return put_ends(r, f, n, number);
 }
 

@@ -10,9 +10,10 @@ static uint64_t check_entities(const xr_tagged_reader *r)
     xr_entity e;
     size_t found = 0, begun = 0, behind = 0;
     for (size_t i = 0; i <= r->n; i++) {
-        const char *tag = i < r->n && r->word[i].tag && xr_tag_valid(r->word[i].tag) ? r->word[i].tag : "O";
-        begun += *tag == 'B' || *tag == 'S';
-        if (!(i < r->n ? xr_entity_step(&walk, (xr_tag){ *tag, (int)strlen(tag) }, i, &e) : xr_entity_finish(&walk, i, &e)))
+        const char *tag = i < r->n && r->word[i].tag && xr_tag_kind_of(r->word[i].tag) == XR_TAG_ENTITY ? r->word[i].tag : "O";
+        char prefix = *tag == 'U' ? 'S' : *tag == 'L' ? 'E' : *tag;      /* BILOU's names */
+        begun += prefix == 'B' || prefix == 'S';
+        if (!(i < r->n ? xr_entity_step(&walk, (xr_tag){ prefix, (int)strlen(tag) }, i, &e) : xr_entity_finish(&walk, i, &e)))
             continue;
         if (e.begin < behind || e.begin >= e.end || e.end != i)
             abort();
@@ -45,7 +46,8 @@ static uint64_t read_all(const char *path, size_t chunk)
             break;
         for (size_t i = 0; rc > 0 && i < r.n; i++) {
             const xr_tagged_word *w = &r.word[i];
-            if (strchr(w->text, '\t') || (w->tag && (!*w->tag || strchr(w->tag, '\t'))) || w->line <= line)
+            int json = r.format == XR_TAGGED_JSONL;     /* many words a line, of any characters */
+            if (json ? w->line < line : strchr(w->text, '\t') || (w->tag && strchr(w->tag, '\t')) || w->line <= line)
                 abort();
             line = w->line;
             sum = sum * 31 + xr_xxh64(w->text, strlen(w->text)) + (w->tag ? xr_xxh64(w->tag, strlen(w->tag)) : 5);
@@ -75,6 +77,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const char plain[] = "\3Paris\tB-LOC\nis\tO\r\n\n\tO\nx y\tI-PER\n  \n\xE2\x80\x8F\tS-ORG\nz\tE-ORG";
     static const char prefixed[] = "\7en:Paris\tB-LOC\nen::\tO\n\nen:a\tB\tC\nb\xFF\tO\n\nen:c\nde:d\t \n";
     fuzz_seed(*argv, "plain", plain, sizeof plain - 1);
+    static const char blank[] = "\5-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects\tVBZ I-VP O\n\nGerman JJ I-NP I-MISC\n";
+    static const char iob2[] = "\6# sent_id = 1\n1\tParis\tB-LOC\t-\tme\n2\t#\tO\t-\tme\n\n1\tx\tO\t-\tme\n";
+    static const char conllu[] = "\4# text = im\n1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_\n1\tin\tin\tADP\t_\t_\t0\troot\t_\t_\n2\tdem\tder\tDET\t_\t_\t1\tdet\t_\t_\n";
+    static const char json[] = "\10{\"tokens\": [\"a\\tb\", \"\"], \"tags\": [\"B-X\", \"O\"]}\n\n{\"tokens\": [\"c\"], \"tags\": [\"U-X\"]}\n";
     fuzz_seed(*argv, "prefixed", prefixed, sizeof prefixed - 1);
+    fuzz_seed(*argv, "blank", blank, sizeof blank - 1);
+    fuzz_seed(*argv, "iob2", iob2, sizeof iob2 - 1);
+    fuzz_seed(*argv, "conllu", conllu, sizeof conllu - 1);
+    fuzz_seed(*argv, "jsonl", json, sizeof json - 1);
     return 0;
 }
