@@ -32,6 +32,8 @@ void xr_store_abort(xr_store_writer *w);                            /* NULL is f
 xr_status xr_store_write_manifest(const char *dir, const char *tokenizer_sha256, int vocab_size, json_t *shards, json_t *more);
 /* Reads and checks it: format, version, sums, digest. NULL with the error set. */
 json_t *xr_store_read_manifest(const char *dir);
+/* Whether the file of one of the manifest's "shards" is there and has its digest: XR_EDATA with the remedy. Reads all of it, without HDF5. */
+xr_status xr_store_check_shard(const char *dir, const json_t *shard);
 
 /* Reading a store: the documents of all shards in manifest order, numbered through. */
 typedef struct xr_store xr_store;

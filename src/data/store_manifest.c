@@ -233,3 +233,17 @@ json_t *xr_store_read_manifest(const char *dir)
     xr_free(path);
     return m;
 }
+
+xr_status xr_store_check_shard(const char *dir, const json_t *shard)
+{
+    char hex[33];
+    char *path = xr_path_join(dir, text(shard, "file"));
+    if (!path)
+        return xr_error_status();
+    xr_status status = xr_path_exists(path) ? xr_xxh_file(path, hex) :
+                       xr_fail(XR_EDATA, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
+    if (status == XR_OK && strcmp(hex, text(shard, "xxh3_128")) != 0)
+        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were written; put a good copy there, or prepare it again", path);
+    xr_free(path);
+    return status;
+}

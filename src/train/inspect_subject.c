@@ -8,7 +8,6 @@
 #include "train/checkpoint.h"
 #include "util/alloc.h"
 #include "util/fs.h"
-#include "util/xxh.h"
 
 enum { CONFIG_CAP = 16 << 20 };
 
@@ -69,19 +68,6 @@ static xr_status about_checkpoint(xr_subject *s)
 }
 
 /* The digests are checked here, so that nothing of HDF5 meets a damaged shard. */
-static xr_status check_shard(const char *dir, const json_t *shard)
-{
-    char hex[33];
-    const char *name = json_string_value(json_object_get(shard, "file"));
-    char *path = xr_path_join(dir, name);
-    xr_status status = !path ? xr_error_status() : xr_path_exists(path) ? xr_xxh_file(path, hex) :
-                       xr_fail(XR_EDATA, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
-    if (status == XR_OK && strcmp(hex, json_string_value(json_object_get(shard, "xxh3_128"))) != 0)
-        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were written; prepare the store again", path);
-    xr_free(path);
-    return status;
-}
-
 static xr_status about_store(xr_subject *s)
 {
     size_t i;
@@ -92,7 +78,7 @@ static xr_status about_store(xr_subject *s)
     s->shards = json_array();
     json_array_foreach(json_object_get(m, "shards"), i, shard) {
         if (status == XR_OK)
-            status = check_shard(s->path, shard);
+            status = xr_store_check_shard(s->path, shard);
         if (status == XR_OK && json_array_append(s->shards, json_object_get(shard, "file")) != 0)
             status = xr_fail(XR_ESYSTEM, "%s: out of memory for the list of shards", s->path);
     }

@@ -6,7 +6,30 @@
 #include "train/evaluate.h"
 #include "train/score.h"
 #include "util/alloc.h"
+#include "util/json.h"
 #include "util/log.h"
+
+int xr_predict_json_line(xr_predicting *g, xr_status (*look)(const char *line, const char *where), xr_status (*take)(xr_predicting *g, const json_t *j))
+{
+    char *line;
+    size_t len;
+    int got;
+    do
+        got = xr_stream_line(g->stream, &line, &len);
+    while (got > 0 && len == 0);
+    g->broken = got < 0;
+    if (got <= 0)
+        return got;
+    char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
+    int good = where && xr_line_check(g->stream, line, len) == XR_OK && (!look || look(line, where) == XR_OK);
+    json_t *j = good ? xr_json_parse(line, len, where) : NULL;
+    xr_status status = j ? take(g, j) : xr_error_status();
+    if (j && status < 0)
+        status = xr_fail_context("%s", where);
+    json_decref(j);
+    xr_free(where);
+    return status < 0 ? status : 1;
+}
 
 enum { SHOWN = 5 };         /* bad records shown per file */
 

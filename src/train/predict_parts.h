@@ -57,6 +57,9 @@ typedef struct xr_predict_kind {
     xr_status (*finish)(xr_predicting *g);                      /* after the last file; NULL: nothing to do */
 } xr_predict_kind;
 
+/* predict.c: the next line that is not empty, as JSON, through `take` into the chunk; `look` (may be NULL) sees it before it is parsed. As `next` returns. */
+int xr_predict_json_line(xr_predicting *g, xr_status (*look)(const char *line, const char *where), xr_status (*take)(xr_predicting *g, const json_t *j));
+
 /* predict_group.c: the answer to a record with --grouping. */
 xr_status xr_predict_grouped(xr_predicting *g, size_t sentence, const float *logits);
 /* , "start_char": …, "end_char": …, "start_byte": …, "end_byte": … of bytes [begin, end) of the input. */

@@ -86,30 +86,9 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     return xr_dataset_ask(&g->chunk, g->c->tokenizer, json_is_string(id) ? json_string_value(id) : number, question, context, &g->data);
 }
 
-static int next_line(xr_predicting *g)
-{
-    char *line;
-    size_t len;
-    int got;
-    do
-        got = xr_stream_line(g->stream, &line, &len);
-    while (got > 0 && len == 0);
-    g->broken = got < 0;
-    if (got <= 0)
-        return got;
-    char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
-    json_t *j = where && xr_line_check(g->stream, line, len) == XR_OK ? xr_json_parse(line, len, where) : NULL;
-    xr_status status = j ? take_record(g, j) : xr_error_status();
-    if (j && status < 0)
-        status = xr_fail_context("%s", where);
-    json_decref(j);
-    xr_free(where);
-    return status < 0 ? status : 1;
-}
-
 static int next(xr_predicting *g)
 {
-    return g->asked.n ? next_asked(g) : next_line(g);
+    return g->asked.n ? next_asked(g) : xr_predict_json_line(g, NULL, take_record);
 }
 
 /* ---- answers ---- */

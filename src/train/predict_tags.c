@@ -153,25 +153,7 @@ static xr_status looks_like_record(const char *line, const char *where)
 
 static int next(xr_predicting *g)
 {
-    char *line;
-    if (is_columns(g))
-        return next_columns(g);
-    size_t len;
-    int got;
-    do
-        got = xr_stream_line(g->stream, &line, &len);
-    while (got > 0 && len == 0);
-    g->broken = got < 0;
-    if (got <= 0)
-        return got;
-    char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
-    json_t *j = where && xr_line_check(g->stream, line, len) == XR_OK && looks_like_record(line, where) == XR_OK ? xr_json_parse(line, len, where) : NULL;
-    xr_status status = j ? take_record(g, j) : xr_error_status();
-    if (j && status < 0)
-        status = xr_fail_context("%s", where);
-    json_decref(j);
-    xr_free(where);
-    return status < 0 ? status : 1;
+    return is_columns(g) ? next_columns(g) : xr_predict_json_line(g, looks_like_record, take_record);
 }
 
 /* ---- answers ---- */

@@ -11,7 +11,6 @@
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/fs.h"
-#include "util/xxh.h"
 
 enum { NAMES = 5, TOKENS = 1 << 16, DOCUMENTS = 4096 };
 #define LOG_CAP ((size_t)1 << 32)
@@ -131,21 +130,6 @@ static xr_status verify_checkpoint(xr_verdict *v, const char *dir)
 
 /* --- token stores ---------------------------------------------------------------------------------------------------- */
 
-static xr_status check_shard(const char *dir, const json_t *shard)
-{
-    char hex[33];
-    const char *name = json_string_value(json_object_get(shard, "file"));
-    char *path = xr_path_join(dir, name);
-    if (!path)
-        return xr_error_status();
-    xr_status status = xr_path_exists(path) ? xr_xxh_file(path, hex) :
-                       xr_fail(XR_EDATA, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
-    if (status == XR_OK && strcmp(hex, json_string_value(json_object_get(shard, "xxh3_128"))) != 0)
-        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were written; put a good copy there, or prepare it again", path);
-    xr_free(path);
-    return status;
-}
-
 static xr_status read_documents(xr_store *s, uint64_t *offset, uint16_t *language)
 {
     for (uint64_t at = 0, n = xr_store_documents(s), part; at < n; at += part) {
@@ -202,7 +186,7 @@ static xr_status verify_shards(xr_verdict *v, const char *dir, const json_t *sha
     size_t i;
     int good, all = 1;
     json_array_foreach(shards, i, shard) {
-        XR_TRY(line(v, dir, json_string_value(json_object_get(shard, "file")), check_shard(dir, shard), "digest", &good));
+        XR_TRY(line(v, dir, json_string_value(json_object_get(shard, "file")), xr_store_check_shard(dir, shard), "digest", &good));
         all = all && good;
     }
     listed l = { shards };
