@@ -68,6 +68,30 @@ pretrain() {
     tr -d ' ' <"$dir/all" | grep -qF '"targets":[[1,2,2],[0,2]]' || { cat "$dir/all"; false; }
 }
 
+@test "choices: a label a question, and how many sequences it has" {
+    for i in 0 1 0; do printf '{"context": "the cat sat", "choices": ["on a mat", "dog ran", "fast"], "label": %s}\n' $i; done >"$dir/c.jsonl"
+    printf '{"context": "dog ran", "choices": ["fast", "over the lazy brown fox"], "label": 1}\n' >>"$dir/c.jsonl"
+    "$xlmr" finetune --quiet --task choice --model "$model" --train-file "$dir/c.jsonl" --num-epochs 1 --dump-batches "$dir/all" --output-dir "$dir/run" >/dev/null
+    tr -d ' ' <"$dir/all" >"$dir/line"
+    cat "$dir/line"
+    # by length, those of the same length in the order of the epoch
+    [ "$(sed 's/.*"labels":\[\([^]]*\)\].*/\1/' "$dir/line" | tr , '\n' | sort | tr -d '\n')" = 0011 ]
+    [ "$(sed 's/.*"choices":\[\([^]]*\)\].*/\1/' "$dir/line" | tr , '\n' | sort | tr -d '\n')" = 2333 ]
+    [ "$(sed 's/.*"ids":\[\[//; s/\]\].*//; s/\],\[/\n/g' "$dir/line" | wc -l)" -eq 11 ]
+}
+
+@test "answers: the positions of an answer in its window" {
+    printf '{"data": [{"paragraphs": [{"context": "cat sat mat", "qas": [{"id": "1", "question": "dog", "answers": [{"text": "sat", "answer_start": 4}]}]}]}]}' >"$dir/q.json"
+    "$xlmr" finetune --quiet --task qa --model "$model" --train-file "$dir/q.json" --num-epochs 1 --dump-batches "$dir/all" --output-dir "$dir/run" >/dev/null
+    tr -d ' ' <"$dir/all" >"$dir/line"
+    cat "$dir/line"
+    # the pieces at these positions are the answer's
+    span=$(sed 's/.*"spans":\[\[\([0-9]*\),\([0-9]*\)\]\].*/\1 \2/' "$dir/line")
+    want=$(echo sat | "$xlmr" tokenize --model "$model" --no-specials | sed 's/.*"ids": *\[\([^]]*\)\].*/\1/; s/ //g')
+    got=$(sed 's/.*"ids":\[\[//; s/\]\].*//' "$dir/line" | tr , '\n' | sed -n "$((${span% *} + 1)),$((${span#* } + 1))p" | paste -sd,)
+    [ -n "$want" ] && [ "$got" = "$want" ]
+}
+
 @test "a file that cannot be written is refused" {
     status=0
     pretrain --max-steps 1 --dump-batches "$dir/none/all" --output-dir "$dir/run" 2>"$dir/err" || status=$?

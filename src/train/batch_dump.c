@@ -61,10 +61,23 @@ static void add_values(json_t *line, const xr_batch *b, size_t n)
 
 static void add_labels(json_t *line, const xr_batch *b)
 {
-    json_t *labels = json_array();
-    for (size_t s = 0; s < b->rows.n_seq; s++)
+    json_t *labels = json_array(), *groups = json_array();
+    for (size_t s = 0; s < (b->group ? b->n_group : b->rows.n_seq); s++)
         json_array_append_new(labels, json_integer(b->label[s]));
+    for (size_t g = 0; g < b->n_group; g++)
+        json_array_append_new(groups, json_integer(b->group[g + 1] - b->group[g]));
     json_object_set_new(line, "labels", labels);
+    if (b->group)
+        json_object_set(line, "choices", groups);
+    json_decref(groups);
+}
+
+static void add_spans(json_t *line, const xr_batch *b)
+{
+    json_t *spans = json_array();
+    for (size_t s = 0; s < b->rows.n_seq; s++)
+        json_array_append_new(spans, json_pack("[ii]", (int)b->span[2 * s], (int)b->span[2 * s + 1]));
+    json_object_set_new(line, "spans", spans);
 }
 
 xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch)
@@ -74,6 +87,8 @@ xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targ
         add_masked(line, b);
     else if (line && b->target)
         add_values(line, b, n_targets);
+    else if (line && b->span)
+        add_spans(line, b);
     else if (line && b->label)
         add_labels(line, b);
     char *text = line ? xr_json_dump(line, 0) : NULL;

@@ -1,8 +1,13 @@
 /* --dump-batches: the batches of a run as it trains on them, for comparisons with other systems on the very same data.
  *
- * One JSON line a micro-batch: {"step": 0-based, "micro": k, "epoch": before the step, "ids": [[…], …]}, the ids of each sequence as the model sees
- * them, and what it is trained to say: "labels" [one a sequence], "values" [[…], …] a sequence, or "masked" and "targets" [[…], …]: the
- * positions in each sequence that have a target (masked tokens, first pieces of words), and the targets. */
+ * One JSON line a micro-batch: {"step": 0-based, "micro": k, "epoch": before the step, "ids": [[…], …]}, the ids of each
+ * sequence as the model sees them, and what it is trained to say, one of:
+ *   "labels": one a sequence; or one a question, with "choices": how many sequences each has
+ *   "values": [[…], …] a sequence
+ *   "spans": [[first, last], …], the answer's positions in each sequence
+ *   "masked", "targets": [[…], …], the positions in each sequence that have a target (masked tokens, pieces of words),
+ *   and the targets
+ */
 #ifndef XR_TRAIN_BATCH_DUMP_H
 #define XR_TRAIN_BATCH_DUMP_H
 
