@@ -13,6 +13,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/phase.h"
 #include "util/str.h"
 
 enum { LIST_CAP = 10 };
@@ -415,7 +416,9 @@ xr_status xr_model_load(xr_model *m, const char *dir, const xr_load_options *opt
     load l = { .dir = dir, .m = m };
     if (options)
         l.o = *options;
+    int phase = xr_phase_enter(XR_PHASE_LOAD);
     xr_status status = run(&l);
+    xr_phase_enter(phase);
     load_free(&l);
     if (status < 0)
         xr_model_free(m);

@@ -5,6 +5,7 @@
 
 #include "train/checkpoint.h"
 #include "util/log.h"
+#include "util/phase.h"
 
 enum { MAX_FAILED_SAVES = 3 };
 
@@ -45,6 +46,14 @@ static int evaluation_due(const xr_loop *l)
     return step == l->total_steps || (l->eval_every > 0 && step % l->eval_every == 0);
 }
 
+static xr_status save_model(const xr_loop *l, const char *name)
+{
+    int phase = xr_phase_enter(XR_PHASE_SAVE);
+    xr_status status = l->task->save_model(l->task->context, name);
+    xr_phase_enter(phase);
+    return status;
+}
+
 static xr_status keep_if_best(xr_loop *l, double value, int higher)
 {
     int better = l->evals == 0 || (higher ? value > l->best_value : value < l->best_value);
@@ -57,7 +66,7 @@ static xr_status keep_if_best(xr_loop *l, double value, int higher)
     l->best_value = value;
     l->best_step = l->trainer->step;
     l->evals_since_best = 0;
-    return l->task->save_model(l->task->context, "best");
+    return save_model(l, "best");
 }
 
 static xr_status judge(xr_loop *l, json_t *line)
@@ -150,7 +159,9 @@ static xr_status write_checkpoint(xr_loop *l)
 static xr_status save(xr_loop *l)
 {
     double began = xr_clock();
+    int phase = xr_phase_enter(XR_PHASE_SAVE);
     xr_status status = write_checkpoint(l);
+    xr_phase_enter(phase);
     double seconds = xr_clock() - began;
     l->save_seconds = seconds > l->save_seconds ? seconds : l->save_seconds;
     l->log.last += seconds;     /* saving is not training time */
@@ -213,7 +224,8 @@ static const xr_batch *dumped_batch(void *context, int k)
 
 static xr_status update(xr_loop *l, xr_step_result *r)
 {
-    int n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    int phase = xr_phase_enter(XR_PHASE_DATA), n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    xr_phase_enter(phase);
     xr_status status = n_micro < 0     ? (xr_status)n_micro
                        : l->dump.file ? xr_trainer_step(l->trainer, n_micro, dumped_batch, l, r)
                                       : xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
@@ -302,7 +314,7 @@ static json_t *end_line(const xr_loop *l)
 static xr_status finish(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
-    XR_TRY(l->task->save_model(l->task->context, "final"));
+    XR_TRY(save_model(l, "final"));
     XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
     XR_TRY(xr_runlog_metrics(&l->log, end_line(l)));
     XR_TRY(xr_batch_dump_close(&l->dump));

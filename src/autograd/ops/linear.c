@@ -88,7 +88,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return xr_linear(t, xr_sample_input(t, 3, 4, 1), w, k == 0 ? xr_sample_param(t, 1, 5, 3) : NULL);
 }
 
-const xr_op xr_op_linear = { "linear", shape, forward, backward, sample };
+const xr_op xr_op_linear = { "linear", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_linear(xr_tape *t, xr_tensor *x, xr_weight w, xr_param *b)
 {
