@@ -27,8 +27,10 @@ xr_status xr_setup_freeze(xr_model *m, const xr_options *o)
     for (size_t i = 0; i < m->params.n; i++) {
         xr_param *p = m->params.row[i];
         int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
-        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
+        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers)) {
             p->flags |= XR_PARAM_FROZEN;
+            p->t.needs = 0;
+        }
     }
     return XR_OK;
 }

@@ -43,9 +43,12 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
     return XR_OK;
 }
 
+static double product_work(const xr_lm_head *a) { return 2.0 * (double)a->m * (double)a->v * (double)a->d; }
+
 static void forward(xr_tape *t, xr_tensor *n)
 {
     const xr_lm_head a = operands(n);
+    xr_phase_work(product_work(&a));
     n->x[0] = (float)xr_lm_head_forward(&a, n->saved, logits_of(n), xr_tape_scratch(t));
 }
 
@@ -56,6 +59,7 @@ static void backward(xr_tape *t, xr_tensor *n)
     g.dw = xr_grad(t, n->in[1], &g.acc_w);
     g.db = xr_grad(t, n->in[2], &g.acc_b);
     g.dh = xr_grad(t, n->in[0], &g.acc_h);
+    xr_phase_work(product_work(&a) * ((g.dw != NULL) + (g.dh != NULL) + !logits_of(n)));
     xr_lm_head_backward(&g, &a, n->saved, logits_of(n), xr_tape_scratch(t));
 }
 
@@ -66,7 +70,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 1 ? NULL : xr_masked_lm(t, xr_sample_input(t, 3, 5, 1), w, xr_sample_param(t, 1, 7, 3), target, k);
 }
 
-const xr_op xr_op_masked_lm = { "masked_lm", shape, forward, backward, sample };
+const xr_op xr_op_masked_lm = { "masked_lm", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, const int32_t *target, int recompute)
 {
