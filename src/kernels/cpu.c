@@ -32,7 +32,8 @@ xr_isa xr_cpu_best(void)
 int xr_cpu_has_bf16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
 int xr_cpu_has_vnni(void) { return __builtin_cpu_supports("avx512vnni") != 0; }
 #else
-static const xr_kernel_table tables[] = {{&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable}};
+static const xr_kernel_table tables[] = {
+    {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable}};
 xr_isa xr_cpu_best(void) { return XR_ISA_PORTABLE; }
 int xr_cpu_has_bf16(void) { return 0; }
 int xr_cpu_has_vnni(void) { return 0; }
