@@ -319,6 +319,7 @@ static void free_texts(xr_scored *s)
 
 const xr_benchmark xr_benchmark_bucc2018 = {
     .name = "bucc2018", .title = "BUCC 2018", .units = "sentences", .ending = ".tsv",
+    .options = xr_retrieval_options,
     .find = find, .open = open_model, .read = read_texts, .predicted = predicted, .score = score, .columns = columns, .main_figure = f1,
     .predictions = predictions, .details = details, .free = free_texts,
 };

@@ -229,6 +229,7 @@ static void free_pair(xr_scored *s)
 
 const xr_benchmark xr_benchmark_tatoeba = {
     .name = "tatoeba", .title = "Tatoeba", .units = "sentences", .ending = ".tsv",
+    .options = xr_retrieval_options,
     .find = find, .open = open_model, .read = read_pair, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
     .predictions = predictions, .details = details, .free = free_pair,
 };
