@@ -101,8 +101,8 @@ END
         refused 73 "$place/deep/er: the directory cannot be created" "name a place that can be written to" -- finetune --quiet --model "$model" \
             --train-file "$train" --output-dir "$place/deep/er"
     done
-    refused 73 "$train/a/b: the directory cannot be created: $train: a file with that name is in the way" "move the file away" -- trim --model "$model" \
-        --output-dir "$train/a/b" "$train"
+    refused 73 "$train/a/b: the directory cannot be created: $train: a file with that name is in the way" "move the file away" -- init --preset nano \
+        --tokenizer "$model/sentencepiece.bpe.model" --output-dir "$train/a/b"
 }
 
 @test "a reader that has had enough ends the program quietly" {
