@@ -171,14 +171,21 @@ static void add_parameters(survey *s)
 
 /* --- memory of a pass ---------------------------------------------------------------------------------------------- */
 
+/* The tape's arenas ask for huge pages, each of which is there as a whole. */
+static double huge_pages(size_t bytes)
+{
+    const size_t huge = (size_t)2 << 20;
+    return (double)((bytes + huge - 1) / huge * huge);
+}
+
 static xr_status add_tape(survey *s)
 {
     xr_tape_bytes t;
     double *memory = s->e->memory;
     XR_TRY(xr_estimate_tape(&t, s->run->model, &s->largest.view, 1));
-    memory[XR_MEMORY_ACTIVATIONS] = (double)(t.activations + t.nodes);
-    memory[XR_MEMORY_FLOW] = (double)t.gradients;
-    memory[XR_MEMORY_SCRATCH] = (double)t.scratch;
+    memory[XR_MEMORY_ACTIVATIONS] = huge_pages(t.activations) + huge_pages(t.nodes);
+    memory[XR_MEMORY_FLOW] = huge_pages(t.gradients);
+    memory[XR_MEMORY_SCRATCH] = huge_pages(t.scratch);
     return XR_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "train/pretrain.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/log.h"
 
 /* --- the model's sizes ---------------------------------------------------------------------------------------------- */
 
@@ -124,6 +125,8 @@ static xr_status plan_pretrain(xr_pretrain *p, made_up *u, xr_estimate_run *r)
     r->batch = p->batch_size;
     r->micro = p->micro_size;
     r->steps = p->total_steps;
+    if (!p->loader && o->train_data.n > 0)
+        xr_info("%s: is raw text, which an estimate does not read: blocks are taken to be full; xlmr prepare makes a store of it", o->train_data.v[0]);
     if (!p->loader) {
         r->lengths = o->mean_length > 0 ? "--mean-length" : "--block-length";
         return make_up(u, r, length_of(o, block), o->mlm_probability, 0);

@@ -309,6 +309,8 @@ static int all_stores(const xr_strs *path)
 xr_status xr_pretrain_plan(xr_pretrain *p)
 {
     XR_TRY(check_options(p->o));
+    XR_TRY(check_inputs(p->o, &p->o->train_data));
+    XR_TRY(check_inputs(p->o, &p->o->validation_data));
     XR_TRY(load_model(p));
     plan_batch(p);
     p->total_steps = (uint64_t)p->o->max_steps;
