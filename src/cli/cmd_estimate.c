@@ -101,7 +101,8 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_estimate = {
-    "estimate", XR_V_ESTIMATE, "memory, operations, time and disk space of a training run, before it is begun", "finetune|pretrain [--config FILE.yaml] [--KEY VALUE ...]",
+    "estimate", XR_V_ESTIMATE, "memory, operations, time and disk space of a training run, before it is begun",
+    "finetune|pretrain [--config FILE.yaml] [--KEY VALUE ...]",
     "xlmr estimate pretrain --preset large --batch-size 8 --recompute\n"
     "xlmr estimate finetune --config configs/xnli.yaml --model DIR --data-dir xnli\n"
     "xlmr estimate finetune --preset base --mean-length 45 --max-steps 1000 --json\n",
