@@ -320,6 +320,7 @@ static xr_status read_rows(load *l)
             xr_param_init(p, l->config.initializer_range, l->o.seed);
         } else if (!map || x < map || x >= map + l->m->mapped_bytes) {
             XR_TRY(xr_st_read_f32(source->file, source->t, p->t.x));
+            xr_param_changed(p);
             look_for_non_finite(l, p);
         }
     }
