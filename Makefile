@@ -127,7 +127,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(GEN)
 $(BUILD)/%.o: %.cc $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(INCLUDE) -MMD -MP -c -o $@ $<
 define isa_rule
 $(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
