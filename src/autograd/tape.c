@@ -133,6 +133,7 @@ static void run_op(xr_tape *t, xr_tensor *n, void (*direction)(xr_tape *t, xr_te
 {
     size_t mark = xr_arena_mark(&t->scratch);
     void *outer = t->scratch_now;
+    int phase = xr_phase_enter((int)n->op->phase);
     t->scratch_now = n->scratch ? xr_arena_get(&t->scratch, n->scratch, 1) : NULL;
     if (n->scratch && !t->scratch_now)
         t->poisoned = 1;
@@ -140,6 +141,7 @@ static void run_op(xr_tape *t, xr_tensor *n, void (*direction)(xr_tape *t, xr_te
         direction(t, n);
     t->scratch_now = outer;
     xr_arena_release(&t->scratch, mark);
+    xr_phase_enter(phase);
 }
 
 static void run_forward(xr_tape *t, xr_tensor *n)
@@ -412,7 +414,7 @@ static void segment_backward(xr_tape *t, xr_tensor *n)
     release_all(t, m);
 }
 
-const xr_op xr_op_segment = { "segment", segment_shape, segment_forward, segment_backward, NULL };
+const xr_op xr_op_segment = { "segment", segment_shape, segment_forward, segment_backward, NULL, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_segment(xr_tape *t, xr_tensor *x, size_t rows, size_t cols, xr_segment_body body, const void *context, size_t context_size)
 {

@@ -13,6 +13,7 @@
 #include "autograd/tensor.h"
 #include "util/arena.h"
 #include "util/error.h"
+#include "util/phase.h"
 #include "util/rowset.h"
 
 typedef struct xr_tape xr_tape;
@@ -30,6 +31,7 @@ struct xr_op {
     void (*forward)(xr_tape *t, xr_tensor *n);              /* n->x, n->saved are allocated */
     void (*backward)(xr_tape *t, xr_tensor *n);             /* n->g is set and may be overwritten; adds into the inputs' gradients */
     xr_tensor *(*sample)(xr_tape *t, int k);                /* k-th test case for the generic gradient check, NULL past the end */
+    xr_phase phase;                                         /* what its time counts as, but for products with weights, which count by shape */
 };
 
 /* reserve: bytes of address space for activations; 0 makes a dry tape, which computes shapes and sizes and touches no data. */

@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "train/profile.h"
 #include "util/alloc.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -200,6 +201,24 @@ static xr_status print_config(const xr_options *o)
     return st;
 }
 
+/* Of a run that failed or was stopped too. 0 with the error set. */
+static int print_profile(const xr_options *o)
+{
+    xr_profile p;
+    xr_str text = { 0 };
+    xr_profile_take(&p);
+    json_t *j = o->json ? xr_profile_json(&p) : NULL;
+    char *line = j ? xr_json_dump(j, 0) : NULL;
+    int good = o->json ? line != NULL : xr_profile_table(&p, &text) == XR_OK;
+    xr_progress_hide();
+    if (good)
+        fprintf(stderr, "%s%s", line ? line : text.s, line ? "\n" : "");
+    xr_free(line);
+    xr_str_free(&text);
+    json_decref(j);
+    return good;
+}
+
 static xr_status run_with(const xr_cmd *c, const xr_options *o)
 {
     quiet = o->quiet;
@@ -212,7 +231,10 @@ static xr_status run_with(const xr_cmd *c, const xr_options *o)
     if (o->print_config)
         return print_config(o);
     XR_TRY(start_machine(o));
-    return c->run(o);
+    if (o->profile)
+        xr_phases_start();
+    xr_status status = c->run(o);
+    return o->profile && !print_profile(o) && status >= 0 ? xr_error_status() : status;
 }
 
 static xr_status run_verb(const xr_cmd *c, int argc, char **argv)

@@ -7,6 +7,7 @@
 #include "data/spm_check.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/phase.h"
 #include "util/str.h"
 #include "util/utf8.h"
 
@@ -216,7 +217,10 @@ xr_status xr_tokenizer_encode_spans(const xr_tokenizer *t, const char *text, siz
     size_t start = out->n, room = pair ? PAIR_SPECIALS : SINGLE_SPECIALS, len_a = 0, len_b = 0, cut_a = 0, cut_b = 0;
     if (max_len && max_len < room)
         return xr_fail(XR_EUSAGE, "max length %zu; <s> and </s> alone need %zu", max_len, room);
-    if (encode_two(t, text, text_len, pair, pair_len, specials, out, &len_a, &len_b) < 0) {
+    int phase = xr_phase_enter(XR_PHASE_DATA);
+    xr_status status = encode_two(t, text, text_len, pair, pair_len, specials, out, &len_a, &len_b);
+    xr_phase_enter(phase);
+    if (status < 0) {
         out->n = start;
         return xr_error_status();
     }

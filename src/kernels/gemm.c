@@ -11,6 +11,7 @@
 #include "kernels/isa/table.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/phase.h"
 
 /* Tiles. A call of sgemm packs its rows of x and its rows of w again, so a tile of r x c results costs about 1 + 22 / r + 22 / c of
  * the time of its multiply-adds (fitted to 192^2 .. 768^2 tiles of XLM-R's shapes, AVX-512 kernels, 2 Zen 5 cores): near-square tiles,
@@ -136,17 +137,23 @@ void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, con
 void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,
                 size_t n, size_t o, size_t i, float beta)
 {
+    int phase = xr_phase_product(XR_PRODUCT_FORWARD, NULL, n, o, i);
     multiply(&(product){CblasNoTrans, CblasTrans, x, w, bias, y, i, i, o, i, i, i, beta}, tiles(n, o, i));
+    xr_phase_enter(phase);
 }
 
 void xr_gemm_nn(float *restrict x, const float *restrict y, const float *restrict w, size_t n, size_t i, size_t o, float beta)
 {
+    int phase = xr_phase_product(XR_PRODUCT_INPUT, NULL, n, o, i);
     multiply(&(product){CblasNoTrans, CblasNoTrans, y, w, NULL, x, o, i, i, o, 1, o, beta}, tiles(n, i, o));
+    xr_phase_enter(phase);
 }
 
 void xr_gemm_tn(float *restrict w, const float *restrict y, const float *restrict x, size_t o, size_t i, size_t n, float beta)
 {
+    int phase = xr_phase_product(XR_PRODUCT_WEIGHT, NULL, n, o, i);
     multiply(&(product){CblasTrans, CblasNoTrans, y, x, NULL, w, o, i, i, 1, 1, n, beta}, tiles(o, i, n));
+    xr_phase_enter(phase);
 }
 
 void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, float beta)

@@ -13,6 +13,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/phase.h"
 #include "util/str.h"
 
 enum { LIST_CAP = 10 };
@@ -319,6 +320,7 @@ static xr_status read_rows(load *l)
             xr_param_init(p, l->config.initializer_range, l->o.seed);
         } else if (!map || x < map || x >= map + l->m->mapped_bytes) {
             XR_TRY(xr_st_read_f32(source->file, source->t, p->t.x));
+            xr_param_changed(p);
             look_for_non_finite(l, p);
         }
     }
@@ -414,7 +416,9 @@ xr_status xr_model_load(xr_model *m, const char *dir, const xr_load_options *opt
     load l = { .dir = dir, .m = m };
     if (options)
         l.o = *options;
+    int phase = xr_phase_enter(XR_PHASE_LOAD);
     xr_status status = run(&l);
+    xr_phase_enter(phase);
     load_free(&l);
     if (status < 0)
         xr_model_free(m);

@@ -5,6 +5,7 @@
 
 #include "train/setup.h"
 #include "util/alloc.h"
+#include "util/phase.h"
 
 static xr_status open_parts(xr_context *c, const char *dir, const xr_load_options *options)
 {
@@ -21,11 +22,21 @@ static xr_status open_parts(xr_context *c, const char *dir, const xr_load_option
 
 xr_context *xr_context_open(const char *dir, const xr_load_options *options)
 {
+    int phase = xr_phase_enter(XR_PHASE_LOAD);
     xr_context *c = xr_alloc(1, sizeof *c);
     if (c && open_parts(c, dir, options) < 0) {
         xr_context_free(c);
         c = NULL;
     }
+    xr_phase_enter(phase);
+    return c;
+}
+
+xr_context *xr_context_for(const xr_options *o)
+{
+    xr_context *c = xr_context_open(o->model, NULL);
+    if (c)
+        xr_setup_precision(&c->model, o);
     return c;
 }
 

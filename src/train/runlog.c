@@ -5,19 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
-
-double xr_clock(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 double xr_rss_mb(int peak)
 {
@@ -58,7 +50,7 @@ xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
 /* Where the first line behind `step` begins, or one that was cut. */
 static off_t behind_step(FILE *f, uint64_t step)
 {
-    char line[1024];
+    char line[1 << 16];         /* with --profile some thousand bytes */
     off_t at = 0;
     while (fgets(line, sizeof line, f) && strchr(line, '\n')) {
         json_t *j = json_loads(line, 0, NULL);
@@ -191,12 +183,27 @@ xr_status xr_runlog_metrics(xr_runlog *l, json_t *line)
     return write_line(l, &l->metrics, line, xr_tensorboard_metrics);
 }
 
-xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens)
+/* What matrix products came to, and as a share of what the machine can do of them. */
+static void add_share(const xr_runlog *l, json_t *line, double gflops)
+{
+    json_object_set_new(line, "gflops", json_real(gflops));
+    if (l->gemm_gflops > 0.0)
+        json_object_set_new(line, "gemm_share", json_real(gflops / l->gemm_gflops));
+}
+
+xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens, double flops)
 {
     double now = xr_clock(), seconds = now - l->last;
     l->last = now;
     json_t *line = json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
                              steps ? 1e3 * seconds / (double)steps : 0.0, "tokens_per_s", seconds > 0.0 ? (double)tokens / seconds : 0.0, "rss_mb",
                              xr_rss_mb(0), "peak_rss_mb", xr_rss_mb(1));
+    if (line && seconds > 0.0)
+        add_share(l, line, flops * 1e-9 / seconds);
+    xr_status status = line ? xr_profile_add(line, &l->phases, (double)steps) : XR_OK;
+    if (status < 0) {
+        json_decref(line);
+        return status;
+    }
     return write_line(l, &l->timing, line, xr_tensorboard_timing);
 }

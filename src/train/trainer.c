@@ -3,6 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/flops.h"
+#include "util/phase.h"
+
 static xr_status declare_state(xr_trainer *t, int n_moments)
 {
     const xr_params *ps = &t->model->params;
@@ -59,7 +62,9 @@ void xr_trainer_free(xr_trainer *t)
 static xr_status run_micro(xr_trainer *t, const xr_batch *batch, double *loss_sum, double *weight)
 {
     const xr_head *head = t->model->head;
+    int phase = xr_phase_enter(XR_PHASE_OPTIMIZER);
     xr_optim_touch(t->optim, batch->id, batch->rows.n);
+    xr_phase_enter(phase);
     xr_tape_begin(t->tape, 1, 1, t->seed, (uint32_t)t->step);
     xr_tensor *loss = head->loss(t->tape, t->model, batch, NULL);
     XR_TRY(xr_tape_status(t->tape));
@@ -84,36 +89,53 @@ static void count(xr_trainer *t, const xr_step_result *result)
     t->tokens += result->tokens;
 }
 
+static xr_status update(xr_trainer *t, xr_step_result *result)
+{
+    xr_phase_enter(XR_PHASE_OPTIMIZER);
+    result->lr = xr_optim_lr(t->optim);
+    result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / result->weight);
+    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
+        return xr_fail(XR_EDIVERGED, "step %llu: loss %g, gradient norm %g: not finite; the weights were left as they were before the step. "
+                       "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
+                       result->grad_norm);
+    XR_TRY(xr_optim_step(t->optim, 1.0 / result->weight, result->grad_norm));
+    count(t, result);
+    return XR_OK;
+}
+
+static double step_flops(const xr_model *m, const xr_batch *batch)
+{
+    xr_flops f = xr_model_flops(m, batch, 1);
+    return xr_flops_all(&f);
+}
+
 static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
     double loss_sum = 0.0, weight = 0.0;
     memset(result, 0, sizeof *result);
     for (int k = 0; k < n_micro; k++) {
+        int phase = xr_phase_enter(XR_PHASE_DATA);
         const xr_batch *batch = next(context, k);
+        xr_phase_enter(phase);
         if (!batch)
             return xr_error_status();
         XR_TRY(run_micro(t, batch, &loss_sum, &weight));
         result->examples += batch->n_group ? batch->n_group : batch->rows.n_seq;
         result->tokens += batch->rows.n;
+        result->flops += step_flops(t->model, batch);
     }
     XR_TRY(reduce(t, &loss_sum, &weight));
     result->loss = loss_sum / weight;
     result->weight = weight;
-    result->lr = xr_optim_lr(t->optim);
-    result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / weight);
-    if (!isfinite(result->loss) || !isfinite(result->grad_norm))
-        return xr_fail(XR_EDIVERGED, "step %llu: loss %g, gradient norm %g: not finite; the weights were left as they were before the step. "
-                       "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
-                       result->grad_norm);
-    XR_TRY(xr_optim_step(t->optim, 1.0 / weight, result->grad_norm));
-    count(t, result);
-    return XR_OK;
+    return update(t, result);
 }
 
 /* What a failed step has summed up so far must not reach the next one. */
 xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
+    int phase = xr_phase_enter(XR_PHASE_OTHER);
     xr_status status = step(t, n_micro, next, context, result);
+    xr_phase_enter(phase);
     if (status < 0)
         xr_params_zero_grads(&t->model->params);
     return status;

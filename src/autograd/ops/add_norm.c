@@ -57,7 +57,7 @@ static xr_tensor *sample(xr_tape *t, int k)
                        xr_sample_param(t, 1, 10, 4), 1e-5f, k == 2 ? 0.25f : 0.0f, 9, xr_sample_rows(t, len, 2));
 }
 
-const xr_op xr_op_add_norm = { "add_norm", shape, forward, backward, sample };
+const xr_op xr_op_add_norm = { "add_norm", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_add_norm(xr_tape *t, xr_tensor *x, xr_tensor *residual, xr_param *gamma, xr_param *beta, float eps, float p, uint32_t site,
                        const xr_rowset *rows)

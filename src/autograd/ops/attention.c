@@ -20,9 +20,19 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
     return XR_OK;
 }
 
+/* Of the two products forward; backward computes the scores again, and four products of gradients. */
+static double product_work(const xr_attn_shape *a)
+{
+    double pairs = 0.0;
+    for (size_t s = 0; s < a->q->n_seq; s++)
+        pairs += (double)(a->q->offset[s + 1] - a->q->offset[s]) * (double)(a->kv->offset[s + 1] - a->kv->offset[s]);
+    return 4.0 * pairs * (double)(a->heads * a->head_dim);
+}
+
 static void forward(xr_tape *t, xr_tensor *n)
 {
     const xr_attn_shape *a = n->args;
+    xr_phase_work(product_work(a));
     xr_attention_forward(n->x, n->saved, n->in[0]->x, n->in[1]->x, n->in[2]->x, a, xr_tape_scratch(t));
 }
 
@@ -33,6 +43,7 @@ static void backward(xr_tape *t, xr_tensor *n)
     float *dq = xr_grad(t, n->in[0], &acc_q);
     float *dk = xr_grad(t, n->in[1], &acc_k);
     float *dv = xr_grad(t, n->in[2], &acc_v);
+    xr_phase_work(2.5 * product_work(a));
     xr_attention_backward(dq, dk, dv, acc_q, acc_k, acc_v, n->g, n->x, n->saved, n->in[0]->x, n->in[1]->x, n->in[2]->x, a,
                           xr_tape_scratch(t));
 }
@@ -67,7 +78,7 @@ static xr_tensor *sample(xr_tape *t, int k)
                         k > 0 ? 0.25f : 0.0f, 5, q, kv);
 }
 
-const xr_op xr_op_attention = { "attention", shape, forward, backward, sample };
+const xr_op xr_op_attention = { "attention", shape, forward, backward, sample, XR_PHASE_ATTENTION };
 
 xr_tensor *xr_attention(xr_tape *t, xr_tensor *q, xr_tensor *k, xr_tensor *v, int heads, float p, uint32_t site, const xr_rowset *rows_q,
                         const xr_rowset *rows_kv)

@@ -48,7 +48,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_bce(t, xr_sample_input(t, 2, 3, 1), target);
 }
 
-const xr_op xr_op_bce = { "bce", shape, forward, backward, sample };
+const xr_op xr_op_bce = { "bce", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_bce(xr_tape *t, xr_tensor *x, const float *target)
 {

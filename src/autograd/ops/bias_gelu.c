@@ -40,7 +40,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return xr_bias_gelu(t, xr_sample_input(t, 3, 5, 1), k == 0 ? xr_sample_param(t, 1, 5, 2) : NULL);
 }
 
-const xr_op xr_op_bias_gelu = { "bias_gelu", shape, forward, backward, sample };
+const xr_op xr_op_bias_gelu = { "bias_gelu", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_bias_gelu(xr_tape *t, xr_tensor *x, xr_param *b)
 {

@@ -61,7 +61,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k == 0 ? xr_choice_entropy(t, xr_sample_input(t, 6, 1, 1), group, 3, target) : NULL;
 }
 
-const xr_op xr_op_choice_entropy = { "choice_entropy", shape, forward, backward, sample };
+const xr_op xr_op_choice_entropy = { "choice_entropy", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_choice_entropy(xr_tape *t, xr_tensor *logits, const uint32_t *group, size_t n, const int32_t *target)
 {

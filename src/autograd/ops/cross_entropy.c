@@ -76,7 +76,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return xr_cross_entropy(t, xr_sample_input(t, 4, 3, 1), target, k > 0 ? weight : NULL, k > 1 ? 0.1f : 0.0f);
 }
 
-const xr_op xr_op_cross_entropy = { "cross_entropy", shape, forward, backward, sample };
+const xr_op xr_op_cross_entropy = { "cross_entropy", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_cross_entropy(xr_tape *t, xr_tensor *logits, const int32_t *target, const float *class_weight, float smoothing)
 {

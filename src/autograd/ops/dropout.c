@@ -41,7 +41,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_dropout_op(t, xr_sample_input(t, 5, 11, 1), 0.3f, 7, xr_sample_rows(t, len, 2));
 }
 
-const xr_op xr_op_dropout = { "dropout", shape, forward, backward, sample };
+const xr_op xr_op_dropout = { "dropout", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_dropout_op(xr_tape *t, xr_tensor *x, float p, uint32_t site, const xr_rowset *rows)
 {

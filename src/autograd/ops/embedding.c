@@ -90,7 +90,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_embedding(t, xr_sample_param(t, 7, 6, 1), xr_sample_param(t, 5, 6, 2), xr_sample_param(t, 1, 6, 3), id, pos, 5);
 }
 
-const xr_op xr_op_embedding = { "embedding", shape, forward, backward, sample };
+const xr_op xr_op_embedding = { "embedding", shape, forward, backward, sample, XR_PHASE_EMBEDDING };
 
 xr_tensor *xr_embedding(xr_tape *t, xr_param *word, xr_param *position, xr_param *type, const int32_t *id, const int32_t *pos, size_t n)
 {

@@ -9,17 +9,18 @@
 #include "autograd/sample.h"
 #include "kernels/cpu.h"
 #include "kernels/lm_head.h"
+#include "kernels/packed.h"
 
 typedef struct args {
     const int32_t *target;      // [M]
-    int recompute, workers;
+    int recompute, workers, bf16;
 } args;
 
 static xr_lm_head operands(const xr_tensor *n)
 {
     const args *a = n->args;
     const xr_tensor *h = n->in[0], *w = n->in[1];
-    return (xr_lm_head){ h->x, w->x, n->in[2]->x, a->target, h->rows, w->rows, h->cols, a->workers };
+    return (xr_lm_head){ h->x, w->x, n->in[2]->x, a->target, h->rows, w->rows, h->cols, a->workers, a->bf16 };
 }
 
 static int keeps_logits(const xr_tensor *n) { return n->needs && !((const args *)n->args)->recompute; }
@@ -43,9 +44,12 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
     return XR_OK;
 }
 
+static double product_work(const xr_lm_head *a) { return 2.0 * (double)a->m * (double)a->v * (double)a->d; }
+
 static void forward(xr_tape *t, xr_tensor *n)
 {
     const xr_lm_head a = operands(n);
+    xr_phase_work(product_work(&a));
     n->x[0] = (float)xr_lm_head_forward(&a, n->saved, logits_of(n), xr_tape_scratch(t));
 }
 
@@ -56,6 +60,7 @@ static void backward(xr_tape *t, xr_tensor *n)
     g.dw = xr_grad(t, n->in[1], &g.acc_w);
     g.db = xr_grad(t, n->in[2], &g.acc_b);
     g.dh = xr_grad(t, n->in[0], &g.acc_h);
+    xr_phase_work(product_work(&a) * ((g.dw != NULL) + (g.dh != NULL) + !logits_of(n)));
     xr_lm_head_backward(&g, &a, n->saved, logits_of(n), xr_tape_scratch(t));
 }
 
@@ -66,13 +71,13 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 1 ? NULL : xr_masked_lm(t, xr_sample_input(t, 3, 5, 1), w, xr_sample_param(t, 1, 7, 3), target, k);
 }
 
-const xr_op xr_op_masked_lm = { "masked_lm", shape, forward, backward, sample };
+const xr_op xr_op_masked_lm = { "masked_lm", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, const int32_t *target, int recompute)
 {
     if (!h || !w.master || !b)
         return NULL;
     xr_tensor *in[] = { h, &w.master->t, &b->t };
-    args a = { target, recompute, xr_threads() };
+    args a = { target, recompute, xr_threads(), w.master->pack == &xr_pack_bf16 };
     return xr_node(t, &xr_op_masked_lm, in, 3, &a, sizeof a);
 }

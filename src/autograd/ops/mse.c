@@ -42,7 +42,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_mse(t, xr_sample_input(t, 3, 1, 1), target);
 }
 
-const xr_op xr_op_mse = { "mse", shape, forward, backward, sample };
+const xr_op xr_op_mse = { "mse", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_mse(xr_tape *t, xr_tensor *x, const float *target)
 {

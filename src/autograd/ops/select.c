@@ -45,7 +45,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_select(t, xr_sample_input(t, 5, 4, 1), index, 3);
 }
 
-const xr_op xr_op_select = { "select", shape, forward, backward, sample };
+const xr_op xr_op_select = { "select", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_select(xr_tape *t, xr_tensor *x, const uint32_t *index, size_t m)
 {

@@ -86,7 +86,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_span_ce(t, xr_sample_input(t, 8, 2, 1), span, xr_sample_rows(t, length, 3));
 }
 
-const xr_op xr_op_span_ce = { "span_ce", shape, forward, backward, sample };
+const xr_op xr_op_span_ce = { "span_ce", shape, forward, backward, sample, XR_PHASE_HEAD };
 
 xr_tensor *xr_span_ce(xr_tape *t, xr_tensor *logits, const uint32_t *span, const xr_rowset *rows)
 {

@@ -29,7 +29,7 @@ static xr_tensor *sample(xr_tape *t, int k)
     return k > 0 ? NULL : xr_tanh(t, xr_sample_input(t, 3, 5, 1));
 }
 
-const xr_op xr_op_tanh = { "tanh", shape, forward, backward, sample };
+const xr_op xr_op_tanh = { "tanh", shape, forward, backward, sample, XR_PHASE_ELEMENTWISE };
 
 xr_tensor *xr_tanh(xr_tape *t, xr_tensor *x)
 {
