@@ -224,7 +224,8 @@ static float dot(const float *x, const float *y, size_t n)
     return vf_hsum(s);
 }
 
-/* Keys and queries are copied with the scale in them, which so enters the gradient of either once. */
+/* Keys and queries are copied with the scale in them, which so enters the gradient of either once. A sequence without queries goes through
+ * the loop too: its keys' gradients are zeroed there. */
 static void backward(const xr_attn_head *a, float *mem)
 {
     size_t tp = score_ld(a->t), tv = padded(a->t), kp = padded(a->k), qb = least(a->m, QB), ld = a->ld;
@@ -234,7 +235,8 @@ static void backward(const xr_attn_head *a, float *mem)
     pack_transposed(kt, tp, a->key, ld, a->t, a->k);
     pack_transposed(vt, tp, a->v, ld, a->t, a->k);
     pack(key, kp, a->key, ld, a->t, a->k, a->scale);
-    for (size_t start = 0; start < a->m; start += qb) {
+    size_t start = 0;
+    do {
         size_t rows = least(qb, a->m - start), at = start * ld;
         pack(q, kp, a->q + at, ld, rows, a->k, a->scale);
         pack(dout, kp, a->dout + at, ld, rows, a->k, 1.0f);
@@ -248,7 +250,8 @@ static void backward(const xr_attn_head *a, float *mem)
         product(a->dq + at, ld, dp, tp, 1, key, kp, rows, a->k, a->t, a->acc_q);
         product(a->dk, ld, dp, 1, tp, q, kp, a->t, a->k, rows, a->acc_k || start > 0);
         product(a->dv, ld, s, 1, tp, dout, kp, a->t, a->k, rows, a->acc_v || start > 0);
-    }
+        start += qb;
+    } while (start < a->m);
 }
 
 const xr_isa_attention XR_ISA_NAME(xr_isa_attention) = {scratch, forward, backward};
