@@ -9,6 +9,7 @@
 #include "kernels/init.h"
 #include "kernels/packed.h"
 #include "util/alloc.h"
+#include "util/phase.h"
 
 enum { SLICE = 16, FIRST_ROWS = 64 };   /* floats in 64 bytes; gradient rows a list starts with */
 
@@ -237,7 +238,9 @@ const void *xr_param_packed(xr_param *p)
     if (v->kind != p->pack && packed_make(p) < 0)
         return NULL;
     if (v->version != p->version || v->values != p->t.x) {
+        int phase = xr_phase_enter(XR_PHASE_PACK);
         p->pack->fill(v->data, p->t.x, p->t.rows, p->t.cols);
+        xr_phase_enter(phase);
         v->version = p->version;
         v->values = p->t.x;
     }

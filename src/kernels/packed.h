@@ -25,4 +25,10 @@ typedef struct xr_pack_kind {
 extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 
+/* For larger products that are cut into pieces of their own: xr_gemm_piece of rounded operands, in the calling thread. Scratch stands on
+ * 64 bytes. */
+size_t xr_bf16_piece_scratch(size_t cols, size_t inner);
+void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
+                   size_t inner, float beta, void *restrict scratch);
+
 #endif

@@ -40,6 +40,8 @@ typedef struct product {
 static void cut(product *p)
 {
     size_t down = ceil_div(p->rows, MAX_ROWS), strips = ceil_div(p->cols, STRIP);
+    if (!down || !strips)
+        return;
     size_t across = ceil_div(ENOUGH_TILES, down), least = ceil_div(strips, MAX_STRIPS);
     across = across < least ? least : across < strips ? across : strips;
     p->down = down;
@@ -114,12 +116,19 @@ static void run_tile(void *context, size_t t, int worker)
     }
 }
 
+static size_t tiles(const product *p) { return p->rows && p->cols ? p->down * ceil_div(p->cols, p->step_c) : 0; }
+
 static void run(product p)
 {
-    if (p.rows == 0 || p.cols == 0)
-        return;
     cut(&p);
-    xr_gemm_parallel(p.down * ceil_div(p.cols, p.step_c), xr_threads(), run_tile, &p);
+    xr_gemm_parallel(tiles(&p), xr_threads(), run_tile, &p);
+}
+
+static void run_alone(product p)
+{
+    cut(&p);
+    for (size_t t = 0; t < tiles(&p); t++)
+        run_tile(&p, t, 0);
 }
 
 /* --- packing b -------------------------------------------------------------------------------------------------------- */
@@ -140,27 +149,35 @@ static void pack_strip(uint32_t *to, const float *w, size_t cols, size_t inner)
     }
 }
 
-static void fill(void *data, const float *w, size_t o, size_t i)
+/* Word k of the strips of b = x [inner, cols] as it stands. */
+static void pack_word(uint32_t *to, const float *x, size_t inner, size_t cols, size_t k)
 {
-    size_t size = words_of(i) * STRIP;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
-    for (size_t s = 0; s < ceil_div(o, STRIP); s++)
-        pack_strip((uint32_t *)data + s * size, w + s * STRIP * i, least(STRIP, o - s * STRIP), i);
+    for (size_t c = 0; c < cols; c += STRIP) {
+        const float *even = x + 2 * k * cols + c;
+        uint32_t *word = to + (c / STRIP * words_of(inner) + k) * STRIP;
+        size_t n = least(STRIP, cols - c);
+        xr_kernels()->bf16->pair(word, even, 2 * k + 1 < inner ? even + cols : NULL, n);
+        memset(word + n, 0, (STRIP - n) * sizeof *word);
+    }
 }
 
-/* b = x [inner, cols] as it stands. */
-static void pack_across(uint32_t *to, const float *x, size_t inner, size_t cols)
+static void fill_strip(uint32_t *to, const float *w, size_t o, size_t i, size_t s)
 {
-    size_t total = words_of(inner);
+    pack_strip(to + s * words_of(i) * STRIP, w + s * STRIP * i, least(STRIP, o - s * STRIP), i);
+}
+
+static void fill(void *data, const float *w, size_t o, size_t i)
+{
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
+    for (size_t s = 0; s < ceil_div(o, STRIP); s++)
+        fill_strip(data, w, o, i, s);
+}
+
+static void pack(uint32_t *to, const float *x, size_t inner, size_t cols)
+{
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (inner * cols > 1 << 14)
-    for (size_t k = 0; k < total; k++)
-        for (size_t c = 0; c < cols; c += STRIP) {
-            const float *even = x + 2 * k * cols + c;
-            uint32_t *word = to + (c / STRIP * total + k) * STRIP;
-            size_t n = least(STRIP, cols - c);
-            xr_kernels()->bf16->pair(word, even, 2 * k + 1 < inner ? even + cols : NULL, n);
-            memset(word + n, 0, (STRIP - n) * sizeof *word);
-        }
+    for (size_t k = 0; k < words_of(inner); k++)
+        pack_word(to, x, inner, cols, k);
 }
 
 /* --- the kind --------------------------------------------------------------------------------------------------------- */
@@ -189,15 +206,30 @@ static size_t grad_scratch(size_t n, size_t o, size_t i)
 static void input_grad(float *restrict dx, const float *restrict dy, const float *restrict w, size_t n, size_t i, size_t o, float beta,
                        void *restrict packed)
 {
-    pack_across(packed, w, o, i);
+    pack(packed, w, o, i);
     run((product){.a = dy, .lda = o, .b = packed, .c = dx, .rows = n, .cols = i, .inner = o, .beta = beta});
 }
 
 static void weight_grad(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
                         void *restrict packed)
 {
-    pack_across(packed, x, n, i);
+    pack(packed, x, n, i);
     run((product){.a = dy, .lda = o, .across = 1, .b = packed, .c = dw, .rows = o, .cols = i, .inner = n, .beta = beta});
 }
 
 const xr_pack_kind xr_pack_bf16 = {"bf16", bytes, fill, scratch, multiply, grad_scratch, input_grad, weight_grad};
+
+/* --- pieces of larger products ---------------------------------------------------------------------------------------- */
+
+size_t xr_bf16_piece_scratch(size_t cols, size_t inner) { return packed_bytes(cols, inner); }
+
+void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
+                   size_t inner, float beta, void *restrict packed)
+{
+    for (size_t s = 0; b_across && s < ceil_div(cols, STRIP); s++)
+        fill_strip(packed, b, cols, inner, s);
+    for (size_t k = 0; !b_across && k < words_of(inner); k++)
+        pack_word(packed, b, inner, cols, k);
+    run_alone((product){.a = a, .lda = a_across ? rows : inner, .across = a_across, .b = packed, .c = c, .rows = rows, .cols = cols, .inner = inner,
+                        .beta = beta});
+}

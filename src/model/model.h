@@ -35,7 +35,8 @@ xr_status xr_model_init(xr_model *m, uint64_t seed);
 /* Gives the position table sinusoids instead of random rows (it is trained from there like any table): neighbours begin alike, so that attention can
  * learn "the word before" once for all positions. Rows of padding stay. XR_EUSAGE if hidden_size is odd. */
 xr_status xr_model_init_positions(xr_model *m);
-/* What the encoder's linear layers multiply by from now on: a kind of packing, or NULL for f32 values as they are. */
+/* What the encoder's linear layers and the masked-LM head's products with the vocabulary multiply by from now on: a kind of packing, or NULL for
+ * f32 values as they are. Other heads keep those. */
 void xr_model_pack(xr_model *m, const struct xr_pack_kind *kind);
 void xr_model_free(xr_model *m);
 

@@ -7,6 +7,7 @@
 #include "autograd/sample.h"
 #include "kernels/gemm.h"
 #include "kernels/packed.h"
+#include "util/phase.h"
 
 typedef struct args { xr_param *w; } args;
 
@@ -32,38 +33,53 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
     return XR_OK;
 }
 
+static void multiply_packed(xr_tape *t, xr_tensor *n, const xr_pack_kind *k, const float *bias)
+{
+    const xr_tensor *x = n->in[0];
+    const void *data = xr_param_packed(((const args *)n->args)->w);
+    if (!data) {
+        xr_tape_poison(t);
+        return;
+    }
+    int phase = xr_phase_product(XR_PRODUCT_FORWARD, k->name, n->rows, n->cols, x->cols);
+    k->multiply(n->x, x->x, data, bias, n->rows, n->cols, x->cols, 0.0f, xr_tape_scratch(t));
+    xr_phase_enter(phase);
+}
+
 static void forward(xr_tape *t, xr_tensor *n)
 {
-    const xr_tensor *x = n->in[0], *w = n->in[1];
-    const float *bias = n->in[2] ? n->in[2]->x : NULL;
+    const xr_tensor *x = n->in[0], *b = n->in[2];
     const xr_pack_kind *k = pack_of(n);
-    const void *data = k ? xr_param_packed(((const args *)n->args)->w) : NULL;
-    if (!k)
-        xr_gemm_nt(n->x, x->x, w->x, bias, n->rows, w->rows, w->cols, 0.0f);
-    else if (data)
-        k->multiply(n->x, x->x, data, bias, n->rows, w->rows, w->cols, 0.0f, xr_tape_scratch(t));
+    if (k)
+        multiply_packed(t, n, k, b ? b->x : NULL);
     else
-        xr_tape_poison(t);
+        xr_gemm_nt(n->x, x->x, n->in[1]->x, b ? b->x : NULL, n->rows, n->cols, x->cols, 0.0f);
 }
 
 static void weight_grad(xr_tape *t, const xr_tensor *n, float *dw, float beta)
 {
     const xr_pack_kind *k = pack_of(n);
     const xr_tensor *x = n->in[0];
-    if (k && k->weight_grad)
-        k->weight_grad(dw, n->g, x->x, n->cols, x->cols, n->rows, beta, xr_tape_scratch(t));
-    else
+    if (!k || !k->weight_grad) {
         xr_gemm_tn(dw, n->g, x->x, n->cols, x->cols, n->rows, beta);
+        return;
+    }
+    int phase = xr_phase_product(XR_PRODUCT_WEIGHT, k->name, n->rows, n->cols, x->cols);
+    k->weight_grad(dw, n->g, x->x, n->cols, x->cols, n->rows, beta, xr_tape_scratch(t));
+    xr_phase_enter(phase);
 }
 
 static void input_grad(xr_tape *t, const xr_tensor *n, float *dx, float beta)
 {
     const xr_pack_kind *k = pack_of(n);
     const xr_tensor *w = n->in[1];
-    if (k && k->input_grad)
-        k->input_grad(dx, n->g, w->x, n->rows, w->cols, w->rows, beta, xr_tape_scratch(t));
-    else
+    if (!k || !k->input_grad) {
         xr_gemm_nn(dx, n->g, w->x, n->rows, w->cols, w->rows, beta);
+        return;
+    }
+    int phase = xr_phase_product(XR_PRODUCT_INPUT, k->name, n->rows, n->cols, w->cols);
+    k->input_grad(dx, n->g, w->x, n->rows, w->cols, w->rows, beta, xr_tape_scratch(t));
+    xr_phase_enter(phase);
 }
 
 static void backward(xr_tape *t, xr_tensor *n)
