@@ -41,7 +41,7 @@ static void make(bench *b, size_t m, size_t v, size_t d)
         exit(1);
     for (size_t i = 0; i < m; i++)
         target[i] = (int32_t)(i * 7919 % v);
-    b->a = (xr_lm_head){floats(m * d, 1.0f), floats(v * d, 0.03f), floats(v, 0.0f), target, m, v, d, xr_threads()};
+    b->a = (xr_lm_head){floats(m * d, 1.0f), floats(v * d, 0.03f), floats(v, 0.0f), target, m, v, d, xr_threads(), 0};
     b->g = (xr_lm_grads){floats(m * d, 0.0f), floats(v * d, 0.0f), floats(v, 0.0f), 0, 1, 1, 1.0f};
     b->logits = floats(m * v, 0.0f);
     b->scratch = floats(xr_lm_head_scratch(&b->a, 1) / sizeof(float), 0.0f);

@@ -67,11 +67,11 @@ static void choose(xr_options *o, const char *run)
 /* When to ask for a stop: after an update, or in the evaluation that follows it. */
 typedef struct stopper { uint64_t at, step; int in_evaluation, asked; } stopper;
 
-static void on_step(void *context, uint64_t step, double loss, double rate)
+static void on_step(void *context, uint64_t step, double loss, const xr_pace *pace)
 {
     stopper *s = context;
     (void)loss;
-    (void)rate;
+    (void)pace;
     s->step = step;
     s->asked |= step == s->at && !s->in_evaluation;
 }
@@ -245,10 +245,10 @@ static void finished_is_finished(void **state)
     expect_same_run();
 }
 
-static void on_step_die(void *context, uint64_t step, double loss, double rate)
+static void on_step_die(void *context, uint64_t step, double loss, const xr_pace *pace)
 {
     (void)loss;
-    (void)rate;
+    (void)pace;
     if (step == *(const uint64_t *)context)
         _exit(0);
 }
@@ -483,10 +483,10 @@ static void max_time(void **state)
 }
 
 /* Saves that fail do not end the run, unless three in a row do. */
-static void room_comes_back(void *context, uint64_t step, double loss, double rate)
+static void room_comes_back(void *context, uint64_t step, double loss, const xr_pace *pace)
 {
     (void)loss;
-    (void)rate;
+    (void)pace;
     if (step == 12)
         setrlimit(RLIMIT_FSIZE, context);
 }

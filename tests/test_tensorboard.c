@@ -216,7 +216,7 @@ static void test_lines(void **state)
     assert_int_equal(xr_runlog_tensorboard(&log, run, 0, 0), XR_OK);
     assert_int_equal(xr_runlog_metrics(&log, json_pack("{ss si}", "event", "start", "steps", 3)), XR_OK);
     assert_int_equal(xr_runlog_metrics(&log, train_line(200, 1.75)), XR_OK);
-    assert_int_equal(xr_runlog_timing(&log, 200, 200, 1000), XR_OK);
+    assert_int_equal(xr_runlog_timing(&log, 200, 200, 1000, 2e9), XR_OK);
     assert_int_equal(xr_runlog_metrics(&log, eval_line(200, 0.8)), XR_OK);
     assert_int_equal(xr_runlog_metrics(&log, json_pack("{ss si ss}", "event", "skip", "step", 201, "loss", "nan")), XR_OK);
     assert_int_equal(xr_runlog_metrics(&log, json_pack("{si ss}", "step", 202, "loss", "inf")), XR_OK);
@@ -241,7 +241,7 @@ static uint64_t write_steps(xr_runlog *log, int from, int to, int mark, double f
     uint64_t bytes = 0;
     for (int step = from; step <= to; step++) {
         assert_int_equal(xr_runlog_metrics(log, train_line(step, 1.0 / step)), XR_OK);
-        assert_int_equal(xr_runlog_timing(log, (uint64_t)step, 1, 100), XR_OK);
+        assert_int_equal(xr_runlog_timing(log, (uint64_t)step, 1, 100, 1e9), XR_OK);
         if (step == mark)
             assert_int_equal(xr_runlog_sync(log, &bytes), XR_OK);
         assert_int_equal(xr_runlog_metrics(log, eval_line(step, f1)), XR_OK);

@@ -7,7 +7,9 @@
 
 #include <string.h>
 #include "kernels/init.h"
+#include "kernels/packed.h"
 #include "util/alloc.h"
+#include "util/phase.h"
 
 enum { SLICE = 16, FIRST_ROWS = 64 };   /* floats in 64 bytes; gradient rows a list starts with */
 
@@ -209,6 +211,46 @@ void xr_param_init(xr_param *p, float std, uint64_t seed)
         xr_fill(p->t.x, n, p->init == XR_INIT_ONE ? 1.0f : 0.0f);
     if ((p->flags & XR_PARAM_PAD_ROW) && p->t.rows > 1)
         memset(p->t.x + p->t.cols, 0, p->t.cols * sizeof(float));
+    xr_param_changed(p);
+}
+
+static void packed_free(xr_packed *v)
+{
+    if (v->data)
+        xr_map_free(v->data, v->bytes);
+    memset(v, 0, sizeof *v);
+}
+
+static xr_status packed_make(xr_param *p)
+{
+    size_t bytes = p->pack->bytes(p->t.rows, p->t.cols);
+    packed_free(&p->packed);
+    void *data = xr_map_alloc(bytes, 1);
+    if (!data)
+        return xr_fail_context("%s copy of %s (%zu bytes)", p->pack->name, p->name, bytes);
+    p->packed = (xr_packed){.kind = p->pack, .data = data, .bytes = bytes};
+    return XR_OK;
+}
+
+const void *xr_param_packed(xr_param *p)
+{
+    xr_packed *v = &p->packed;
+    if (v->kind != p->pack && packed_make(p) < 0)
+        return NULL;
+    if (v->version != p->version || v->values != p->t.x) {
+        int phase = xr_phase_enter(XR_PHASE_PACK);
+        p->pack->fill(v->data, p->t.x, p->t.rows, p->t.cols);
+        xr_phase_enter(phase);
+        v->version = p->version;
+        v->values = p->t.x;
+    }
+    return v->data;
+}
+
+void xr_params_changed(xr_params *ps)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        xr_param_changed(ps->row[i]);
 }
 
 void xr_params_zero_grads(xr_params *ps)
@@ -226,6 +268,7 @@ void xr_params_free(xr_params *ps)
     for (size_t i = 0; i < ps->n; i++) {
         if (ps->own[i])
             xr_map_free(ps->own[i], own_bytes(ps->row[i]));
+        packed_free(&ps->row[i]->packed);
         xr_free(ps->row[i]->name);
         xr_free(ps->row[i]);
     }

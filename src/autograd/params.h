@@ -27,6 +27,15 @@ typedef struct xr_rowgrad {
     size_t n, cap;
 } xr_rowgrad;
 
+/* A copy of a row's values, packed for a kernel, and what it was made from. */
+typedef struct xr_packed {
+    const struct xr_pack_kind *kind;
+    void *data;
+    size_t bytes;
+    const float *values;
+    uint64_t version;
+} xr_packed;
+
 /* Storage belongs to the row: x may lie in the table's own block, in a mapped file, or apart. */
 typedef struct xr_param {
     xr_tensor t;                /* leaf: t.x values, t.g gradient or t.rowgrad */
@@ -35,7 +44,12 @@ typedef struct xr_param {
     int layer;                  /* 0 embeddings, 1..L encoder layers, L+1 head: for layer-wise rates and freezing */
     xr_init init;
     unsigned flags;
+    uint64_t version;           /* of the values: whoever writes them calls xr_param_changed */
+    const struct xr_pack_kind *pack;    /* what linear layers multiply by; NULL: the f32 values as they are */
+    xr_packed packed;           /* kept by xr_param_packed */
 } xr_param;
+
+static inline void xr_param_changed(xr_param *p) { p->version++; }
 
 typedef struct xr_params {
     xr_param **row;             // [n] in order of declaration; the order of the Hugging Face state dict
@@ -53,6 +67,10 @@ size_t xr_params_count(const xr_params *ps);                        /* scalars i
 xr_status xr_params_alloc(xr_params *ps);                           /* storage for every row that has none */
 xr_status xr_params_alloc_grads(xr_params *ps);                     /* per flags: dense block and row lists; none for frozen rows */
 void xr_param_init(xr_param *p, float std, uint64_t seed);          /* a function of (seed, name): independent of the order of rows */
+/* The values packed as p->pack wants them, made when first asked for and again when they have changed; NULL with the error set. One thread
+ * at a time. */
+const void *xr_param_packed(xr_param *p);
+void xr_params_changed(xr_params *ps);                              /* all rows */
 void xr_params_zero_grads(xr_params *ps);
 void xr_params_free(xr_params *ps);
 
@@ -60,8 +78,8 @@ void xr_params_free(xr_params *ps);
 float *xr_rowgrad_at(xr_rowgrad *rg, uint32_t row);
 void xr_rowgrad_clear(xr_rowgrad *rg);
 
-/* What `linear` multiplies by. Today f32 master values; bf16 planes, packed views (with the version of the values they were made from) and
- * adapters are added here without touching any op's signature. */
+/* What `linear` multiplies by: the f32 master values, or the copy that the row's kind of packing makes of them. Adapters are added here
+ * without touching any op's signature. */
 typedef struct xr_weight {
     xr_param *master;           // [out, in]
 } xr_weight;

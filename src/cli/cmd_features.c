@@ -206,7 +206,7 @@ static xr_status run(const xr_options *o)
     memset(&w, 0, sizeof w);
     w.o = o;
     w.pooling = strcmp(o->pooling, "none") == 0 ? XR_FEATURES_NONE : strcmp(o->pooling, "mean") == 0 ? XR_FEATURES_MEAN : XR_FEATURES_FIRST;
-    w.c = xr_context_open(o->model, NULL);
+    w.c = xr_context_for(o);
     xr_status status = w.c ? add_inputs(&w) : xr_error_status();
     if (status == XR_OK)
         status = commit(&w);

@@ -72,7 +72,7 @@ static xr_status answer_lines(xr_context *c, const xr_options *o)
 
 static xr_status run(const xr_options *o)
 {
-    xr_context *c = xr_context_open(o->model, NULL);
+    xr_context *c = xr_context_for(o);
     if (!c)
         return xr_error_status();
     xr_status status = o->n_args ? XR_OK : answer_lines(c, o);

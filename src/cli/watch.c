@@ -1,5 +1,7 @@
 #include "cli/watch.h"
 
+#include <stdio.h>
+
 #include "cli/signals.h"
 
 void xr_watch_end(xr_watch *w)
@@ -22,10 +24,13 @@ static void on_begin(void *context, uint64_t done, uint64_t total_steps)
     xr_watch_start(w, w->name, "step", total_steps, done);
 }
 
-static void on_step(void *context, uint64_t step, double loss, double tokens_per_s)
+static void on_step(void *context, uint64_t step, double loss, const xr_pace *pace)
 {
     xr_watch *w = context;
-    xr_progress_postfix(&w->bar, "loss=%.4f, %.0f tokens/s", loss, tokens_per_s);
+    char share[32] = "";
+    if (pace->gemm_share > 0.0)
+        snprintf(share, sizeof share, " (%.0f %%)", 100.0 * pace->gemm_share);
+    xr_progress_postfix(&w->bar, "loss=%.4f, %.0f tokens/s, %.0f GFLOP/s%s", loss, pace->tokens_per_s, pace->gflops, share);
     xr_progress_update(&w->bar, step);
 }
 

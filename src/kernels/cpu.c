@@ -12,9 +12,10 @@ static const char *const isa_names[] = {"portable", "avx2", "avx512"};
 
 #if XR_HAVE_X86
 static const xr_kernel_table tables[] = {
-    {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable},
-    {&xr_isa_vec_avx2, &xr_isa_rows_avx2, &xr_isa_attention_avx2},
-    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512},
+    {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable},
+    {&xr_isa_vec_avx2, &xr_isa_rows_avx2, &xr_isa_attention_avx2, &xr_isa_bf16_avx2, &xr_isa_int8_avx2},
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_bf16_avx512, &xr_isa_int8_avx512},
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_bf16_native, &xr_isa_int8_avx512},
 };
 
 /* These look at the operating system's support for the wider registers as well. */
@@ -29,10 +30,13 @@ xr_isa xr_cpu_best(void)
 }
 
 int xr_cpu_has_bf16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
+int xr_cpu_has_vnni(void) { return __builtin_cpu_supports("avx512vnni") != 0; }
 #else
-static const xr_kernel_table tables[] = {{&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable}};
+static const xr_kernel_table tables[] = {
+    {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable}};
 xr_isa xr_cpu_best(void) { return XR_ISA_PORTABLE; }
 int xr_cpu_has_bf16(void) { return 0; }
+int xr_cpu_has_vnni(void) { return 0; }
 #endif
 
 static int chosen = -1;     /* -1 until first asked for */
@@ -63,7 +67,15 @@ xr_isa xr_cpu_isa(void)
     return (xr_isa)isa;
 }
 
-const xr_kernel_table *xr_kernels(void) { return &tables[xr_cpu_isa()]; }
+/* The last table is the one before it with AVX512-BF16. */
+const xr_kernel_table *xr_kernels(void)
+{
+    static int bf16 = -1;
+    xr_isa isa = xr_cpu_isa();
+    if (bf16 < 0)
+        bf16 = xr_cpu_has_bf16();
+    return &tables[isa == XR_ISA_AVX512 && bf16 ? isa + 1 : isa];
+}
 
 const char *xr_isa_name(xr_isa isa) { return isa_names[isa]; }
 

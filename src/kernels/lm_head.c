@@ -5,6 +5,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/isa/table.h"
+#include "kernels/packed.h"
 #include "kernels/vec.h"
 
 enum {
@@ -41,6 +42,7 @@ typedef struct pass {
     float *logits;              // [M,V] tile by tile, or NULL
     const float *kept;          /* the same, read by backward */
     float *buffer;              // [workers, M, width]
+    char *packed;               // [workers] of bf16 pieces
     float *max, *sum;           // [n, M] forward: of each row within each tile
     float *at_target;           // [M] forward
     float *dh;                  // [groups, M, D] backward
@@ -50,16 +52,25 @@ static size_t buffer_floats(const xr_lm_head *a, const tiling *t) { return padde
 static size_t stats_floats(const xr_lm_head *a, const tiling *t) { return padded(t->n * a->m); }
 static size_t dh_floats(const xr_lm_head *a) { return padded(a->m * a->d); }
 
+/* Bytes for the second operand of whichever product: a tile of W either way, or h. */
+static size_t piece_bytes(const xr_lm_head *a, const tiling *t)
+{
+    size_t w = xr_bf16_piece_scratch(t->width, a->d), across = xr_bf16_piece_scratch(a->d, t->width > a->m ? t->width : a->m);
+    return !a->bf16 ? 0 : w > across ? w : across;
+}
+
 size_t xr_lm_head_scratch(const xr_lm_head *a, int grad)
 {
     tiling t = tiling_of(a->v);
     size_t forward = 2 * stats_floats(a, &t) + padded(a->m), backward = grad ? t.groups * dh_floats(a) : 0;
-    return ((size_t)a->workers * buffer_floats(a, &t) + (forward > backward ? forward : backward)) * sizeof(float);
+    return (size_t)a->workers * piece_bytes(a, &t)
+           + ((size_t)a->workers * buffer_floats(a, &t) + (forward > backward ? forward : backward)) * sizeof(float);
 }
 
 static pass pass_make(const xr_lm_head *a, void *scratch)
 {
-    pass p = {.a = a, .t = tiling_of(a->v), .buffer = scratch};
+    pass p = {.a = a, .t = tiling_of(a->v), .packed = scratch};
+    p.buffer = (float *)(void *)(p.packed + (size_t)a->workers * piece_bytes(a, &p.t));
     float *rest = p.buffer + (size_t)a->workers * buffer_floats(a, &p.t);
     p.max = p.dh = rest;
     p.sum = p.max + stats_floats(a, &p.t);
@@ -78,13 +89,23 @@ static tile tile_at(const pass *p, size_t i)
 
 static float *buffer_of(const pass *p, int worker) { return p->buffer + (size_t)worker * buffer_floats(p->a, &p->t); }
 
+/* c = a b + beta c in the precision asked for (kernels/gemm.h). */
+static void piece(const pass *p, int worker, float *c, const float *a, int a_across, const float *b, int b_across, size_t rows, size_t cols,
+                  size_t inner, float beta)
+{
+    if (p->a->bf16)
+        xr_bf16_piece(c, a, a_across, b, b_across, rows, cols, inner, beta, p->packed + (size_t)worker * piece_bytes(p->a, &p->t));
+    else
+        xr_gemm_piece(c, a, a_across, b, b_across, rows, cols, inner, beta);
+}
+
 /* Place of row r's target within the tile; its width or more when it is elsewhere. */
 static size_t target_in(const pass *p, const tile *t, size_t r) { return (size_t)p->a->target[r] - t->first; }
 
-static void multiply_logits(const pass *p, const tile *t, float *z)
+static void multiply_logits(const pass *p, const tile *t, float *z, int worker)
 {
     const xr_lm_head *a = p->a;
-    xr_gemm_piece(z, a->h, 0, a->w + t->first * a->d, 1, a->m, t->words, a->d, 0.0f);
+    piece(p, worker, z, a->h, 0, a->w + t->first * a->d, 1, a->m, t->words, a->d, 0.0f);
     xr_kernels()->rows->bias(z, a->b + t->first, a->m, t->words, t->words);
 }
 
@@ -94,7 +115,7 @@ static void forward_tile(void *context, size_t i, int worker)
     size_t m = p->a->m;
     tile t = tile_at(p, i);
     float *z = p->logits ? p->logits + m * t.first : buffer_of(p, worker);
-    multiply_logits(p, &t, z);
+    multiply_logits(p, &t, z, worker);
     for (size_t r = 0; r < m; r++) {
         xr_kernels()->rows->expsum(&p->max[i * m + r], &p->sum[i * m + r], z + r * t.words, t.words);
         if (target_in(p, &t, r) < t.words)
@@ -139,23 +160,24 @@ static void slope(const pass *p, const tile *t, float *y, const float *z)
     }
 }
 
-static void backward_tile(const pass *p, size_t i, float *y, float *dh, float beta)
+static void backward_tile(const pass *p, size_t i, int worker, float *dh, float beta)
 {
     const xr_lm_head *a = p->a;
     const xr_lm_grads *g = p->g;
     tile t = tile_at(p, i);
+    float *y = buffer_of(p, worker);
     const float *z = p->kept ? p->kept + a->m * t.first : y;
     if (!p->kept)
-        multiply_logits(p, &t, y);
+        multiply_logits(p, &t, y, worker);
     slope(p, &t, y, z);
     if (g->db && !g->acc_b)
         memset(g->db + t.first, 0, t.words * sizeof *g->db);
     if (g->db)
         xr_kernels()->rows->colsum(g->db + t.first, NULL, y, NULL, a->m, t.words, t.words);
     if (g->dw)
-        xr_gemm_piece(g->dw + t.first * a->d, y, 1, a->h, 0, t.words, a->d, a->m, g->acc_w ? 1.0f : 0.0f);
+        piece(p, worker, g->dw + t.first * a->d, y, 1, a->h, 0, t.words, a->d, a->m, g->acc_w ? 1.0f : 0.0f);
     if (g->dh)
-        xr_gemm_piece(dh, y, 0, a->w + t.first * a->d, 0, a->m, a->d, t.words, beta);
+        piece(p, worker, dh, y, 0, a->w + t.first * a->d, 0, a->m, a->d, t.words, beta);
 }
 
 static void backward_group(void *context, size_t group, int worker)
@@ -163,7 +185,7 @@ static void backward_group(void *context, size_t group, int worker)
     const pass *p = context;
     size_t first = group * p->t.n / p->t.groups, end = (group + 1) * p->t.n / p->t.groups;
     for (size_t i = first; i < end; i++)
-        backward_tile(p, i, buffer_of(p, worker), p->dh + group * dh_floats(p->a), i > first ? 1.0f : 0.0f);
+        backward_tile(p, i, worker, p->dh + group * dh_floats(p->a), i > first ? 1.0f : 0.0f);
 }
 
 /* A tree over the groups, whose shape is that of their number. */

@@ -13,6 +13,7 @@ typedef struct xr_lm_head {
     const int32_t *target;      // [M]
     size_t m, v, d;
     int workers;                /* threads at most: what the scratch was sized for */
+    int bf16;                   /* products of operands rounded to bfloat16 */
 } xr_lm_head;
 
 /* What forward finds out about a row of logits. */

@@ -4,6 +4,9 @@
 
 #include "model/model.h"
 
+/* Rows of the last layer that a head reads, so that no others need be computed: all, the first of each sequence, those with a target. */
+typedef enum xr_head_reads { XR_READS_ALL, XR_READS_FIRST, XR_READS_TARGETS } xr_head_reads;
+
 typedef struct xr_head {
     const char *name;                                   /* file name = symbol = value of config.head */
     const char *architecture;                           /* "XLMRobertaForMaskedLM" … */
@@ -15,6 +18,7 @@ typedef struct xr_head {
     double (*weight)(const xr_batch *batch, int n_labels);
     /* 1 x 1 sum of the losses for the batch's targets. *logits (may be NULL) receives the logits node, NULL where they never exist whole. */
     xr_tensor *(*loss)(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor **logits);
+    xr_head_reads reads;
 } xr_head;
 
 /* Declares n rows, kept in m->head_param in this order. */

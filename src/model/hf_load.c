@@ -320,6 +320,7 @@ static xr_status read_rows(load *l)
             xr_param_init(p, l->config.initializer_range, l->o.seed);
         } else if (!map || x < map || x >= map + l->m->mapped_bytes) {
             XR_TRY(xr_st_read_f32(source->file, source->t, p->t.x));
+            xr_param_changed(p);
             look_for_non_finite(l, p);
         }
     }
@@ -384,8 +385,17 @@ static xr_status read_config(load *l)
     return status;
 }
 
+static xr_status declare_only(load *l)
+{
+    l->prefix = encoder_prefix;
+    XR_TRY(xr_config_copy(&l->config, l->o.sizes));
+    return plan(l);
+}
+
 static xr_status run(load *l)
 {
+    if (l->o.sizes)
+        return declare_only(l);
     XR_TRY(read_config(l));
     XR_TRY(xr_hf_files_open(&l->files, l->dir));
     XR_TRY(find_prefix(l));

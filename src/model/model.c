@@ -135,6 +135,16 @@ xr_status xr_model_init_positions(xr_model *m)
     return XR_OK;
 }
 
+void xr_model_pack(xr_model *m, const struct xr_pack_kind *kind)
+{
+    m->word->pack = kind;
+    for (size_t i = 0; i < m->params.n; i++) {
+        xr_param *p = m->params.row[i];
+        if (p->rank == 2 && p->layer >= 1 && p->layer <= m->config.num_hidden_layers)
+            p->pack = kind;
+    }
+}
+
 void xr_model_free(xr_model *m)
 {
     xr_params_free(&m->params);

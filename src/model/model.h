@@ -9,6 +9,7 @@
 #include "model/config.h"
 
 struct xr_head;
+struct xr_pack_kind;
 
 typedef struct xr_layer {
     xr_param *query_w, *query_b, *key_w, *key_b, *value_w, *value_b;
@@ -34,6 +35,9 @@ xr_status xr_model_init(xr_model *m, uint64_t seed);
 /* Gives the position table sinusoids instead of random rows (it is trained from there like any table): neighbours begin alike, so that attention can
  * learn "the word before" once for all positions. Rows of padding stay. XR_EUSAGE if hidden_size is odd. */
 xr_status xr_model_init_positions(xr_model *m);
+/* What the encoder's linear layers and the masked-LM head's products with the vocabulary multiply by from now on: a kind of packing, or NULL for
+ * f32 values as they are. Other heads keep those. */
+void xr_model_pack(xr_model *m, const struct xr_pack_kind *kind);
 void xr_model_free(xr_model *m);
 
 /* Hidden states of all tokens [N, D]. `hidden`, if given, receives [L + 1] nodes: embeddings output, then each layer's. When `need` is given,

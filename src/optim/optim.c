@@ -176,6 +176,7 @@ static void step_row(xr_optim *o, size_t i, double lr, double clip)
     xr_hyper h = xr_group_hyper(&o->opt, o->n_layers, p, lr);
     xr_adamw_scalars s;
     o->rule->scalars(&s, &h, o->steps + 1, clip);
+    xr_param_changed(p);
     if (!sl->deferred) {
         xr_span_step(o->rule->update, p->t.x, sl->moment[0], sl->moment[1], p->t.g, xr_numel(&p->t), &s);
         return;

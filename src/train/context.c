@@ -32,6 +32,14 @@ xr_context *xr_context_open(const char *dir, const xr_load_options *options)
     return c;
 }
 
+xr_context *xr_context_for(const xr_options *o)
+{
+    xr_context *c = xr_context_open(o->model, NULL);
+    if (c)
+        xr_setup_precision(&c->model, o);
+    return c;
+}
+
 void xr_context_free(xr_context *c)
 {
     if (!c)

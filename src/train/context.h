@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "model/hf.h"
+#include "train/options.h"
 #include "train/trainer.h"
 
 typedef struct xr_context {
@@ -21,6 +22,7 @@ typedef struct xr_context {
 
 /* Opens DIR and checks that model and tokenizer belong together. options NULL: mapped, with the head the directory has. */
 xr_context *xr_context_open(const char *dir, const xr_load_options *options);
+xr_context *xr_context_for(const xr_options *o);        /* --model mapped, computing in --precision */
 void xr_context_free(xr_context *c);
 
 /* Encodes <s> text </s> (</s> pair </s>) into c->tokens, cut to max_len (0 = what the model takes). */

@@ -127,7 +127,7 @@ static xr_status open_model(xr_evaluation *e)
     if (!e->o->model)
         return xr_fail(XR_EUSAGE, "evaluate needs --model DIR, a model directory, or --predictions DIR, files of predictions"
                        " (xlmr evaluate -h shows an example)");
-    e->context = xr_context_open(e->o->model, NULL);
+    e->context = xr_context_for(e->o);
     if (!e->context)
         return xr_error_status();
     e->max_len = xr_evaluate_max_len(e->context, e->o);

@@ -3,11 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/rate.h"
 #include "train/checkpoint.h"
 #include "util/log.h"
 #include "util/phase.h"
 
-enum { MAX_FAILED_SAVES = 3 };
+enum { MAX_FAILED_SAVES = 3, LONG_ENOUGH_SECONDS = 20 };
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
@@ -113,9 +114,10 @@ static xr_status log_window(xr_loop *l, const xr_step_result *r)
     json_object_set_new(j, "lr", xr_json_number(r->lr));
     json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
     XR_TRY(xr_runlog_metrics(&l->log, j));
-    XR_TRY(xr_runlog_timing(&l->log, t->step, l->window_steps, l->window_tokens));
+    XR_TRY(xr_runlog_timing(&l->log, t->step, l->window_steps, l->window_tokens, l->window_flops));
     l->window_loss = l->window_weight = 0.0;
     l->window_steps = l->window_tokens = 0;
+    l->window_flops = 0.0;
     return XR_OK;
 }
 
@@ -126,6 +128,7 @@ static void count(xr_loop *l, const xr_step_result *r)
     l->window_weight += r->weight;
     l->window_steps++;
     l->window_tokens += r->tokens;
+    l->window_flops += r->flops;
     l->skipped_in_row = 0;
 }
 
@@ -238,6 +241,24 @@ static xr_status update(xr_loop *l, xr_step_result *r)
     return status;
 }
 
+/* The first update tells how long the run will be: a tenth of a second to learn the machine's rate is too much for a short one. */
+static void measure_machine(xr_loop *l, double update_seconds)
+{
+    double began = xr_clock();
+    if (update_seconds * (double)(l->total_steps - l->trainer->step) < LONG_ENOUGH_SECONDS)
+        return;
+    l->log.gemm_gflops = xr_rate_gemm(l->trainer->model->layer[0].query_w->pack, 0.1);
+    xr_error_clear();                       /* no memory for it: no share is told */
+    l->log.last += xr_clock() - began;      /* that was not training time */
+}
+
+static void tell(xr_loop *l, const xr_step_result *r, double seconds)
+{
+    double gflops = r->flops * 1e-9 / seconds, machine = l->log.gemm_gflops;
+    const xr_pace pace = { (double)r->tokens / seconds, gflops, machine > 0.0 ? gflops / machine : 0.0 };
+    l->hooks->step(l->hooks->context, l->trainer->step, r->loss, &pace);
+}
+
 static xr_status one_step(xr_loop *l)
 {
     xr_step_result r;
@@ -245,9 +266,10 @@ static xr_status one_step(xr_loop *l)
     XR_TRY(update(l, &r));
     double seconds = xr_clock() - began;
     l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
-    l->updates++;
+    if (l->updates++ == 0)
+        measure_machine(l, seconds);
     if (l->hooks && l->hooks->step)
-        l->hooks->step(l->hooks->context, l->trainer->step, r.loss, (double)r.tokens / seconds);
+        tell(l, &r, seconds);
     uint64_t done = l->trainer->step;
     return done % (uint64_t)l->o->logging_steps == 0 || done == l->total_steps ? log_window(l, &r) : XR_OK;
 }

@@ -13,10 +13,15 @@
 #include "train/trainer.h"
 
 /* What a program may want to see or say while training runs; any may be NULL. */
+typedef struct xr_pace {
+    double tokens_per_s;
+    double gflops, gemm_share;          /* of an update's matrix products; their share of what the machine can do, 0 when that was not measured */
+} xr_pace;
+
 typedef struct xr_loop_hooks {
     void *context;
     void (*begin)(void *context, uint64_t done, uint64_t total_steps);
-    void (*step)(void *context, uint64_t step, double loss, double tokens_per_s);
+    void (*step)(void *context, uint64_t step, double loss, const xr_pace *pace);
     void (*evaluating)(void *context, size_t done, size_t total);
     int (*stop)(void *context);         /* 1: a signal came: finish the update, save, end with XR_ETEMPFAIL */
 } xr_loop_hooks;
@@ -64,6 +69,7 @@ struct xr_loop {
     double window_loss, window_weight;
     uint64_t window_steps, window_tokens;
     uint64_t metrics_bytes;             /* where metrics.jsonl stood: cut back to on resume */
+    double window_flops;                /* of this process */
     char digest[33];                    /* of the final state */
 };
 

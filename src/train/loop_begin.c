@@ -190,6 +190,7 @@ static xr_status load(xr_loop *l, const char *path)
         status = check_facts(l, path, manifest);
     json_decref(manifest);
     XR_TRY(status);
+    xr_params_changed(&t->model->params);
     xr_optim_set_steps(t->optim, t->step - l->skipped);
     l->saved_step = t->step;
     xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)t->step, (unsigned long long)l->total_steps);

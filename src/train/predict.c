@@ -330,7 +330,7 @@ xr_status xr_predict_run(xr_predict *p)
     xr_predicting g = { .p = p };
     p->n = p->n_bad = 0;
     g.bad = xr_alloc(XR_PREDICT_CHUNK, sizeof *g.bad);
-    g.c = g.bad ? xr_context_open(p->o->model, NULL) : NULL;
+    g.c = g.bad ? xr_context_for(p->o) : NULL;
     xr_status status = g.c ? predict_files(&g) : xr_error_status();
     xr_context_free(g.c);
     xr_dataset_free(&g.chunk);

@@ -183,13 +183,23 @@ xr_status xr_runlog_metrics(xr_runlog *l, json_t *line)
     return write_line(l, &l->metrics, line, xr_tensorboard_metrics);
 }
 
-xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens)
+/* What matrix products came to, and as a share of what the machine can do of them. */
+static void add_share(const xr_runlog *l, json_t *line, double gflops)
+{
+    json_object_set_new(line, "gflops", json_real(gflops));
+    if (l->gemm_gflops > 0.0)
+        json_object_set_new(line, "gemm_share", json_real(gflops / l->gemm_gflops));
+}
+
+xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens, double flops)
 {
     double now = xr_clock(), seconds = now - l->last;
     l->last = now;
     json_t *line = json_pack("{sI sf sf sf sf sf}", "step", (json_int_t)step, "wall_s", now - l->start, "step_ms",
                              steps ? 1e3 * seconds / (double)steps : 0.0, "tokens_per_s", seconds > 0.0 ? (double)tokens / seconds : 0.0, "rss_mb",
                              xr_rss_mb(0), "peak_rss_mb", xr_rss_mb(1));
+    if (line && seconds > 0.0)
+        add_share(l, line, flops * 1e-9 / seconds);
     xr_status status = line ? xr_profile_add(line, &l->phases, (double)steps) : XR_OK;
     if (status < 0) {
         json_decref(line);

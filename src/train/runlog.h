@@ -20,6 +20,7 @@ typedef struct xr_runlog {
     xr_runlog_file metrics, timing;
     xr_tensorboard board;           /* the same once more, if asked for */
     double start, last;             /* monotonic seconds */
+    double gemm_gflops;             /* of the machine, as measured; 0: it was not */
     xr_profile phases;              /* at `last` */
 } xr_runlog;
 
@@ -34,8 +35,8 @@ xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes);
 xr_status xr_runlog_close(xr_runlog *l);            /* fine on a log that was never opened */
 /* Writes one line and flushes it; takes the reference to `line`. */
 xr_status xr_runlog_metrics(xr_runlog *l, json_t *line);
-/* Rate since the previous call. */
-xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens);
+/* Rates since the previous call. gemm_share is written when the machine's rate is known. */
+xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens, double flops);
 
 json_t *xr_json_number(double x);                   /* a real, or "nan" / "inf" as strings, which JSON has no numbers for */
 double xr_rss_mb(int peak);                         /* resident memory now, or its high-water mark, in MiB; 0 if unknown */

@@ -1,6 +1,11 @@
 #include "train/setup.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/packed.h"
+#include "util/log.h"
 
 xr_status xr_setup_check_vocabulary(const xr_tokenizer *t, const xr_config *c)
 {
@@ -19,6 +24,16 @@ void xr_setup_dropout(xr_config *c, const xr_options *o)
         c->attention_probs_dropout_prob = (float)o->attention_dropout;
 }
 
+/* All instruction sets give the same bits, so a run may go on elsewhere: slow is no reason to refuse. */
+void xr_setup_precision(xr_model *m, const xr_options *o)
+{
+    int bf16 = strcmp(o->precision, "bf16") == 0;
+    xr_model_pack(m, bf16 ? &xr_pack_bf16 : NULL);
+    if (bf16 && (!xr_cpu_has_bf16() || xr_cpu_isa() < XR_ISA_AVX512))
+        xr_warn("--precision bf16: no AVX512-BF16 %s: the results are the same, but f32 is faster here",
+                xr_cpu_has_bf16() ? "in the kernels that XR_ISA asks for" : "on this CPU");
+}
+
 xr_status xr_setup_freeze(xr_model *m, const xr_options *o)
 {
     int layers = m->config.num_hidden_layers;
@@ -27,8 +42,10 @@ xr_status xr_setup_freeze(xr_model *m, const xr_options *o)
     for (size_t i = 0; i < m->params.n; i++) {
         xr_param *p = m->params.row[i];
         int embedding = p->layer == 0 && (o->freeze_embeddings || o->freeze_layers > 0);
-        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers))
+        if (embedding || (p->layer >= 1 && p->layer <= o->freeze_layers)) {
             p->flags |= XR_PARAM_FROZEN;
+            p->t.needs = 0;
+        }
     }
     return XR_OK;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/flops.h"
 #include "util/phase.h"
 
 static xr_status declare_state(xr_trainer *t, int n_moments)
@@ -102,6 +103,12 @@ static xr_status update(xr_trainer *t, xr_step_result *result)
     return XR_OK;
 }
 
+static double step_flops(const xr_model *m, const xr_batch *batch)
+{
+    xr_flops f = xr_model_flops(m, batch, 1);
+    return xr_flops_all(&f);
+}
+
 static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
     double loss_sum = 0.0, weight = 0.0;
@@ -115,6 +122,7 @@ static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *con
         XR_TRY(run_micro(t, batch, &loss_sum, &weight));
         result->examples += batch->n_group ? batch->n_group : batch->rows.n_seq;
         result->tokens += batch->rows.n;
+        result->flops += step_flops(t->model, batch);
     }
     XR_TRY(reduce(t, &loss_sum, &weight));
     result->loss = loss_sum / weight;

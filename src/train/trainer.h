@@ -25,6 +25,7 @@ typedef struct xr_step_result {
     double weight;              /* what the loss was divided by: examples, masked tokens or a sum of class weights */
     double grad_norm, lr;       /* norm before clipping; rate used */
     size_t examples, tokens;
+    double flops;               /* of its matrix products (model/flops.h) */
 } xr_step_result;
 
 /* Largest micro-batch that will come, for sizing the tape. */

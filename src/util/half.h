@@ -1,4 +1,4 @@
-/* 16-bit floating point to float, exactly: IEEE 754 binary16 and bfloat16. */
+/* 16-bit floating point: IEEE 754 binary16 and bfloat16 to float, exactly; float to bfloat16, to nearest. */
 #ifndef XR_UTIL_HALF_H
 #define XR_UTIL_HALF_H
 
@@ -15,6 +15,16 @@ static inline float xr_float_of_bits(uint32_t bits)
 static inline float xr_bf16_to_float(uint16_t b)
 {
     return xr_float_of_bits((uint32_t)b << 16);
+}
+
+/* Ties go to the even one; a NaN stays one. */
+static inline uint16_t xr_bf16_of_float(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
 }
 
 static inline float xr_half_to_float(uint16_t h)

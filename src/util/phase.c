@@ -29,6 +29,13 @@ void xr_phases_start(void)
 
 void xr_phases_stop(void) { mine.on = 0; }
 
+int xr_phases_watch(int on)
+{
+    int before = mine.on;
+    mine.on = on;
+    return before;
+}
+
 static void charge(phases *p)
 {
     double now = xr_clock();

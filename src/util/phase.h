@@ -32,6 +32,7 @@ typedef struct xr_phase_row {
 
 void xr_phases_start(void);                 /* from nothing, in XR_PHASE_OTHER, for the thread that calls */
 void xr_phases_stop(void);
+int xr_phases_watch(int on);                /* 0: nothing is counted, and time goes to the phase now, until 1 is given; returns what was before */
 int xr_phase_enter(int phase);              /* returns the phase left, to be entered again */
 /* Enters the phase of such products, [n, o] from [n, i], and counts their 2 n o i operations. kind: of numbers, such as "bf16"; a constant, compared by
  * its address; NULL: f32. */

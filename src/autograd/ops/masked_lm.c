@@ -9,17 +9,18 @@
 #include "autograd/sample.h"
 #include "kernels/cpu.h"
 #include "kernels/lm_head.h"
+#include "kernels/packed.h"
 
 typedef struct args {
     const int32_t *target;      // [M]
-    int recompute, workers;
+    int recompute, workers, bf16;
 } args;
 
 static xr_lm_head operands(const xr_tensor *n)
 {
     const args *a = n->args;
     const xr_tensor *h = n->in[0], *w = n->in[1];
-    return (xr_lm_head){ h->x, w->x, n->in[2]->x, a->target, h->rows, w->rows, h->cols, a->workers };
+    return (xr_lm_head){ h->x, w->x, n->in[2]->x, a->target, h->rows, w->rows, h->cols, a->workers, a->bf16 };
 }
 
 static int keeps_logits(const xr_tensor *n) { return n->needs && !((const args *)n->args)->recompute; }
@@ -77,6 +78,6 @@ xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, cons
     if (!h || !w.master || !b)
         return NULL;
     xr_tensor *in[] = { h, &w.master->t, &b->t };
-    args a = { target, recompute, xr_threads() };
+    args a = { target, recompute, xr_threads(), w.master->pack == &xr_pack_bf16 };
     return xr_node(t, &xr_op_masked_lm, in, 3, &a, sizeof a);
 }

@@ -60,14 +60,61 @@ typedef struct xr_isa_attention {
     void (*backward)(const xr_attn_head *a, float *scratch);
 } xr_isa_attention;
 
+/* Products of bf16 numbers in words of two, the even one in the lower half. A tile of the result is TILE_ROWS x TILE_COLS. */
+enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64 };
+typedef struct xr_isa_bf16 {
+    void (*row)(uint32_t *restrict to, const float *restrict x, size_t n);      /* x[0] and x[1], x[2] and x[3], ...; the last may be alone */
+    /* even[0] and odd[0], even[1] and odd[1], ...; n words; odd may be NULL */
+    void (*pair)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
+    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, TILE_COLS] stands on 64 bytes */
+    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n);
+} xr_isa_bf16;
+
+/* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is
+ * [blocks of 16 columns][quads][column][4 along the sum], then what makes floats of its sums. */
+enum { XR_INT8_GROUP = 64 };
+typedef struct xr_int8_group {
+    float scale[XR_INT8_GROUP];         /* of a column's weights */
+    int32_t total[XR_INT8_GROUP];       /* sum of a column's weights */
+} xr_int8_group;
+static inline size_t xr_int8_group_bytes(size_t quads) { return quads * 4 * XR_INT8_GROUP + sizeof(xr_int8_group); }
+static inline const xr_int8_group *xr_int8_group_end(const int8_t *w, size_t quads)
+{
+    return (const xr_int8_group *)(const void *)(w + quads * 4 * XR_INT8_GROUP);
+}
+
+typedef struct xr_int8_row { float scale; int32_t zero; } xr_int8_row;      /* x = scale (q - zero) */
+
+/* y[r,c] = x[r] . w[c] + bias[c] + beta y[r,c] for some rows and one group of columns. */
+typedef struct xr_int8_tile {
+    float *y;
+    size_t ld_y, rows, cols;            /* cols at most a group */
+    const uint8_t *x;                   // [rows, ld_x], 4 quads of it used
+    const xr_int8_row *row;             // [rows]
+    size_t ld_x, quads;
+    const int8_t *w;                    /* the group, on 64 bytes */
+    const float *bias;                  /* NULL = none */
+    float beta;                         /* 0 or 1 */
+} xr_int8_tile;
+
+typedef struct xr_isa_int8 {
+    /* Range of x and 0 to 0 .. 255; scale is NaN where x is not finite, and 0 where it is all but zero. */
+    void (*quantize)(uint8_t *restrict to, xr_int8_row *row, const float *restrict x, size_t n);
+    void (*multiply)(const xr_int8_tile *t);
+} xr_isa_int8;
+
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
 extern const xr_isa_attention xr_isa_attention_portable;
+extern const xr_isa_bf16 xr_isa_bf16_portable;
+extern const xr_isa_int8 xr_isa_int8_portable;
 #if defined(__x86_64__)
 #define XR_HAVE_X86 1
 extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
 extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
 extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
+extern const xr_isa_bf16 xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native;  /* native: AVX512-BF16 */
+extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
 #else
 #define XR_HAVE_X86 0
 #endif
@@ -76,6 +123,8 @@ typedef struct xr_kernel_table {
     const xr_isa_vec *vec;
     const xr_isa_rows *rows;
     const xr_isa_attention *attention;
+    const xr_isa_bf16 *bf16;
+    const xr_isa_int8 *int8;
 } xr_kernel_table;
 
 const xr_kernel_table *xr_kernels(void); /* of the instruction set in use (cpu.h) */

@@ -48,4 +48,4 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     return xr_masked_lm(t, transform(t, m, batch), (xr_weight){ m->word }, m->head_param[BIAS], batch->mask_target, m->recompute);
 }
 
-const xr_head xr_head_masked_lm = { "masked_lm", "XLMRobertaForMaskedLM", declare, forward, weight, loss };
+const xr_head xr_head_masked_lm = { "masked_lm", "XLMRobertaForMaskedLM", declare, forward, weight, loss, XR_READS_TARGETS };

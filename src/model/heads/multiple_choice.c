@@ -44,4 +44,4 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     return xr_choice_entropy(t, z, batch->group, batch->n_group, batch->label);
 }
 
-const xr_head xr_head_multiple_choice = { "multiple_choice", "XLMRobertaForMultipleChoice", declare, forward, weight, loss };
+const xr_head xr_head_multiple_choice = { "multiple_choice", "XLMRobertaForMultipleChoice", declare, forward, weight, loss, XR_READS_FIRST };

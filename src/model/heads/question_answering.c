@@ -37,4 +37,4 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     return xr_span_ce(t, z, batch->span, &batch->rows);
 }
 
-const xr_head xr_head_question_answering = { "question_answering", "XLMRobertaForQuestionAnswering", declare, forward, weight, loss };
+const xr_head xr_head_question_answering = { "question_answering", "XLMRobertaForQuestionAnswering", declare, forward, weight, loss, XR_READS_ALL };

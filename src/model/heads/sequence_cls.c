@@ -57,4 +57,4 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     return xr_cross_entropy(t, z, batch->label, batch->class_weight, batch->smoothing);
 }
 
-const xr_head xr_head_sequence_cls = { "sequence_cls", "XLMRobertaForSequenceClassification", declare, forward, weight, loss };
+const xr_head xr_head_sequence_cls = { "sequence_cls", "XLMRobertaForSequenceClassification", declare, forward, weight, loss, XR_READS_FIRST };

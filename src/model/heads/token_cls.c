@@ -44,4 +44,4 @@ static xr_tensor *loss(xr_tape *t, xr_model *m, const xr_batch *batch, xr_tensor
     return xr_cross_entropy(t, z, batch->mask_target, batch->class_weight, batch->smoothing);
 }
 
-const xr_head xr_head_token_cls = { "token_cls", "XLMRobertaForTokenClassification", declare, forward, weight, loss };
+const xr_head xr_head_token_cls = { "token_cls", "XLMRobertaForTokenClassification", declare, forward, weight, loss, XR_READS_TARGETS };

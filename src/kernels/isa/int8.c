@@ -1,0 +1,267 @@
+/* Eight-bit products with sums in 32 bits, which are exact: every instruction set gives the same bits, as long as no instruction saturates
+ * on the way. VPDPBUSD adds four products at once in 32 bits. Without it VPMADDUBSW would be the next best, but it adds two products
+ * of 255 x 127 in 16 bits and saturates; so numbers are widened to 16 bits and VPMADDWD adds two products in 32.
+ *
+ * Floats before and after are rounded at the same places everywhere: `fused` is one rounding also where the machine has no such instruction. */
+#include <math.h>
+
+#include "kernels/isa/simd.h"
+#include "kernels/isa/table.h"
+
+enum { ROWS = 6, GROUP = XR_INT8_GROUP, BLOCK = 16, BLOCKS = GROUP / BLOCK, QUAD = 4 };
+
+XR_INLINE vf fused(vf a, vf b, vf c)
+{
+#if VW > 4
+    return vf_fma(a, b, c);
+#else
+    for (int i = 0; i < VW; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
+/* --- numbers of eight bits ------------------------------------------------------------------------------------------------ */
+
+#define ROUND 12582912.0f       /* 1.5 * 2^23: what is added to it is rounded to an integer that stands in the low bits */
+#define TINY 1e-30f             /* ranges below it count as zero: their inverse could overflow */
+
+typedef uint8_t vb __attribute__((vector_size(VW)));
+
+XR_INLINE void put(uint8_t *to, vf x, float scale, float offset)
+{
+    vi q = (vi)fused(x, vf_set(scale), vf_set(offset)) - 0x4b400000;
+    q &= ~(q >> 31);                            /* not below 0 */
+    q |= (255 - q) >> 31;                       /* not above 255 */
+    vb b = __builtin_convertvector(q & 255, vb);
+    memcpy(to, &b, VW);
+}
+
+/* Lowest and highest of x and 0, and whether all are finite. */
+static int range(float *low, float *high, const float *x, size_t n)
+{
+    vf least = vf_zero(), most = vf_zero(), bad = vf_zero();
+    size_t j = 0;
+    for (; j + VW <= n; j += VW) {
+        vf v = vf_load(x + j);
+        least = vf_min(v, least);
+        most = vf_max(v, most);
+        bad += v - v;
+    }
+    if (j < n) {
+        vf v = vf_load_n(x + j, n - j);
+        least = vf_min(v, least);
+        most = vf_max(v, most);
+        bad += v - v;
+    }
+    *low = -vf_hmax(-least);
+    *high = vf_hmax(most);
+    return vf_hsum(bad) == 0.0f && isfinite(*high - *low);
+}
+
+static void quantize(uint8_t *restrict to, xr_int8_row *row, const float *restrict x, size_t n)
+{
+    float low, high;
+    int finite = range(&low, &high, x, n);
+    float width = high - low, inverse = finite && width > TINY ? 255.0f / width : 0.0f;
+    row->scale = !finite ? NAN : width > TINY ? width / 255.0f : 0.0f;
+    row->zero = (int32_t)nearbyintf(-low * inverse);
+    float offset = ROUND + (float)row->zero;
+    size_t j = 0;
+    for (; finite && j + VW <= n; j += VW)
+        put(to + j, vf_load(x + j), inverse, offset);
+    uint8_t last[VW] = {0};
+    if (finite && j < n)
+        put(last, vf_load_n(x + j, n - j), inverse, offset);
+    for (; j < n; j++)
+        to[j] = finite ? last[j % VW] : 0;
+}
+
+/* --- sums ----------------------------------------------------------------------------------------------------------------- */
+
+/* Sums of up to ROWS rows with one group of columns. */
+typedef void (*sums_of)(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads);
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+/* WIDE numbers of 16 bits in a vector: four of each of WIDE / 4 columns, whose sums come as two halves. */
+#if defined(__AVX512F__)
+enum { WIDE = 32 };
+typedef __m512i vw;
+XR_INLINE vw wide_weights(const int8_t *w) { return _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)w)); }
+XR_INLINE vw wide_quad(const uint8_t *x)
+{
+    int quad;
+    memcpy(&quad, x, sizeof quad);
+    return _mm512_cvtepu8_epi16(_mm256_set1_epi32(quad));
+}
+XR_INLINE vw wide_zero(void) { return _mm512_setzero_si512(); }
+XR_INLINE vw wide_add(vw sum, vw x, vw w) { return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w)); }
+XR_INLINE void wide_store(int32_t *to, vw a, vw b)
+{
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi64_epi32(_mm512_add_epi32(a, _mm512_srli_epi64(a, 32))));
+    _mm256_storeu_si256((__m256i *)(to + 8), _mm512_cvtepi64_epi32(_mm512_add_epi32(b, _mm512_srli_epi64(b, 32))));
+}
+#else
+enum { WIDE = 16 };
+typedef __m256i vw;
+XR_INLINE vw wide_weights(const int8_t *w) { return _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)w)); }
+XR_INLINE vw wide_quad(const uint8_t *x)
+{
+    int quad;
+    memcpy(&quad, x, sizeof quad);
+    return _mm256_cvtepu8_epi16(_mm_set1_epi32(quad));
+}
+XR_INLINE vw wide_zero(void) { return _mm256_setzero_si256(); }
+XR_INLINE vw wide_add(vw sum, vw x, vw w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)); }
+XR_INLINE void wide_store(int32_t *to, vw a, vw b)
+{
+    _mm256_storeu_si256((__m256i *)to, _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xd8));
+}
+#endif
+
+enum { SET = BLOCK * QUAD / WIDE };     /* vectors for a block of columns */
+
+XR_INLINE void block_widened(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, const size_t rows, const int8_t *w, size_t quads)
+{
+    vw acc[3][SET];
+    for (size_t r = 0; r < rows; r++)
+        for (int s = 0; s < SET; s++)
+            acc[r][s] = wide_zero();
+    for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, x += QUAD) {
+        vw v[SET];
+        for (int s = 0; s < SET; s++)
+            v[s] = wide_weights(w + s * WIDE);
+#pragma GCC unroll 3
+        for (size_t r = 0; r < rows; r++) {
+            vw q = wide_quad(x + r * ld);
+            for (int s = 0; s < SET; s++)
+                acc[r][s] = wide_add(acc[r][s], q, v[s]);
+        }
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (int s = 0; s < SET; s += 2)
+            wide_store(sum[r] + s * WIDE / QUAD, acc[r][s], acc[r][s + 1]);
+}
+
+/* Three rows at a time, whose sums stay in registers. */
+static void sums(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
+{
+    for (size_t b = 0; b < BLOCKS; b++, w += quads * BLOCK * QUAD)
+        for (size_t r = 0; r < rows; r += 3) {
+            int32_t (*to)[GROUP] = (int32_t (*)[GROUP])(sum[r] + b * BLOCK);
+            if (rows - r >= 3)
+                block_widened(to, x + r * ld, ld, 3, w, quads);
+            else if (rows - r == 2)
+                block_widened(to, x + r * ld, ld, 2, w, quads);
+            else
+                block_widened(to, x + r * ld, ld, 1, w, quads);
+        }
+}
+#else
+static void sums(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
+{
+    memset(sum, 0, rows * sizeof *sum);
+    for (size_t b = 0; b < BLOCKS; b++)
+        for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD)
+            for (size_t r = 0; r < rows; r++)
+                for (size_t c = 0; c < BLOCK; c++)
+                    for (size_t j = 0; j < QUAD; j++)
+                        sum[r][b * BLOCK + c] += (int32_t)x[r * ld + k * QUAD + j] * (int32_t)w[c * QUAD + j];
+}
+#endif
+
+/* --- a tile of the result ------------------------------------------------------------------------------------------------- */
+
+XR_INLINE vi int_load(const int32_t *p)
+{
+    vi x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* y = scale (sum - zero total) + bias + beta y of one row. */
+XR_INLINE void finish(const xr_int8_tile *t, size_t r, const int32_t *sum)
+{
+    const xr_int8_group *g = xr_int8_group_end(t->w, t->quads);
+    const xr_int8_row *row = &t->row[r];
+    float *y = t->y + r * t->ld_y;
+    for (size_t c = 0; c < t->cols; c += VW) {
+        size_t n = t->cols - c < VW ? t->cols - c : VW;
+        vi whole = int_load(sum + c) - int_load(g->total + c) * row->zero;
+        vf scale = vf_load(g->scale + c) * row->scale, bias = vf_zero(), before = vf_zero();
+        if (t->bias)
+            bias = n < VW ? vf_load_n(t->bias + c, n) : vf_load(t->bias + c);
+        if (t->beta != 0.0f)
+            before = n < VW ? vf_load_n(y + c, n) : vf_load(y + c);
+        vf v = fused(__builtin_convertvector(whole, vf), scale, bias) + before;
+        if (n < VW)
+            vf_store_n(y + c, v, n);
+        else
+            vf_store(y + c, v);
+    }
+}
+
+XR_INLINE void multiply_by(const xr_int8_tile *t, sums_of of)
+{
+    int32_t sum[ROWS][GROUP];
+    for (size_t r = 0; r < t->rows; r += ROWS) {
+        size_t rows = t->rows - r < ROWS ? t->rows - r : ROWS;
+        of(sum, t->x + r * t->ld_x, t->ld_x, rows, t->w, t->quads);
+        for (size_t k = 0; k < rows; k++)
+            finish(t, r + k, sum[k]);
+    }
+}
+
+static void multiply(const xr_int8_tile *t) { multiply_by(t, sums); }
+
+const xr_isa_int8 XR_ISA_NAME(xr_isa_int8) = {quantize, multiply};
+
+/* --- AVX512-VNNI ---------------------------------------------------------------------------------------------------------- */
+
+#if defined(__AVX512F__)
+#define VNNI __attribute__((target("avx512vnni")))
+
+VNNI static inline __attribute__((always_inline)) void group_vnni(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, const size_t rows,
+                                                                   const int8_t *w, size_t quads)
+{
+    __m512i acc[ROWS][BLOCKS];
+    size_t step = quads * BLOCK * QUAD;
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+        for (int b = 0; b < BLOCKS; b++)
+            acc[r][b] = _mm512_setzero_si512();
+    for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, x += QUAD) {
+        __m512i v[BLOCKS];
+        for (size_t b = 0; b < BLOCKS; b++)
+            v[b] = _mm512_load_si512(w + b * step);
+#pragma GCC unroll 6
+        for (size_t r = 0; r < rows; r++) {
+            int quad;
+            memcpy(&quad, x + r * ld, sizeof quad);
+            for (int b = 0; b < BLOCKS; b++)
+                acc[r][b] = _mm512_dpbusd_epi32(acc[r][b], _mm512_set1_epi32(quad), v[b]);
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+        for (int b = 0; b < BLOCKS; b++)
+            _mm512_storeu_si512(sum[r] + b * BLOCK, acc[r][b]);
+}
+
+/* A copy for each number of rows, so that all sums stay in registers. */
+VNNI static void sums_vnni(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
+{
+    switch (rows) {
+    case 1: group_vnni(sum, x, ld, 1, w, quads); break;
+    case 2: group_vnni(sum, x, ld, 2, w, quads); break;
+    case 3: group_vnni(sum, x, ld, 3, w, quads); break;
+    case 4: group_vnni(sum, x, ld, 4, w, quads); break;
+    case 5: group_vnni(sum, x, ld, 5, w, quads); break;
+    default: group_vnni(sum, x, ld, 6, w, quads);
+    }
+}
+
+static void multiply_vnni(const xr_int8_tile *t) { multiply_by(t, sums_vnni); }
+
+const xr_isa_int8 xr_isa_int8_vnni = {quantize, multiply_vnni};
+#endif

@@ -1,0 +1,34 @@
+/* Weights laid out anew for one kernel, in one precision. A kind of packing is one file and one struct; who keeps the copy, and when it is
+ * made again, is the parameter's affair (autograd/params.h). */
+#ifndef XR_KERNELS_PACKED_H
+#define XR_KERNELS_PACKED_H
+
+#include <stddef.h>
+
+/* Shape letters: x [N,I], w [O,I], y [N,O]. All results are functions of the operands and shapes alone, at any number of threads. */
+typedef struct xr_pack_kind {
+    const char *name;
+    size_t (*bytes)(size_t o, size_t i);                            /* of the packed copy */
+    void (*fill)(void *data, const float *w, size_t o, size_t i);   /* data stands on 64 bytes */
+    /* y = x w^T + bias + beta y, bias may be NULL, beta 0 or 1. Scratch stands on 64 bytes and holds what `scratch` says. */
+    size_t (*scratch)(size_t n, size_t o, size_t i);
+    void (*multiply)(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
+                     size_t i, float beta, void *restrict scratch);
+    /* For training: dx = dy w + beta dx and dw = dy^T x + beta dw. NULL: nothing but f32 products. */
+    size_t (*grad_scratch)(size_t n, size_t o, size_t i);           /* of either */
+    void (*input_grad)(float *restrict dx, const float *restrict dy, const float *restrict w, size_t n, size_t i, size_t o, float beta,
+                       void *restrict scratch);
+    void (*weight_grad)(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
+                        void *restrict scratch);
+} xr_pack_kind;
+
+extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */
+extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
+
+/* For larger products that are cut into pieces of their own: xr_gemm_piece of rounded operands, in the calling thread. Scratch stands on
+ * 64 bytes. */
+size_t xr_bf16_piece_scratch(size_t cols, size_t inner);
+void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
+                   size_t inner, float beta, void *restrict scratch);
+
+#endif

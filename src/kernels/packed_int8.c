@@ -1,0 +1,117 @@
+/* Products of eight-bit numbers, for inference: y = x w^T + bias.
+ *
+ * A column's weights are scale q with q in -127 .. 127 and the scale from its largest weight; a row's activations are scale (q - zero) with
+ * q in 0 .. 255 over its range, found anew for every batch. Sums are whole numbers, so that their order does not matter: neither tiles nor
+ * threads nor instruction sets change a bit (isa/int8.c). */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/isa/table.h"
+#include "kernels/packed.h"
+
+enum {
+    GROUP = XR_INT8_GROUP, BLOCK = 16, QUAD = 4,
+    LINE = 64,
+    TILE_ROWS = 192         /* of x with 3,072 columns fill half of a second-level cache of 1 MiB */
+};
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t quads_of(size_t i) { return ceil_div(i, QUAD); }
+
+static const xr_isa_int8 *kernels(void)
+{
+#if XR_HAVE_X86
+    if (xr_cpu_isa() == XR_ISA_AVX512 && xr_cpu_has_vnni())
+        return &xr_isa_int8_vnni;
+#endif
+    return xr_kernels()->int8;
+}
+
+/* --- weights -------------------------------------------------------------------------------------------------------------- */
+
+static size_t bytes(size_t o, size_t i) { return ceil_div(o, GROUP) * xr_int8_group_bytes(quads_of(i)); }
+
+/* Largest magnitude; NaN if a number is not finite. */
+static float magnitude(const float *w, size_t n)
+{
+    float most = 0.0f, bad = 0.0f;
+    for (size_t k = 0; k < n; k++) {
+        float a = fabsf(w[k]);
+        most = a > most ? a : most;
+        bad += w[k] - w[k];
+    }
+    return most + bad;
+}
+
+/* One column of the group; to has BLOCK QUAD numbers between quads. */
+static void fill_column(int8_t *to, float *scale, int32_t *total, const float *w, size_t i)
+{
+    float most = magnitude(w, i), inverse = most > FLT_MIN * 127.0f ? 127.0f / most : 0.0f;
+    *scale = inverse > 0.0f || isnan(most) ? most / 127.0f : 0.0f;
+    for (size_t k = 0; k < i; k++) {
+        int32_t q = (int32_t)lrintf(w[k] * inverse);
+        to[k / QUAD * BLOCK * QUAD + k % QUAD] = (int8_t)q;
+        *total += q;
+    }
+}
+
+static void fill_group(int8_t *to, const float *w, size_t cols, size_t i)
+{
+    size_t quads = quads_of(i);
+    memset(to, 0, xr_int8_group_bytes(quads));
+    xr_int8_group *end = (xr_int8_group *)(void *)(to + quads * QUAD * GROUP);
+    for (size_t c = 0; c < cols; c++)
+        fill_column(to + (c / BLOCK * quads * BLOCK + c % BLOCK) * QUAD, &end->scale[c], &end->total[c], w + c * i, i);
+}
+
+static void fill(void *data, const float *w, size_t o, size_t i)
+{
+    size_t step = xr_int8_group_bytes(quads_of(i));
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
+    for (size_t g = 0; g < ceil_div(o, GROUP); g++)
+        fill_group((int8_t *)data + g * step, w + g * GROUP * i, least(GROUP, o - g * GROUP), i);
+}
+
+/* --- activations and products --------------------------------------------------------------------------------------------- */
+
+/* An odd number of cache lines, or the rows of a tile would share cache sets. */
+static size_t line_bytes(size_t i) { return (ceil_div(i, LINE) | 1) * LINE; }
+
+static size_t scratch(size_t n, size_t o, size_t i)
+{
+    (void)o;
+    return n * (line_bytes(i) + sizeof(xr_int8_row));
+}
+
+static void quantize(uint8_t *q, xr_int8_row *row, const float *x, size_t n, size_t i)
+{
+    size_t ld = line_bytes(i);
+    const xr_isa_int8 *isa = kernels();
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n * i > 1 << 14)
+    for (size_t r = 0; r < n; r++) {
+        isa->quantize(q + r * ld, &row[r], x + r * i, i);
+        memset(q + r * ld + i, 0, quads_of(i) * QUAD - i);
+    }
+}
+
+static void multiply(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
+                     size_t i, float beta, void *restrict memory)
+{
+    uint8_t *q = memory;
+    size_t ld = line_bytes(i), quads = quads_of(i), groups = ceil_div(o, GROUP), down = ceil_div(n, TILE_ROWS);
+    xr_int8_row *row = (xr_int8_row *)(void *)(q + n * ld);
+    quantize(q, row, x, n, i);
+    const xr_isa_int8 *isa = kernels();
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (down * groups > 1)
+    for (size_t t = 0; t < down * groups; t++) {
+        size_t r = t / groups * n / down, end = (t / groups + 1) * n / down, c = t % groups * GROUP;
+        isa->multiply(&(xr_int8_tile){
+            .y = y + r * o + c, .ld_y = o, .rows = end - r, .cols = least(GROUP, o - c), .x = q + r * ld, .row = row + r, .ld_x = ld,
+            .quads = quads, .w = (const int8_t *)data + t % groups * xr_int8_group_bytes(quads), .bias = bias ? bias + c : NULL, .beta = beta});
+    }
+}
+
+const xr_pack_kind xr_pack_int8 = {"int8", bytes, fill, scratch, multiply, NULL, NULL, NULL};

@@ -1,0 +1,269 @@
+/* Packed weights: products against sums in double of the rounded operands, bits at several numbers of threads, copies that follow their values,
+ * and linear layers that use them. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "autograd/ops.h"
+#include "autograd/params.h"
+#include "kernels/cpu.h"
+#include "kernels/packed.h"
+#include "util/alloc.h"
+#include "util/half.h"
+
+static float value(size_t k) { return (float)(k * 2654435761u % 8191u) / 4095.5f - 1.0f; }
+
+static float *values(size_t n, size_t salt)
+{
+    float *x = xr_alloc(n + 1, sizeof *x);
+    assert_non_null(x);
+    for (size_t k = 0; k < n; k++)
+        x[k] = value(k + salt * 7919);
+    return x;
+}
+
+static double rounded(float x) { return (double)xr_bf16_to_float(xr_bf16_of_float(x)); }
+
+/* Known values, ties to even both ways, the step into infinity, NaN, subnormal numbers. */
+static void test_rounding(void **state)
+{
+    (void)state;
+    static const struct { uint32_t from; uint16_t to; } known[] = {
+        {0x3F800000, 0x3F80}, {0x3F808000, 0x3F80}, {0x3F818000, 0x3F82}, {0x3F808001, 0x3F81}, {0xBF808001, 0xBF81}, {0x7F7FFFFF, 0x7F80},
+        {0x7F7F7FFF, 0x7F7F}, {0x7F800000, 0x7F80}, {0xFF800000, 0xFF80}, {0x7F800001, 0x7FC0}, {0x80000000, 0x8000}, {0x00018000, 0x0002},
+    };
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        assert_int_equal(xr_bf16_of_float(xr_float_of_bits(known[k].from)), known[k].to);
+    for (uint32_t b = 0; b <= 0xFFFF; b++)
+        if ((b & 0x7FFF) <= 0x7F80)
+            assert_int_equal(xr_bf16_of_float(xr_bf16_to_float((uint16_t)b)), b);
+}
+
+typedef struct operands {
+    float *x, *w, *dy, *bias;
+    size_t n, o, i;
+} operands;
+
+static operands operands_new(size_t n, size_t o, size_t i)
+{
+    return (operands){values(n * i, 1), values(o * i, 2), values(n * o, 3), values(o, 4), n, o, i};
+}
+
+static void operands_free(operands *a)
+{
+    xr_free(a->x);
+    xr_free(a->w);
+    xr_free(a->dy);
+    xr_free(a->bias);
+}
+
+/* Products of bf16 numbers are exact in f32; a sum of k of them in any order errs by at most (k + 2) 2^-24 of the sum of their sizes. */
+static void expect_near(float got, double want, double size, size_t k)
+{
+    if (!(fabs((double)got - want) <= size * (double)(k + 2) * 0x1p-24))
+        fail_msg("%.9g, expected %.9g within %.3g", (double)got, want, size * (double)(k + 2) * 0x1p-24);
+}
+
+static void check_forward(const operands *a, const float *y, float beta)
+{
+    for (size_t r = 0; r < a->n; r++)
+        for (size_t c = 0; c < a->o; c++) {
+            double sum = (double)a->bias[c] + (double)(beta * a->dy[r * a->o + c]), size = fabs((double)a->bias[c]) + 1.0;
+            for (size_t k = 0; k < a->i; k++) {
+                double p = rounded(a->x[r * a->i + k]) * rounded(a->w[c * a->i + k]);
+                sum += p;
+                size += fabs(p);
+            }
+            expect_near(y[r * a->o + c], sum, size, a->i);
+        }
+}
+
+static void check_input_grad(const operands *a, const float *dx, float beta)
+{
+    for (size_t r = 0; r < a->n; r++)
+        for (size_t c = 0; c < a->i; c++) {
+            double sum = (double)(beta * a->x[r * a->i + c]), size = 1.0;
+            for (size_t k = 0; k < a->o; k++) {
+                double p = rounded(a->dy[r * a->o + k]) * rounded(a->w[k * a->i + c]);
+                sum += p;
+                size += fabs(p);
+            }
+            expect_near(dx[r * a->i + c], sum, size, a->o);
+        }
+}
+
+static void check_weight_grad(const operands *a, const float *dw, float beta)
+{
+    for (size_t r = 0; r < a->o; r++)
+        for (size_t c = 0; c < a->i; c++) {
+            double sum = (double)(beta * a->w[r * a->i + c]), size = 1.0;
+            for (size_t k = 0; k < a->n; k++) {
+                double p = rounded(a->dy[k * a->o + r]) * rounded(a->x[k * a->i + c]);
+                sum += p;
+                size += fabs(p);
+            }
+            expect_near(dw[r * a->i + c], sum, size, a->n);
+        }
+}
+
+/* y, dx and dw behind one another; those that are added to begin as dy, x and w. */
+static float *products(const xr_pack_kind *k, const operands *a, float beta)
+{
+    size_t n = a->n, o = a->o, i = a->i, need = k->scratch(n, o, i), grad = k->grad_scratch(n, o, i);
+    void *data = xr_map_alloc(k->bytes(o, i), 0), *scratch = xr_map_alloc((need > grad ? need : grad) + 1, 0);
+    float *y = xr_alloc(n * o + n * i + o * i + 1, sizeof *y), *dx = y + n * o, *dw = dx + n * i;
+    assert_true(data && scratch && y);
+    memcpy(y, a->dy, n * o * sizeof *y);
+    memcpy(dx, a->x, n * i * sizeof *y);
+    memcpy(dw, a->w, o * i * sizeof *y);
+    k->fill(data, a->w, o, i);
+    k->multiply(y, a->x, data, a->bias, n, o, i, beta, scratch);
+    k->input_grad(dx, a->dy, a->w, n, i, o, beta, scratch);
+    k->weight_grad(dw, a->dy, a->x, o, i, n, beta, scratch);
+    xr_map_free(data, k->bytes(o, i));
+    xr_map_free(scratch, (need > grad ? need : grad) + 1);
+    return y;
+}
+
+/* The same bits at other numbers of threads, and from the kernels of other instruction sets: the order of every sum is the same. */
+static void check_again(const operands *a, float beta, const float *want)
+{
+    for (int isa = 0; isa <= (int)xr_cpu_best(); isa++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            assert_int_equal(xr_cpu_use((xr_isa)isa), XR_OK);
+            xr_threads_set(threads);
+            float *again = products(&xr_pack_bf16, a, beta);
+            if (memcmp(again, want, (a->n * a->o + a->n * a->i + a->o * a->i) * sizeof *want) != 0)
+                fail_msg("other bits with %d threads on %s", threads, xr_isa_name((xr_isa)isa));
+            xr_free(again);
+        }
+}
+
+static void check_shape(size_t n, size_t o, size_t i)
+{
+    operands a = operands_new(n, o, i);
+    for (int beta = 0; beta <= 1; beta++) {
+        float *y = products(&xr_pack_bf16, &a, (float)beta);
+        check_forward(&a, y, (float)beta);
+        check_input_grad(&a, y + n * o, (float)beta);
+        check_weight_grad(&a, y + n * o + n * i, (float)beta);
+        check_again(&a, (float)beta, y);
+        xr_free(y);
+    }
+    operands_free(&a);
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    check_shape(1, 1, 1);
+    check_shape(1, 64, 96);
+    check_shape(5, 3, 7);
+    check_shape(33, 70, 129);
+    check_shape(200, 130, 64);
+    check_shape(64, 96, 1100);
+    check_shape(1100, 65, 33);
+}
+
+/* A copy is made once, made again when values or kind change, and given back. */
+static void test_copies(void **state)
+{
+    (void)state;
+    long live = xr_alloc_live();
+    xr_params ps = {0};
+    xr_param *p = xr_params_add(&ps, "w", 2, 4, 6, XR_INIT_NORMAL, 0, 1);
+    assert_non_null(p);
+    assert_int_equal(xr_params_alloc(&ps), XR_OK);
+    xr_param_init(p, 1.0f, 7);
+    p->pack = &xr_pack_bf16;
+    size_t bytes = p->pack->bytes(4, 6);
+    uint16_t *first = xr_alloc(bytes, 1);
+    const void *data = xr_param_packed(p);
+    assert_non_null(data);
+    memcpy(first, data, bytes);
+    p->t.x[0] += 1.0f;
+    assert_ptr_equal(xr_param_packed(p), data);
+    assert_memory_equal(data, first, bytes);
+    xr_param_changed(p);
+    assert_ptr_equal(xr_param_packed(p), data);
+    assert_memory_not_equal(data, first, bytes);
+    xr_free(first);
+    xr_params_free(&ps);
+    assert_int_equal(xr_alloc_live(), live);
+}
+
+/* Two layers of a tape: the packed one's result and gradients are those of the kernels. */
+static void test_linear(void **state)
+{
+    (void)state;
+    enum { N = 9, O = 20, I = 14 };
+    operands a = operands_new(N, O, I);
+    float *want = products(&xr_pack_bf16, &a, 0.0f);
+    xr_params ps = {0};
+    xr_param *w = xr_params_add(&ps, "w", 2, O, I, XR_INIT_NORMAL, 0, 1), *b = xr_params_add(&ps, "b", 1, 1, O, XR_INIT_ZERO, 0, 1);
+    assert_int_equal(xr_params_alloc(&ps), XR_OK);
+    assert_int_equal(xr_params_alloc_grads(&ps), XR_OK);
+    memcpy(w->t.x, a.w, O * I * sizeof(float));
+    memcpy(b->t.x, a.bias, O * sizeof(float));
+    w->pack = &xr_pack_bf16;
+    xr_tape *t = xr_tape_new(1 << 24);
+    xr_tape_begin(t, 1, 1, 0, 0);
+    xr_tensor *x = xr_input(t, a.x, N, I, 1), *y = xr_linear(t, x, (xr_weight){w}, b);
+    assert_non_null(y);
+    assert_memory_equal(y->x, want, N * O * sizeof(float));
+    assert_int_equal(xr_backward(t, y, a.dy), XR_OK);
+    assert_memory_equal(x->g, want + N * O, N * I * sizeof(float));
+    assert_memory_equal(w->t.g, want + N * O + N * I, O * I * sizeof(float));
+    xr_tape_free(t);
+    xr_params_free(&ps);
+    xr_free(want);
+    operands_free(&a);
+}
+
+/* No memory for the copy: the step has a status, and nothing leaks. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    long live = xr_alloc_live();
+    xr_params ps = {0};
+    xr_param *w = xr_params_add(&ps, "w", 2, 20, 14, XR_INIT_NORMAL, 0, 1);
+    assert_int_equal(xr_params_alloc(&ps), XR_OK);
+    xr_param_init(w, 1.0f, 1);
+    w->pack = &xr_pack_bf16;
+    float *x = values(3 * 14, 1);
+    xr_tape *t = xr_tape_new(1 << 24);
+    xr_tape_begin(t, 0, 0, 0, 0);
+    xr_tensor *in = xr_input(t, x, 3, 14, 0);
+    xr_linear(t, in, (xr_weight){NULL}, NULL);
+    xr_tensor *warm = xr_linear(t, in, (xr_weight){&(xr_param){.t = w->t}}, NULL);     /* the tape's own memory is there */
+    assert_non_null(warm);
+    xr_alloc_fail_after(0);
+    assert_null(xr_linear(t, in, (xr_weight){w}, NULL));
+    xr_alloc_fail_after(-1);
+    assert_int_equal(xr_tape_status(t), XR_ESYSTEM);
+    assert_non_null(strstr(xr_error_message(), "bf16 copy of w"));
+    xr_error_clear();
+    xr_tape_begin(t, 0, 0, 0, 0);
+    assert_non_null(xr_linear(t, xr_input(t, x, 3, 14, 0), (xr_weight){w}, NULL));
+    xr_tape_free(t);
+    xr_free(x);
+    xr_params_free(&ps);
+    assert_int_equal(xr_alloc_live(), live);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
