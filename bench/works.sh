@@ -10,8 +10,9 @@
 # threads    steps of classify at 1, 2, 4, … threads: rates, and whether the bits are the same
 #
 # PRESET=base  STEPS=5 (the first is not counted)  PRECISIONS='f32 bf16 int8' (those a work has)  THREADS=0 (all cores)  BUILD=build
-# XLMR_DATA=FOLDER: real text and the tokenizer of 250,000 pieces (spm/, xnli/, text/wiki-paragraphs/); else text is made up, with 8,000 pieces.
+# XLMR_DATA=FOLDER: real text and the tokenizer of 250,000 pieces (spm/, xnli/, text/wiki-paragraphs/); else text is made up, with 6,000 pieces.
 # Rates are real tokens a second: medians over the steps of one process; of inference, time of all texts less that of the first few.
+# shellcheck disable=SC2016  # jq programs
 set -eu
 unset OPENBLAS_CORETYPE
 here=$(dirname "$0") build=${BUILD:-build}
@@ -38,10 +39,10 @@ made_up_data() {
     function word(k,  w) { for (w = ""; k >= 0; k = int(k / 40) - 1) w = w syllable[k % 40]; return w }
     BEGIN { x = 1
         for (i = 0; i < 40; i++) syllable[i] = substr("bdfgklmnprstvz", 1 + i % 14, 1) substr("aeiou", 1 + i % 5, 1) (i % 3 ? "" : "n")
-        for (n = 0; n < 30000; n++) { line = ""; for (j = 10 + roll(16); j > 0; j--) line = line " " word(int(exp(roll(1000) / 105)) % 12000); print substr(line, 2) "." } }' \
+        for (n = 0; n < 30000; n++) { line = ""; for (j = 10 + roll(16); j > 0; j--) line = line " " word(int(exp(roll(1000000) / 105000)) % 12000); print substr(line, 2) "." } }' \
         >"$at/text.txt"
     awk 'NR % 2 { a = $0; next } { print a "\t" $0 "\t" (NR % 3 ? "neutral" : "entailment") }' "$at/text.txt" | head -2000 >"$at/pairs"
-    "$xlmr" train-tokenizer --quiet --vocab-size 8000 --output "$tokenizer" "$at/text.txt" >/dev/null
+    "$xlmr" train-tokenizer --quiet --vocab-size 6000 --output "$tokenizer" "$at/text.txt" >/dev/null
 }
 make_inputs() {
     if [ -n "$data" ] && [ -f "$data/spm/sentencepiece.bpe.rebuilt.model" ]; then real_data; else made_up_data; fi
@@ -57,12 +58,12 @@ make_inputs() {
 has() { [ "$2" = f32 ] || "$xlmr" "$1" --precision "$2" --print-config >/dev/null 2>&1; }
 precision() { [ "$1" = f32 ] || printf -- '--precision %s' "$1"; }
 
-# A finished training as one line: medians over the steps after the first.
-summary='def median: sort | if length == 0 then 0 elif length % 2 == 1 then .[length / 2 | floor] else (.[length / 2] + .[length / 2 - 1]) / 2 end;
-    (map(.peak_rss_mb) | max) as $peak | (if length > 1 then .[1:] else . end) as $l
-    | {work: $work, precision: $precision, tokens_per_s: ($l | map(.tokens_per_s) | median), peak_mb: $peak,
-       phases: ([$l[].phase_ms | keys[]] | unique | map(. as $name | {key: $name, value: {ms: ($l | map(.phase_ms[$name] // 0) | median),
-           gflop: ($l | map((.phase_ms[$name] // 0) * (.phase_gflops[$name] // 0) / 1000) | median)}}) | from_entries)}'
+# result SHORT FUNCTION FILES...: a line of the results.
+result() {
+    short=$1 function=$2
+    shift 2
+    jq -L "$here" -cs --arg short "$short" "include \"works\"; $function + {short: \$short}" "$@" >>"$at/results"
+}
 
 # train WORK VERB PRECISION ARGUMENTS...
 train() {
@@ -71,7 +72,7 @@ train() {
     # shellcheck disable=SC2046  # one option and its value
     "$xlmr" "$verb" --model "$at/model" --output-dir "$at/run" --overwrite-output-dir --max-steps "$steps" --logging-steps 1 --profile --quiet \
         --threads "$threads" $(precision "$p") "$@" >/dev/null 2>"$at/err" || { cat "$at/err" >&2; exit 1; }
-    jq -cs --arg work "$work" --arg precision "$p" "$summary" "$at/run/timing.jsonl" >>"$at/results"
+    result "${work%%,*}" "training(\"$work\"; \"$p\")" "$at/run/timing.jsonl"
 }
 
 # infer NAME PRECISION TEXTS ARGUMENTS...: {wall_s, phases, rows, peak_mb} of one process in $at/NAME.
@@ -83,17 +84,12 @@ infer() {
         >"$at/out" 2>"$at/err" || { cat "$at/err" >&2; exit 1; }
     jq -cs '.[0] + {rows: .[1].rows}' "$at/err" "$at/out" >"$at/$name"
 }
-# The second process less the first; a step is all of its texts.
-difference='(.[0].phases | map({key: .phase, value: .}) | from_entries) as $before
-    | {work: $work, precision: $precision, tokens_per_s: ((.[1].rows - .[0].rows) / (.[1].wall_s - .[0].wall_s)), peak_mb: .[1].peak_mb,
-       phases: (.[1].phases | map({key: .phase, value: {ms: (1000 * (.s - ($before[.phase].s // 0)) | if . < 0 then 0 else . end),
-           gflop: (.gflop - ($before[.phase].gflop // 0))}}) | from_entries)}'
 infer_pair() {
     work=$1 p=$2 few=$3 all=$4
     shift 4
     infer before "$p" "$few" "$@"
     infer after "$p" "$all" "$@"
-    jq -cs --arg work "$work" --arg precision "$p" "$difference" "$at/before" "$at/after" >>"$at/results"
+    result "${work#*, }" "marginal(\"$work\"; \"$p\")" "$at/before" "$at/after"
 }
 
 run_part() {
@@ -106,28 +102,10 @@ run_part() {
     esac
 }
 
-# The works as rows, then their phases as columns: milliseconds a step and GFLOP/s.
 table() {
-    set -- $(awk 'NR > 2 { f = $2; b = $3; i = $4; s = $5 } END { print f + 0, b + 0, i + 0, s + 0 }' "$at/peak")
-    jq -rs --argjson f32 "$1" --argjson bf16 "$2" --argjson int8 "$3" --argjson sgemm "$4" '
-        def pad($n): tostring | . + " " * ([$n - length, 0] | max);
-        def left($n): tostring | " " * ([$n - length, 0] | max) + .;
-        def one: . * 10 | round / 10 | tostring | if test("\\.") then . else . + ".0" end;
-        def share($whole): if $whole > 0 then "\(100 * . / $whole | round) %" else "-" end;
-        def total: [.phases[].ms] | add;
-        def rate: if .ms > 0 then .gflop / .ms * 1000 else 0 end;
-        ("work" | pad(22)) + ("kind" | pad(6)) + ("tokens/s" | left(10)) + ("GFLOP/s" | left(10)) + ("of peak" | left(9)) + ("of sgemm" | left(10)) + ("peak MiB" | left(10)),
-        (.[] | {ms: total, gflop: ([.phases[].gflop] | add)} as $all | ($all | rate) as $r |
-            (.work | pad(22)) + (.precision | pad(6)) + (.tokens_per_s | one | left(10)) + ($r | one | left(10))
-            + ((.precision) as $p | $r | share({f32: $f32, bf16: $bf16, int8: $int8}[$p] // 0) | left(9)) + ($r | share($sgemm) | left(10))
-            + (.peak_mb // 0 | round | left(10))),
-        "",
-        "where the time goes: share of a step, GFLOP/s",
-        ("" | pad(34)) + ([.[] | "\(.work | split(",")[0]) \(if .work | test("one text") then "1 " else "" end)\(.precision)" | left(18)] | join("")),
-        (. as $works | [.[].phases | to_entries[] | select(.value.ms > 0)] | group_by(.key) | map({name: .[0].key, ms: (map(.value.ms) | add)})
-            | sort_by(-.ms) | .[].name | . as $name
-            | ($name | pad(34)) + ([$works[] | total as $t | .phases[$name] | if . == null or .ms == 0 then "" else
-                "\(100 * .ms / $t | one) %" + (if .gflop > 0 then (rate | round | left(7)) else " " * 7 end) end | left(18)] | join("")))' "$at/results"
+    # the last line is that of all threads
+    peak=$(awk 'NR > 2 { line = $0 } END { split(line, f); printf "{\"f32\": %f, \"bf16\": %f, \"int8\": %f, \"sgemm\": %f}", f[2], f[3], f[4], f[5] }' "$at/peak")
+    jq -L "$here" -rs --argjson peak "$peak" 'include "works"; works($peak), "", phases' "$at/results"
 }
 
 # Rates of classify by threads, and the digest of the state behind the last step.
