@@ -77,7 +77,7 @@ refused() {
     refused 2 "no command given"
     refused 2 "did you mean finetune?" finetun
     refused 2 "did you mean --learning-rate?" finetune --learning-raet 1
-    refused 2 "is an option of train-tokenizer, not of init" init --vocab-size 10
+    refused 2 "is an option of train-tokenizer, estimate, not of init" init --vocab-size 10
     refused 2 "expected one of nano, mini, base, large" init --preset huge
     refused 2 "expected an integer from 0 to 4294967295" init --seed -1
     refused 2 "init needs --tokenizer FILE" init --preset nano --output-dir "$dir/m"

@@ -71,7 +71,7 @@ static void backward(xr_tape *t, xr_tensor *n)
     float *dword = a->word->t.rowgrad ? NULL : xr_grad(t, n->in[0], &acc);
     float *dposition = xr_grad(t, n->in[1], &acc);
     float *dtype = xr_grad(t, n->in[2], &acc);
-    for (size_t r = 0; r < n->rows; r++) {
+    for (size_t r = 0; r < n->rows && xr_tape_status(t) == XR_OK; r++) {
         const float *dy = n->g + r * d;
         float *gw = grad_row(t, a->word, dword, (uint32_t)a->id[r]);
         float *gp = grad_row(t, a->position, dposition, (uint32_t)a->pos[r]);
