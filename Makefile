@@ -78,7 +78,7 @@ REG_commands := $(sort $(patsubst cmd_%,%,$(notdir $(basename $(wildcard src/cli
 
 # Tests: one program per tests/test_*.c, the command line by tests/*.bats, the examples by being run in tests/examples.bats.
 TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)))
-NAIVE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/naive/*.c))
+NAIVE_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard tests/naive/*.c tests/naive/*.cc)))
 EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
 FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*.c)))
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
@@ -129,7 +129,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(GEN)
 $(BUILD)/%.o: %.cc $(BUILD)/flags | $(GEN)
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(INCLUDE) -MMD -MP -c -o $@ $<
 define isa_rule
 $(BUILD)/src/kernels/isa/%.$(1).o: src/kernels/isa/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
