@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/gemm.h"
+#include "kernels/packed.h"
 #include "kernels/rate.h"
 #include "train/runlog.h"
 #include "util/alloc.h"
@@ -22,10 +23,11 @@ static void test_rates(void **state)
     static xr_phase_row row[XR_PHASE_ROWS];
     long live = xr_alloc_live();
     xr_phases_start();
-    double gemm = xr_rate_gemm(0.0), memory = xr_rate_memory(0.0);
+    double gemm = xr_rate_gemm(NULL, 0.0), packed = xr_rate_gemm(&xr_pack_bf16, 0.0), memory = xr_rate_memory(0.0);
     size_t n = xr_phases(row);
     xr_phases_stop();
     assert_true(isfinite(gemm) && gemm > 0.0);
+    assert_true(isfinite(packed) && packed > 0.0);
     assert_true(isfinite(memory) && memory > 0.0);
     for (size_t r = 0; r < n; r++)
         assert_true(row[r].work == 0.0);
@@ -36,7 +38,7 @@ static void test_no_memory(void **state)
 {
     (void)state;
     xr_alloc_fail_after(0);
-    double gemm = xr_rate_gemm(0.0), memory = xr_rate_memory(0.0);
+    double gemm = xr_rate_gemm(NULL, 0.0), memory = xr_rate_memory(0.0);
     xr_alloc_fail_after(-1);
     assert_true(gemm == 0.0 && memory == 0.0);
     expect_error(XR_ESYSTEM, "out of memory");

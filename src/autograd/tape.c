@@ -94,6 +94,11 @@ size_t xr_tape_peak(const xr_tape *t)
     return t->meta.peak + t->acts.peak + t->grads.peak + t->scratch.peak;
 }
 
+xr_tape_bytes xr_tape_peaks(const xr_tape *t)
+{
+    return (xr_tape_bytes){ t->meta.peak, t->acts.peak, t->grads.peak, t->scratch.peak };
+}
+
 void *xr_tape_get(xr_tape *t, size_t n, size_t size)
 {
     if (t->poisoned)
@@ -266,25 +271,39 @@ static int dry_take(xr_tape *t, xr_tensor *n)
     return n->scratch != 0;
 }
 
-/* Counts the buffers that backward would hold, the way run_backward takes and gives them. On a dry tape `scratch` of a node is free to
- * carry the slot + 1 of its gradient. */
+static void dry_give(xr_tape *t, xr_tensor *n)
+{
+    if (n->scratch)
+        t->buffer[n->scratch - 1].used = 0;
+}
+
+extern const xr_op xr_op_segment;
+static void dry_segment(xr_tape *t, xr_tensor *n);
+
+/* Counts the buffers that backward over nodes [from, n_node) would hold, the way run_backward takes and gives them. On a dry tape `scratch` of a
+ * node is free to carry the slot + 1 of its gradient. leaf: a segment's stand-in for its input, the one leaf whose gradient is a buffer; or NULL. */
+static void dry_range(xr_tape *t, size_t from, const xr_tensor *leaf)
+{
+    for (size_t i = t->n_node; i-- > from && !t->poisoned;) {
+        xr_tensor *n = t->node[i];
+        if (!n->needs || !dry_take(t, n))
+            continue;
+        if (n->op == &xr_op_segment)
+            dry_segment(t, n);
+        for (int k = 0; k < XR_MAX_INPUTS; k++) {
+            xr_tensor *in = n->in[k];
+            if (in && in->needs && (in->op || in == leaf))
+                dry_take(t, in);
+        }
+        dry_give(t, n);
+    }
+}
+
 static void dry_backward(xr_tape *t)
 {
     for (size_t i = 0; i < t->n_node; i++)
         t->node[i]->scratch = 0;
-    for (size_t i = t->n_node; i-- > 0;) {
-        xr_tensor *n = t->node[i];
-        if (!n->needs)
-            continue;
-        if (!dry_take(t, n))
-            return;
-        for (int k = 0; k < XR_MAX_INPUTS; k++) {
-            xr_tensor *in = n->in[k];
-            if (in && in->needs && in->op && !dry_take(t, in))
-                return;
-        }
-        t->buffer[n->scratch - 1].used = 0;
-    }
+    dry_range(t, 0, NULL);
 }
 
 /* Nodes [from, n_node) in reverse. */
@@ -410,6 +429,25 @@ static void segment_backward(xr_tape *t, xr_tensor *n)
         float *dx = xr_grad(t, n->in[0], &acc);
         xr_vec_copy(dx, leaf->g, xr_numel(leaf), acc);
         buffer_give(t, leaf->g);
+    }
+    release_all(t, m);
+}
+
+/* As segment_backward: the body's last node begins with the segment's own gradient. */
+static void dry_segment(xr_tape *t, xr_tensor *n)
+{
+    xr_tensor *leaf;
+    tape_mark m = mark_all(t);
+    xr_tensor *y = segment_run(t, n, &leaf);
+    for (size_t i = m.node; i < t->n_node; i++)
+        t->node[i]->scratch = 0;
+    if (y) {
+        y->scratch = n->scratch;
+        n->scratch = 0;
+        dry_range(t, m.node, leaf);
+        if (n->in[0]->needs && n->in[0]->op)
+            dry_take(t, n->in[0]);
+        dry_give(t, leaf);
     }
     release_all(t, m);
 }

@@ -49,6 +49,9 @@ uint32_t xr_tape_step(const xr_tape *t);
 xr_status xr_tape_status(const xr_tape *t);
 void xr_tape_poison(xr_tape *t);            /* after xr_fail, from a builder */
 size_t xr_tape_peak(const xr_tape *t);      /* bytes: high-water mark of activations and gradients together */
+/* The same by what it is for; `nodes` is the graph itself. */
+typedef struct xr_tape_bytes { size_t nodes, activations, gradients, scratch; } xr_tape_bytes;
+xr_tape_bytes xr_tape_peaks(const xr_tape *t);
 
 /* A leaf over the caller's memory (x may be NULL on a dry tape). */
 xr_tensor *xr_input(xr_tape *t, float *x, size_t rows, size_t cols, int needs_grad);

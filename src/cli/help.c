@@ -84,6 +84,8 @@ static xr_status put_row(xr_str *out, const xr_option *r)
 
 static xr_status put_usage(xr_str *out, const xr_cmd *c)
 {
+    if (c->verb & XR_V_ESTIMATE)        /* its first argument decides what options there are */
+        return xr_str_printf(out, "xlmr %s %s", c->name, c->positional);
     return xr_str_printf(out, "xlmr %s [--config FILE.yaml] [--KEY VALUE ...]%s%s", c->name, c->positional ? " " : "",
                          c->positional ? c->positional : "");
 }

@@ -219,12 +219,21 @@ static int print_profile(const xr_options *o)
     return good;
 }
 
+/* estimate takes the options of the command that its first argument names as well. */
+static unsigned verbs_of(const xr_cmd *c, int argc, char **argv)
+{
+    const xr_cmd *about = c->verb == XR_V_ESTIMATE && argc > 0 ? xr_cmd_find(argv[0]) : NULL;
+    return c->verb | (about ? about->verb & XR_V_TRAIN : 0);
+}
+
 static xr_status run_with(const xr_cmd *c, const xr_options *o)
 {
     quiet = o->quiet;
     verbose = o->verbose;
+    xr_cmd shown = *c;
+    shown.verb = o->verb;
     if (o->help)
-        return xr_help_print(c, !o->short_help);
+        return xr_help_print(&shown, !o->short_help);
     if (o->n_args && !c->positional)
         return xr_fail(XR_EUSAGE, "%s: unexpected argument; %s takes only options, see xlmr %s --help", o->args[0],
                        c->name, c->name);
@@ -240,7 +249,7 @@ static xr_status run_with(const xr_cmd *c, const xr_options *o)
 static xr_status run_verb(const xr_cmd *c, int argc, char **argv)
 {
     xr_options o;
-    xr_status st = xr_options_init(&o, c->verb);
+    xr_status st = xr_options_init(&o, verbs_of(c, argc, argv));
     if (st >= 0)
         st = xr_options_parse(&o, argc, argv);
     if (st >= 0)

@@ -2,6 +2,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/init.h"
+#include "kernels/packed.h"
 #include "kernels/spans.h"
 #include "util/alloc.h"
 #include "util/clock.h"
@@ -24,23 +25,51 @@ static double shortest(void (*work)(void *context), void *context, double second
 
 enum { ROWS = 512, OUT = 3072, IN = 768 };
 
+typedef struct operands {
+    const xr_pack_kind *kind;   /* NULL: f32 */
+    float *x, *w, *y;
+    void *data, *scratch;
+    size_t bytes;               /* of all, from x on */
+} operands;
+
 static void multiply(void *context)
 {
-    float *x = context, *w = x + (size_t)ROWS * IN, *y = w + (size_t)OUT * IN;
-    xr_gemm_nt(y, x, w, NULL, ROWS, OUT, IN, 0.0f);
+    const operands *o = context;
+    if (o->kind)
+        o->kind->multiply(o->y, o->x, o->data, NULL, ROWS, OUT, IN, 0.0f, o->scratch);
+    else
+        xr_gemm_nt(o->y, o->x, o->w, NULL, ROWS, OUT, IN, 0.0f);
 }
 
-double xr_rate_gemm(double seconds)
+static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static int make_operands(operands *o)
 {
-    size_t n = (size_t)ROWS * IN + (size_t)OUT * IN, bytes = (n + (size_t)ROWS * OUT) * sizeof(float);
-    float *memory = xr_map_alloc(bytes, 1);
-    if (!memory)
+    size_t x = ROWS * IN * sizeof(float), w = OUT * IN * sizeof(float), y = ROWS * OUT * sizeof(float);
+    size_t data = o->kind ? lines(o->kind->bytes(OUT, IN)) : 0;
+    o->bytes = x + w + y + data + (o->kind ? o->kind->scratch(ROWS, OUT, IN) : 0);
+    o->x = xr_map_alloc(o->bytes, 1);
+    if (!o->x)
+        return 0;
+    o->w = o->x + ROWS * IN;
+    o->y = o->w + OUT * IN;
+    o->data = o->y + ROWS * OUT;
+    o->scratch = (char *)o->data + data;
+    xr_fill(o->x, ROWS * IN + OUT * IN, 0.5f);
+    if (o->kind)
+        o->kind->fill(o->data, o->w, OUT, IN);
+    return 1;
+}
+
+double xr_rate_gemm(const xr_pack_kind *kind, double seconds)
+{
+    operands o = { .kind = kind };
+    if (!make_operands(&o))
         return 0.0;
-    xr_fill(memory, n, 0.5f);
     int watched = xr_phases_watch(0);
-    double best = shortest(multiply, memory, seconds);
+    double best = shortest(multiply, &o, seconds);
     xr_phases_watch(watched);
-    xr_map_free(memory, bytes);
+    xr_map_free(o.x, o.bytes);
     return 2e-9 * ROWS * OUT * IN / best;
 }
 

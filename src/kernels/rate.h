@@ -3,7 +3,9 @@
 #ifndef XR_KERNELS_RATE_H
 #define XR_KERNELS_RATE_H
 
-double xr_rate_gemm(double seconds);        /* GFLOP/s of x W^T, 512 rows by the feed-forward weights of `base` */
+struct xr_pack_kind;
+/* GFLOP/s of x W^T, 512 rows by the feed-forward weights of `base`: of f32, or of a kind of packed weights. */
+double xr_rate_gemm(const struct xr_pack_kind *kind, double seconds);
 double xr_rate_memory(double seconds);      /* GB/s of AdamW over more than the caches hold: 32 bytes a parameter, XR_RATE_ADAMW_BYTES */
 
 /* Read and written: parameter, both moments, gradient, which is left zero. */

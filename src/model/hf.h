@@ -12,6 +12,7 @@ typedef struct xr_load_options {
     xr_problem problem;
     uint64_t seed;              /* of fresh rows */
     int quiet;                  /* no note about fresh or ignored tensors */
+    const xr_config *sizes;     /* declares the rows of such a model and its head, and no more: no file is read, nothing has values */
 } xr_load_options;
 
 /* Loads DIR by xlmr-facts 1.3: with or without the `roberta.` prefix, tied decoder absent or equal, old position_ids ignored, pickle

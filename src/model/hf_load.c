@@ -385,8 +385,17 @@ static xr_status read_config(load *l)
     return status;
 }
 
+static xr_status declare_only(load *l)
+{
+    l->prefix = encoder_prefix;
+    XR_TRY(xr_config_copy(&l->config, l->o.sizes));
+    return plan(l);
+}
+
 static xr_status run(load *l)
 {
+    if (l->o.sizes)
+        return declare_only(l);
     XR_TRY(read_config(l));
     XR_TRY(xr_hf_files_open(&l->files, l->dir));
     XR_TRY(find_prefix(l));

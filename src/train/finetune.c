@@ -22,24 +22,31 @@ static xr_status load_model(xr_finetune *f)
     l.head = f->task->head;
     l.seed = (uint64_t)f->o->seed;
     l.problem = f->problem;
+    l.sizes = f->sizes;
     if (!f->keep_head) {
         l.label = regression ? value : (const char *const *)f->labels.name;
         l.num_labels = regression ? 1 : f->labels.n;
     }
-    XR_TRY(xr_model_load(&f->model, f->o->model, &l));
+    XR_TRY(xr_model_load(&f->model, f->o->model ? f->o->model : f->o->preset, &l));
     xr_setup_dropout(&f->model.config, f->o);
     if (f->o->classifier_dropout >= 0.0)
         f->model.config.classifier_dropout = (float)f->o->classifier_dropout;
     f->model.recompute = f->o->recompute;
-    xr_setup_precision(&f->model, f->o);
+    XR_TRY(xr_setup_precision(&f->model, f->o));
     return XR_OK;
 }
 
 /* Sequences at once: a question has several; windows are several times as long as other sequences. */
 static size_t default_micro(const xr_finetune *f)
 {
-    size_t most = f->train.choices.most ? f->train.choices.most : f->train.windows.questions.n ? 4 : 1, micro = DEFAULT_MICRO / most ? DEFAULT_MICRO / most : 1;
+    size_t choices = f->train.choices.most ? f->train.choices.most : f->task == &xr_finetune_choice ? 2 : 1;
+    size_t most = f->task == &xr_finetune_qa ? 4 : choices, micro = DEFAULT_MICRO / most ? DEFAULT_MICRO / most : 1;
     return (size_t)f->o->batch_size < micro ? (size_t)f->o->batch_size : micro;
+}
+
+size_t xr_finetune_micro(const xr_finetune *f)
+{
+    return f->o->micro_batch_size > 0 ? (size_t)f->o->micro_batch_size : default_micro(f);
 }
 
 static xr_status make_loader(xr_finetune *f)
@@ -47,9 +54,7 @@ static xr_status make_loader(xr_finetune *f)
     const xr_options *o = f->o;
     xr_loader_options l = { 0 };
     l.batch_size = (size_t)o->batch_size;
-    l.micro_size = (size_t)o->micro_batch_size;
-    if (l.micro_size == 0)
-        l.micro_size = default_micro(f);
+    l.micro_size = xr_finetune_micro(f);
     l.token_budget = (size_t)o->batch_tokens;
     l.shuffle = 1;
     l.group_by_length = o->group_by_length;
@@ -84,7 +89,7 @@ static xr_status make_trainer(xr_finetune *f)
     xr_optim_options p = xr_setup_optim(o, f->total_steps, f->warmup_steps);
     size_t tokens = xr_loader_max_tokens(f->loader);
     size_t most = f->train.choices.most ? f->train.choices.most : 1;
-    xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)f->max_len, f->train.words.n_sentences ? tokens : 0 };
+    xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)f->max_len, f->train.words.n_sentences ? tokens : 0, 0 };
     return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
 }
 
@@ -113,10 +118,8 @@ static xr_status check_directories(const xr_finetune *f)
     return XR_OK;
 }
 
-static xr_status prepare(xr_finetune *f)
+static xr_status plan(xr_finetune *f)
 {
-    XR_TRY(xr_finetune_files(f));
-    XR_TRY(check_directories(f));
     XR_TRY(xr_finetune_read(f));
     XR_TRY(xr_finetune_plan_choice(f));
     XR_TRY(check_watching(f));
@@ -124,7 +127,24 @@ static xr_status prepare(xr_finetune *f)
     XR_TRY(xr_setup_freeze(&f->model, f->o));
     XR_TRY(xr_finetune_mix(f));
     XR_TRY(make_loader(f));
-    XR_TRY(plan_steps(f));
+    return plan_steps(f);
+}
+
+xr_status xr_finetune_plan(xr_finetune *f)
+{
+    if (f->o->data_dir || f->o->train_file.n > 0)
+        return plan(f);
+    XR_TRY(xr_finetune_choose(f));
+    XR_TRY(load_model(f));
+    f->total_steps = (uint64_t)f->o->max_steps;
+    return xr_setup_freeze(&f->model, f->o);
+}
+
+static xr_status prepare(xr_finetune *f)
+{
+    XR_TRY(xr_finetune_files(f));
+    XR_TRY(check_directories(f));
+    XR_TRY(plan(f));
     say_plan(f);
     XR_TRY(xr_finetune_say_mix(f));
     return xr_finetune_say_sets(f);
@@ -278,7 +298,7 @@ static json_t *summarise(const xr_finetune *f)
     return j;
 }
 
-static void finetune_free(xr_finetune *f)
+void xr_finetune_free_all(xr_finetune *f)
 {
     xr_loop_free(&f->loop);
     xr_trainer_free(&f->trainer);
@@ -305,6 +325,6 @@ xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_
         *summary = finished ? xr_loop_finished(&f.loop) : o->dry_run ? plan_json(&f) : summarise(&f);
         status = *summary ? XR_OK : xr_error_status();
     }
-    finetune_free(&f);
+    xr_finetune_free_all(&f);
     return status;
 }

@@ -47,6 +47,7 @@ struct xr_finetune {
     /* input */
     xr_tokenizer *tokenizer;
     xr_config base;                         /* of the model directory */
+    const xr_config *sizes;                 /* of an estimate: the model has these, and no weights; NULL in a run */
     xr_labels labels;
     xr_problem problem;
     int max_len;                            /* --max-seq-length, or what the task has for "auto" */
@@ -74,10 +75,18 @@ struct xr_finetune {
 /* Runs everything. *summary (may be NULL) receives an object with the figures, owned by the caller. */
 xr_status xr_finetune_run(const xr_options *o, const xr_loop_hooks *hooks, json_t **summary);
 
+/* For an estimate: f->o and f->sizes are set, the rest is zero. Everything up to the trainer; without data (no file is named) f->loader is NULL, and
+ * f->total_steps what --max-steps says. */
+xr_status xr_finetune_plan(xr_finetune *f);
+void xr_finetune_free_all(xr_finetune *f);
+size_t xr_finetune_micro(const xr_finetune *f);     /* examples at once */
+
 /* finetune_files.c: which files. XR_EUSAGE when no option says. */
 xr_status xr_finetune_files(xr_finetune *f);
 /* finetune_data.c: tokenizer, labels, examples. Does the first when that was not done. */
 xr_status xr_finetune_read(xr_finetune *f);
+/* The task of --task, without data: its problem, and how long examples may be; f->base is set. */
+xr_status xr_finetune_choose(xr_finetune *f);
 void xr_finetune_free(xr_finetune *f);      /* what these two made */
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);
 /* finetune_tag.c: the training words are predicted at all their pieces; once the labels have their ids. */

@@ -266,7 +266,7 @@ static xr_status choose_length(xr_finetune *f)
     if (f->max_len > most)
         return xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens (max_position_embeddings %d less %d); give at most %d",
                        f->o->max_seq_length, most, f->base.max_position_embeddings, f->base.pad_token_id + 1, most);
-    return xr_setup_check_vocabulary(f->tokenizer, &f->base);
+    return f->tokenizer ? xr_setup_check_vocabulary(f->tokenizer, &f->base) : XR_OK;
 }
 
 static xr_status read_base(xr_finetune *f)
@@ -286,6 +286,27 @@ static xr_status choose_task(xr_finetune *f)
         if (strcmp(tasks[k]->name, f->o->task) == 0)
             f->task = tasks[k];
     return f->task ? XR_OK : xr_fail(XR_ESOFTWARE, "no task named '%s'", f->o->task);
+}
+
+static xr_problem likely_problem(const xr_finetune *f)
+{
+    const char *type = f->o->problem_type;
+    if (f->task != &xr_finetune_classify)
+        return f->task == &xr_finetune_tag ? XR_PROBLEM_TAGS : xr_config_head_problem(f->task->head);
+    return strcmp(type, "regression") == 0 ? XR_PROBLEM_REGRESSION : strcmp(type, "multi_label") == 0 ? XR_PROBLEM_MULTI_LABEL : XR_PROBLEM_SINGLE_LABEL;
+}
+
+/* Labels that nobody has named: their number matters to nothing that an estimate tells. */
+xr_status xr_finetune_choose(xr_finetune *f)
+{
+    static const char *const label[] = { "0", "1", "2" };
+    XR_TRY(choose_task(f));
+    XR_TRY(xr_config_copy(&f->base, f->sizes));
+    f->problem = likely_problem(f);
+    for (int k = 0; k < 3; k++)
+        if (xr_labels_add(&f->labels, label[k]) < 0)
+            return xr_error_status();
+    return choose_length(f);
 }
 
 xr_status xr_finetune_read(xr_finetune *f)

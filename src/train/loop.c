@@ -247,7 +247,7 @@ static void measure_machine(xr_loop *l, double update_seconds)
     double began = xr_clock();
     if (update_seconds * (double)(l->total_steps - l->trainer->step) < LONG_ENOUGH_SECONDS)
         return;
-    l->log.gemm_gflops = xr_rate_gemm(0.1);
+    l->log.gemm_gflops = xr_rate_gemm(l->trainer->model->layer[0].query_w->pack, 0.1);
     xr_error_clear();                       /* no memory for it: no share is told */
     l->log.last += xr_clock() - began;      /* that was not training time */
 }

@@ -33,12 +33,12 @@ enum { N_ROWS = sizeof table / sizeof table[0] };
 static const char *const verb_names[] = { "init",     "train-tokenizer", "tokenize", "fill-mask", "features",
                                           "finetune", "evaluate",        "predict",  "doctor",    "help",
                                           "prepare",  "pretrain",        "trim",     "export",
-                                          "sweep",    "report",          "inspect",  "verify" };
+                                          "sweep",    "report",          "inspect",  "verify", "estimate" };
 
 const char *xr_verb_name(unsigned verb)
 {
     for (size_t i = 0; i < sizeof verb_names / sizeof verb_names[0]; i++)
-        if (verb == 1u << i)
+        if (verb == 1u << i || (verb & XR_V_ESTIMATE & 1u << i))
             return verb_names[i];
     return "";
 }
@@ -423,7 +423,7 @@ static xr_status check_required(const xr_options *o)
     for (size_t i = 0; i < N_ROWS; i++) {
         const xr_option *r = &table[i];
         const void *field = (const char *)o + r->offset;
-        if (!(r->verbs & o->verb) || !(r->flags & XR_REQUIRED))
+        if (!(r->verbs & o->verb) || !(r->flags & XR_REQUIRED) || (o->verb & XR_V_ESTIMATE))
             continue;
         if (r->type == XR_OPT_STRS ? !((const xr_strs *)field)->n : !*(const char *const *)field)
             return xr_fail(XR_EUSAGE, "%s needs --%s %s: %s (xlmr %s -h shows an example)", verb,

@@ -31,7 +31,8 @@ enum {
     XR_V_REPORT = 1u << 15,
     XR_V_INSPECT = 1u << 16,
     XR_V_VERIFY = 1u << 17,
-    XR_V_ALL = (1u << 18) - 1,
+    XR_V_ESTIMATE = 1u << 18,   /* with the bit of the command it is about, whose options it takes too */
+    XR_V_ALL = (1u << 19) - 1,
     XR_V_TRAIN = XR_V_FINETUNE | XR_V_PRETRAIN,
     XR_V_TEXT = XR_V_PREPARE | XR_V_PRETRAIN | XR_V_TRIM,   /* read raw text */
     XR_V_MODEL = XR_V_FILL_MASK | XR_V_FEATURES | XR_V_TRAIN | XR_V_EVALUATE | XR_V_PREDICT /* read weights and compute */

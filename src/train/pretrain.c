@@ -71,18 +71,19 @@ static xr_status extend_vocabulary(xr_pretrain *p)
 static xr_status load_model(xr_pretrain *p)
 {
     const xr_options *o = p->o;
-    xr_load_options l = { .head = "masked_lm", .seed = (uint64_t)o->seed };
-    p->tokenizer = xr_tokenizer_open(p->dir);
-    if (!p->tokenizer)
+    xr_load_options l = { .head = "masked_lm", .seed = (uint64_t)o->seed, .sizes = p->sizes };
+    p->tokenizer = p->dir ? xr_tokenizer_open(p->dir) : NULL;
+    if (p->dir && !p->tokenizer)
         return xr_error_status();
-    XR_TRY(xr_model_load(&p->model, p->dir, &l));
-    XR_TRY(xr_setup_check_vocabulary(p->tokenizer, &p->model.config));
+    XR_TRY(xr_model_load(&p->model, p->dir ? p->dir : p->o->preset, &l));
+    if (p->tokenizer)
+        XR_TRY(xr_setup_check_vocabulary(p->tokenizer, &p->model.config));
     int most = xr_config_max_tokens(&p->model.config);
     if (o->block_length > most)
         return xr_fail(XR_EUSAGE, "--block-length %lld: the model has positions for %d tokens; give at most %d", o->block_length, most, most);
     xr_setup_dropout(&p->model.config, o);
     p->model.recompute = o->recompute;
-    xr_setup_precision(&p->model, o);
+    XR_TRY(xr_setup_precision(&p->model, o));
     return xr_setup_freeze(&p->model, o);
 }
 
@@ -164,7 +165,8 @@ static xr_status declare_losses(xr_pretrain *p)
 static xr_status make_trainer(xr_pretrain *p)
 {
     xr_optim_options optim = xr_setup_optim(p->o, p->total_steps, p->warmup_steps);
-    xr_batch_bound bound = { p->micro_size * (size_t)p->o->block_length, p->micro_size, (size_t)p->o->block_length, most_masked(p) };
+    xr_batch_bound bound = { p->micro_size * (size_t)p->o->block_length, p->micro_size, (size_t)p->o->block_length, most_masked(p),
+                             p->micro_size == p->batch_size };
     XR_TRY(xr_trainer_init(&p->trainer, &p->model, &optim, (uint64_t)p->o->seed, &bound));
     return p->valid.blocks ? declare_losses(p) : XR_OK;
 }
@@ -298,7 +300,31 @@ static json_t *summarise(const xr_pretrain *p)
     return j;
 }
 
-static void pretrain_free(xr_pretrain *p)
+static int all_stores(const xr_strs *path)
+{
+    for (size_t i = 0; i < path->n; i++)
+        if (!xr_store_is(path->v[i]))
+            return 0;
+    return path->n > 0;
+}
+
+xr_status xr_pretrain_plan(xr_pretrain *p)
+{
+    XR_TRY(check_options(p->o));
+    XR_TRY(check_inputs(p->o, &p->o->train_data));
+    XR_TRY(check_inputs(p->o, &p->o->validation_data));
+    XR_TRY(load_model(p));
+    plan_batch(p);
+    p->total_steps = (uint64_t)p->o->max_steps;
+    if (!p->tokenizer || !all_stores(&p->o->train_data) || (p->o->validation_data.n > 0 && !all_stores(&p->o->validation_data)))
+        return XR_OK;
+    XR_TRY(plan_masks(p));
+    XR_TRY(xr_pretrain_read(p));
+    XR_TRY(make_loaders(p));
+    return plan_steps(p);
+}
+
+void xr_pretrain_free(xr_pretrain *p)
 {
     xr_loop_free(&p->loop);
     xr_trainer_free(&p->trainer);
@@ -339,6 +365,6 @@ xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const
         *summary = finished ? xr_loop_finished(&p.loop) : o->dry_run ? plan_json(&p) : summarise(&p);
         status = *summary ? XR_OK : xr_error_status();
     }
-    pretrain_free(&p);
+    xr_pretrain_free(&p);
     return status;
 }

@@ -34,6 +34,7 @@ typedef struct xr_pretrain {
     const xr_prepare_hooks *preparing;
     const char *dir;                        /* of the model that training starts from: --model, or the extended one */
     char *extended;
+    const xr_config *sizes;                 /* of an estimate: the model has these, and no weights; NULL in a run */
     xr_tokenizer *tokenizer;
     xr_model model;
     xr_corpus train, valid;
@@ -51,6 +52,11 @@ typedef struct xr_pretrain {
 /* Runs everything. `hooks` while it trains, `preparing` while raw text is prepared; both may be NULL. *summary (may be NULL) receives an object
  * with the figures, owned by the caller. */
 xr_status xr_pretrain_run(const xr_options *o, const xr_loop_hooks *hooks, const xr_prepare_hooks *preparing, json_t **summary);
+
+/* For an estimate: p->o, p->dir and p->sizes are set, the rest is zero. Everything up to the trainer, with the data as far as they are token stores;
+ * p->loader is NULL, and p->total_steps what --max-steps says, where there are none. */
+xr_status xr_pretrain_plan(xr_pretrain *p);
+void xr_pretrain_free(xr_pretrain *p);
 
 /* pretrain_data.c: opens --train-data and --validation-data, preparing what is raw text into the run directory. */
 xr_status xr_pretrain_read(xr_pretrain *p);

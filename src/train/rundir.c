@@ -217,6 +217,8 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
 xr_status xr_rundir_check_input(const char *path, const char *input)
 {
     char real[PATH_MAX], real_input[PATH_MAX];
+    if (!path)
+        return XR_OK;
     if (realpath(path, real) && realpath(input, real_input) && strcmp(real, real_input) == 0)
         return xr_fail(XR_ECANTCREAT, "%s: is also an input of this run; choose another --output-dir", path);
     for (size_t i = 0; i < N_ENTRIES; i++)

@@ -24,7 +24,7 @@ typedef struct xr_rundir_lock { int fd; char *path; } xr_rundir_lock;  /* path N
 xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path);
 void xr_rundir_lock_drop(xr_rundir_lock *l);    /* fine when not held */
 
-/* Refuses an input (directory or file) that xr_rundir_create would remove, or that is the run directory itself. */
+/* Refuses an input (directory or file) that xr_rundir_create would remove, or that is the run directory itself. path NULL: nothing is written. */
 xr_status xr_rundir_check_input(const char *path, const char *input);
 /* Is it one of the checkpoints of the run in `path`? */
 int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint);
