@@ -80,4 +80,6 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
 }
 
 static const char *const options[] = { NULL };
-const xr_predict_kind xr_predict_choice = { "a multiple-choice model reads JSON lines of questions and scores every choice", options, check, open, next, answer, close, NULL };
+const xr_predict_kind xr_predict_choice = {
+    "a multiple-choice model reads JSON lines of questions and scores every choice", options, check, open, next, answer, close, NULL
+};
