@@ -105,7 +105,7 @@ typedef struct xr_isa_int8 {
 
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
-extern const xr_isa_attention xr_isa_attention_portable;
+extern const xr_isa_attention xr_isa_attention_portable, xr_isa_attention_bf16_portable;
 extern const xr_isa_bf16 xr_isa_bf16_portable;
 extern const xr_isa_int8 xr_isa_int8_portable;
 #if defined(__x86_64__)
@@ -113,6 +113,7 @@ extern const xr_isa_int8 xr_isa_int8_portable;
 extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
 extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
 extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
+extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_avx512;
 extern const xr_isa_bf16 xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native;  /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
 #else
@@ -122,7 +123,7 @@ extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;
 typedef struct xr_kernel_table {
     const xr_isa_vec *vec;
     const xr_isa_rows *rows;
-    const xr_isa_attention *attention;
+    const xr_isa_attention *attention, *attention_bf16;     /* products of f32, of bf16 */
     const xr_isa_bf16 *bf16;
     const xr_isa_int8 *int8;
 } xr_kernel_table;
