@@ -75,7 +75,7 @@ static void naive_column(int *q, float *scale, const float *w, size_t n)
         most = fabsf(w[k]) > most ? fabsf(w[k]) : most;
     *scale = most / 127.0f;
     for (size_t k = 0; k < n; k++)
-        q[k] = most > 0.0f ? (int)rintf(w[k] * (127.0f / most)) : 0;
+        q[k] = most > 0.0f ? (int)rint((double)w[k] * (double)(127.0f / most)) : 0;
 }
 
 static float *naive(const operands *a, float beta)
