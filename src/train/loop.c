@@ -157,7 +157,8 @@ static xr_status write_checkpoint(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
     XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
-    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, (size_t)l->o->save_total_limit);
+    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step };
+    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, &keep);
 }
 
 static xr_status save(xr_loop *l)
