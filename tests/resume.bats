@@ -47,6 +47,20 @@ same_results() {
     [ $kills -gt 0 ]
 }
 
+@test "bf16: stopped and gone on with other threads, the same bytes; not those of f32, which is another recipe" {
+    tune "$dir/ref" --precision bf16 >/dev/null
+    tune "$dir/f32" >/dev/null
+    ! cmp -s "$dir/ref/final/model.safetensors" "$dir/f32/final/model.safetensors"
+    for threads in 1 3 2; do
+        status=0
+        tune "$dir/p" --precision bf16 --threads $threads --max-time 0.05s >/dev/null 2>&1 || status=$?
+        [ $status -eq 75 ] || [ $status -eq 0 ]
+    done
+    refused 78 "$dir/p: holds a run of another recipe: precision is "'"bf16" there and "f32" here' -- finetune --config "$dir/p/config.yaml" --precision f32
+    tune "$dir/p" --precision bf16 >/dev/null
+    same_results "$dir/ref" "$dir/p"
+}
+
 @test "a finished run says so and does nothing; another recipe is refused with what differs" {
     tune "$dir/p" >/dev/null
     before=$(ls -li --time-style=full-iso "$dir/p" "$dir/p/final" "$dir/p/checkpoints")

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/packed.h"
 #include "train/trainer.h"
 #include "util/alloc.h"
 
@@ -201,13 +202,13 @@ static void dropout_follows_the_sample(void **state)
     end(&b);
 }
 
-static void recomputation_and_threads_keep_the_bits(void **state)
+static void bits_of_steps(const xr_pack_kind *pack)
 {
-    (void)state;
     run want;
     int before = xr_threads();
     xr_threads_set(1);
     start(&want, 8, 0);
+    xr_model_pack(&want.m, pack);
     begin(&want, 1e-3);
     for (int k = 0; k < 3; k++)
         step(&want);
@@ -216,6 +217,7 @@ static void recomputation_and_threads_keep_the_bits(void **state)
             run got;
             xr_threads_set(threads);
             start(&got, 8, recompute);
+            xr_model_pack(&got.m, pack);
             begin(&got, 1e-3);
             for (int k = 0; k < 3; k++)
                 step(&got);
@@ -226,6 +228,13 @@ static void recomputation_and_threads_keep_the_bits(void **state)
     end(&want);
 }
 
+static void recomputation_and_threads_keep_the_bits(void **state)
+{
+    (void)state;
+    bits_of_steps(NULL);
+    bits_of_steps(&xr_pack_bf16);
+}
+
 static double masked_step(run *r)
 {
     xr_step_result result;
@@ -234,14 +243,13 @@ static double masked_step(run *r)
     return result.loss;
 }
 
-/* The same with masked tokens: tiles of the vocabulary, the table's dense gradient, micro-batches some of which have no mask. */
-static void masked_steps_keep_the_bits(void **state)
+static void bits_of_masked_steps(const xr_pack_kind *pack)
 {
-    (void)state;
     run want;
     int before = xr_threads();
     xr_threads_set(1);
     start_masked(&want, 1, 0);
+    xr_model_pack(&want.m, pack);
     begin(&want, 1e-3);
     double first = masked_step(&want), second = masked_step(&want), third = masked_step(&want);
     assert_true(fabs(first - log(PIECES)) < 0.1 && second < first && third < second);
@@ -250,6 +258,7 @@ static void masked_steps_keep_the_bits(void **state)
             run got;
             xr_threads_set(threads);
             start_masked(&got, 1, recompute);
+            xr_model_pack(&got.m, pack);
             begin(&got, 1e-3);
             for (int k = 0; k < 3; k++)
                 masked_step(&got);
@@ -258,6 +267,41 @@ static void masked_steps_keep_the_bits(void **state)
         }
     xr_threads_set(before);
     end(&want);
+}
+
+/* The same with masked tokens: tiles of the vocabulary, the table's dense gradient, micro-batches some of which have no mask. */
+static void masked_steps_keep_the_bits(void **state)
+{
+    (void)state;
+    bits_of_masked_steps(NULL);
+    bits_of_masked_steps(&xr_pack_bf16);
+}
+
+/* The copies that products read are those of the weights as the last update left them; and it is they that are read, not the f32 values. */
+static void packed_copies_follow_the_updates(void **state)
+{
+    (void)state;
+    run f32, bf16, told;
+    double loss = 0.0, rounded = 0.0;
+    start_masked(&f32, 8, 0);
+    start_masked(&bf16, 8, 0);
+    start_masked(&told, 8, 0);
+    xr_model_pack(&bf16.m, &xr_pack_bf16);
+    xr_model_pack(&told.m, &xr_pack_bf16);
+    begin(&f32, 1e-2);
+    begin(&bf16, 1e-2);
+    begin(&told, 1e-2);
+    for (int k = 0; k < 5; k++) {
+        xr_params_changed(&told.m.params);
+        loss = masked_step(&f32);
+        rounded = masked_step(&bf16);
+        masked_step(&told);
+    }
+    assert_same_weights(&bf16, &told);
+    assert_true(rounded != loss && fabs(rounded - loss) < 0.01 * loss);
+    end(&f32);
+    end(&bf16);
+    end(&told);
 }
 
 /* 1 x 32 and 4 x 8 examples of masked tokens; the loss is divided by the masked tokens of the whole step. */
@@ -377,6 +421,7 @@ int main(void)
         cmocka_unit_test_setup(dropout_follows_the_sample, clear_error),
         cmocka_unit_test_setup(recomputation_and_threads_keep_the_bits, clear_error),
         cmocka_unit_test_setup(masked_steps_keep_the_bits, clear_error),
+        cmocka_unit_test_setup(packed_copies_follow_the_updates, clear_error),
         cmocka_unit_test_setup(masked_accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(frozen_rows_stay, clear_error),
         cmocka_unit_test_setup(a_failed_step_leaves_nothing, clear_error),

@@ -10,6 +10,7 @@
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
 #include "kernels/packed.h"
+#include "util/error.h"
 
 enum {
     GROUP = XR_INT8_GROUP, BLOCK = 16, QUAD = 4,
@@ -100,6 +101,7 @@ static void quantize(uint8_t *q, xr_int8_row *row, const float *x, size_t n, siz
 static void multiply(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
                      size_t i, float beta, void *restrict memory)
 {
+    XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     uint8_t *q = memory;
     size_t ld = line_bytes(i), quads = quads_of(i), groups = ceil_div(o, GROUP), down = ceil_div(n, TILE_ROWS);
     xr_int8_row *row = (xr_int8_row *)(void *)(q + n * ld);

@@ -35,8 +35,10 @@ xr_context *xr_context_open(const char *dir, const xr_load_options *options)
 xr_context *xr_context_for(const xr_options *o)
 {
     xr_context *c = xr_context_open(o->model, NULL);
-    if (c)
-        xr_setup_precision(&c->model, o);
+    if (c && xr_setup_precision(&c->model, o) < 0) {
+        xr_context_free(c);
+        c = NULL;
+    }
     return c;
 }
 
