@@ -272,7 +272,8 @@ static void save_until_killed(int out, table *t, uint64_t step)
 {
     for (;; step++) {
         fill(t, step);
-        if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2 }) < 0 || write(out, &step, sizeof step) != sizeof step)
+        if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2 }) < 0 ||
+            write(out, &step, sizeof step) != sizeof step)
             _exit(1);
     }
 }
