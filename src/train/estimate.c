@@ -156,7 +156,8 @@ static void add_parameters(survey *s)
     for (size_t i = 0; i < ps->n; i++) {
         const xr_param *p = ps->row[i];
         e->memory[XR_MEMORY_WEIGHTS] += bytes_of(p);
-        e->memory[XR_MEMORY_PACKED] += p->pack ? (double)p->pack->bytes(p->t.rows, p->t.cols) : 0.0;
+        if (p->pack && p != s->run->model->word)        /* the head's kernels round the vocabulary's rows as they go */
+            e->memory[XR_MEMORY_PACKED] += (double)p->pack->bytes(p->t.rows, p->t.cols);
         if (!p->t.needs)
             continue;
         double moved = is_list(p) ? (double)s->most_rows * (double)p->t.cols : (double)xr_numel(&p->t);
