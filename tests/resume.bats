@@ -47,6 +47,20 @@ same_results() {
     [ $kills -gt 0 ]
 }
 
+@test "bf16: stopped and gone on with other threads, the same bytes; not those of f32, which is another recipe" {
+    tune "$dir/ref" --precision bf16 >/dev/null
+    tune "$dir/f32" >/dev/null
+    ! cmp -s "$dir/ref/final/model.safetensors" "$dir/f32/final/model.safetensors"
+    for threads in 1 3 2; do
+        status=0
+        tune "$dir/p" --precision bf16 --threads $threads --max-time 0.05s >/dev/null 2>&1 || status=$?
+        [ $status -eq 75 ] || [ $status -eq 0 ]
+    done
+    refused 78 "$dir/p: holds a run of another recipe: precision is "'"bf16" there and "f32" here' -- finetune --config "$dir/p/config.yaml" --precision f32
+    tune "$dir/p" --precision bf16 >/dev/null
+    same_results "$dir/ref" "$dir/p"
+}
+
 @test "a finished run says so and does nothing; another recipe is refused with what differs" {
     tune "$dir/p" >/dev/null
     before=$(ls -li --time-style=full-iso "$dir/p" "$dir/p/final" "$dir/p/checkpoints")
@@ -120,11 +134,23 @@ same_results() {
     cmp "$dir/ref/final/model.safetensors" "$dir/b/final/model.safetensors"
 }
 
-@test "other kernels: a warning that bits may differ, no refusal" {
+@test "other kernels: a warning that bits may differ, refused with --require-exact" {
     status=0
     tune "$dir/p" --max-time 0.001s >/dev/null 2>&1 || status=$?
     [ $status -eq 75 ]
+    XR_ISA=portable run -65 --separate-stderr tune "$dir/p" --require-exact
+    if ! "$xlmr" doctor --json | grep -q '"used":"portable"'; then
+        [[ $stderr =~ step-00000001:\ was\ saved\ with\ other\ kernels\ .*,\ so\ what\ follows\ would\ not\ be\ the\ same\ to\ the\ last\ bit ]]
+        [ -d "$dir/p/checkpoints/step-00000001" ] && [ ! -d "$dir/p/final" ]
+    fi
     XR_ISA=portable tune "$dir/p" >/dev/null 2>"$dir/err"
     if "$xlmr" doctor --json | grep -q '"used":"portable"'; then skip "this machine has no other kernels"; fi
     grep -q '^xlmr: warning: .*step-00000001: was saved with other kernels (.*; here portable, .*agrees up to rounding' "$dir/err"
+}
+
+@test "checkpoints that stay: the newest two, every sixth update's, and that of the best evaluation" {
+    tune "$dir/p" --keep-every 6 --metric loss --save-steps 1 >/dev/null
+    best=$(sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$dir/p/metrics.jsonl")
+    for step in 6 12 18 23 24 "$best"; do printf 'step-%08d\n' "$step"; done | sort -u >"$dir/expected"
+    ls "$dir/p/checkpoints" | diff "$dir/expected" -
 }

@@ -198,14 +198,14 @@ static void column_sums(void **state)
 enum { MAX_SEQ = 16, MAX_ROWS = 2048 };
 typedef struct owned_rows { uint32_t offset[MAX_SEQ + 1], sample[MAX_SEQ], index[MAX_ROWS], seq[MAX_ROWS]; xr_rowset set; } owned_rows;
 
-/* One of every `keep` tokens of each sequence, the first always: keep = 1 is the full set. */
+/* One of every `keep` tokens of each sequence, the first always, and none of every fourth sequence; keep = 1 is the full set. */
 static void make_rows(owned_rows *r, const size_t *lengths, size_t n_seq, uint32_t keep)
 {
     size_t n = 0;
     for (size_t s = 0; s < n_seq; s++) {
         r->offset[s] = (uint32_t)n;
         r->sample[s] = (uint32_t)(1000 + 37 * s);
-        for (uint32_t i = 0; i < lengths[s]; i += keep) {
+        for (uint32_t i = keep > 1 && s % 4 == 3 ? (uint32_t)lengths[s] : 0; i < lengths[s]; i += keep) {
             r->index[n] = i;
             r->seq[n++] = (uint32_t)s;
         }
@@ -281,6 +281,7 @@ static void attention(void **state)
     static const size_t some[] = {1, 45, 2, 17, 0, 33, 8}, two[] = {70, 131}, none[] = {0};
     check_attention(some, 7, 1, 3, 16, 0.1f, 0);
     check_attention(some, 7, 3, 2, 5, 0.3f, 1);
+    check_attention(some, 7, 3, 2, 16, 0.1f, 0);
     check_attention(two, 2, 1, 2, 64, 0.1f, 1);
     check_attention(two, 2, 1000, 2, 64, 0.1f, 0);
     check_attention(two, 2, 1, 1, 1, 0.0f, 0);

@@ -1,5 +1,5 @@
 /* Packed weights: products against sums in double of the rounded operands, bits at several numbers of threads, copies that follow their values,
- * and linear layers that use them. */
+ * linear layers and the masked-LM head that use them. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +12,11 @@
 #include "autograd/ops.h"
 #include "autograd/params.h"
 #include "kernels/cpu.h"
+#include "kernels/lm_head.h"
 #include "kernels/packed.h"
 #include "util/alloc.h"
 #include "util/half.h"
+#include "naive/naive.h"
 
 static float value(size_t k) { return (float)(k * 2654435761u % 8191u) / 4095.5f - 1.0f; }
 
@@ -170,6 +172,97 @@ static void test_products(void **state)
     check_shape(1100, 65, 33);
 }
 
+enum { HEAD_ROWS = 19, HEAD_WORDS = 3000, HEAD_WIDTH = 40, HEAD_GRADS = (HEAD_ROWS + HEAD_WORDS) * HEAD_WIDTH + HEAD_WORDS };
+
+static float *head_grads(xr_lm_head a, int workers, float *logits, double *loss)
+{
+    a.workers = workers;
+    size_t bytes = xr_lm_head_scratch(&a, 1);
+    void *scratch = xr_map_alloc(bytes, 0);
+    xr_lm_row row[HEAD_ROWS];
+    float *g = xr_alloc(HEAD_GRADS, sizeof *g);
+    assert_true(scratch && g);
+    *loss = xr_lm_head_forward(&a, row, logits, scratch);
+    xr_lm_head_backward(&(xr_lm_grads){g, g + a.m * a.d, g + (a.m + a.v) * a.d, 0, 0, 0, 0.5f}, &a, row, logits, scratch);
+    xr_map_free(scratch, bytes);
+    return g;
+}
+
+/* Half a unit in the last place of bf16, twice: the slope is rounded, and one that differs in f32 may round to the other side. */
+static void check_head_gradients(const xr_lm_head *a, const float *g)
+{
+    double *want = xr_alloc(HEAD_GRADS, sizeof *want), *slope = xr_alloc(a->m * a->v, sizeof *slope);
+    assert_true(want && slope);
+    naive_lm_head(want, want + a->m * a->d, want + (a->m + a->v) * a->d, 0.5, a);
+    for (size_t r = 0; r < a->m; r++) {
+        double top = -INFINITY, sum = 0.0;
+        for (size_t v = 0; v < a->v; v++) {
+            double z = (double)a->b[v];
+            for (size_t k = 0; k < a->d; k++)
+                z += (double)a->h[r * a->d + k] * (double)a->w[v * a->d + k];
+            slope[r * a->v + v] = z;
+            top = fmax(top, z);
+        }
+        for (size_t v = 0; v < a->v; v++)
+            sum += exp(slope[r * a->v + v] - top);
+        for (size_t v = 0; v < a->v; v++)
+            slope[r * a->v + v] = fabs(0.5 * (exp(slope[r * a->v + v] - top) / sum - ((size_t)a->target[r] == v)));
+    }
+    for (size_t k = 0; k < a->d; k++) {
+        for (size_t r = 0; r < a->m; r++) {
+            double size = 0.0;
+            for (size_t v = 0; v < a->v; v++)
+                size += slope[r * a->v + v] * fabs((double)a->w[v * a->d + k]);
+            if (!(fabs((double)g[r * a->d + k] - want[r * a->d + k]) <= 0x1p-8 * size))
+                fail_msg("dh[%zu,%zu]: %g, expected %g", r, k, (double)g[r * a->d + k], want[r * a->d + k]);
+        }
+        for (size_t v = 0; v < a->v; v++) {
+            double size = 0.0;
+            size_t at = (a->m + v) * a->d + k;
+            for (size_t r = 0; r < a->m; r++)
+                size += slope[r * a->v + v] * fabs((double)a->h[r * a->d + k]);
+            if (!(fabs((double)g[at] - want[at]) <= 0x1p-8 * size))
+                fail_msg("dw[%zu,%zu]: %g, expected %g", v, k, (double)g[at], want[at]);
+        }
+    }
+    xr_free(want);
+    xr_free(slope);
+}
+
+/* h and W are bf16 numbers, so that the logits are as good as those of f32; the slopes are rounded before they are multiplied. */
+static void test_masked_lm_head(void **state)
+{
+    (void)state;
+    int32_t target[HEAD_ROWS];
+    float *h = values(HEAD_ROWS * HEAD_WIDTH, 1), *w = values(HEAD_WORDS * HEAD_WIDTH, 2), *b = values(HEAD_WORDS, 3);
+    float *logits = values(HEAD_ROWS * HEAD_WORDS, 4);
+    for (size_t k = 0; k < HEAD_ROWS * HEAD_WIDTH; k++)
+        h[k] = (float)rounded(h[k]);
+    for (size_t k = 0; k < HEAD_WORDS * HEAD_WIDTH; k++)
+        w[k] = (float)rounded(w[k]);
+    for (size_t r = 0; r < HEAD_ROWS; r++)
+        target[r] = (int32_t)(r * 157 % HEAD_WORDS);
+    xr_lm_head a = {h, w, b, target, HEAD_ROWS, HEAD_WORDS, HEAD_WIDTH, 1, 1};
+    double loss, again, *unused = xr_alloc(HEAD_GRADS, sizeof *unused);
+    double want = naive_lm_head(unused, unused + a.m * a.d, unused + (a.m + a.v) * a.d, 0.5, &a);
+    xr_free(unused);
+    float *g = head_grads(a, 1, logits, &loss);
+    assert_true(fabs(loss - want) <= 4e-7 * (1.0 + want));
+    check_head_gradients(&a, g);
+    for (int workers = 1; workers <= 3; workers += 2) {
+        xr_threads_set(workers);
+        float *other = head_grads(a, workers, workers == 1 ? logits : NULL, &again);     /* logits kept or computed again */
+        assert_true(again == loss);
+        assert_memory_equal(other, g, HEAD_GRADS * sizeof *g);
+        xr_free(other);
+    }
+    xr_free(g);
+    xr_free(h);
+    xr_free(w);
+    xr_free(b);
+    xr_free(logits);
+}
+
 /* A copy is made once, made again when values or kind change, and given back. */
 static void test_copies(void **state)
 {
@@ -261,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_masked_lm_head),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_out_of_memory),

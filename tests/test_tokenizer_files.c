@@ -179,6 +179,8 @@ static void bad_pieces(void **state)
     put_small(o); put_word(o, "c", (float)(1e308 * 10)); refuse(o->b, o->n, "not a finite number");
     put_small(o); put_word(o, "c", strtof("nan", NULL)); refuse(o->b, o->n, "not a finite number");
     put_small(o); put_piece(o, "c", 1, 0, 7); refuse(o->b, o->n, "type 7");
+    put_small(o); put_piece(o, "<0x41>", 6, 0, 6); refuse(o->b, o->n, "piece 9 is of type BYTE");
+    put_heads(o); put_piece(o, "<x>", 3, 0, 3); refuse(o->b, o->n, "none of its 4 pieces is one for text");
     put_small(o); put_piece(o, "c", 1, 0, 2); refuse(o->b, o->n, "2 pieces of type UNKNOWN");
     o->n = 0; put_word(o, "a", 0); put_word(o, "b", 0); put_word(o, "c", 0); put_word(o, "d", 0);
     refuse(o->b, o->n, "0 pieces of type UNKNOWN");

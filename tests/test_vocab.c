@@ -184,7 +184,7 @@ static void rewrite_keeps_and_adds(void **state)
         assert_memory_equal(&g.piece[i].score, &f.piece[keep[i]].score, sizeof(float));
         assert_int_equal(g.piece[i].type, f.piece[keep[i]].type);
     }
-    xr_spm *m = xr_spm_load("edited", out.s, out.len);
+    xr_spm *m = xr_spm_load(out.s, out.len);
     assert_non_null(m);
     assert_int_equal(xr_spm_size(m), 8);
     assert_string_equal(xr_spm_piece(m, 6), "\xE2\x96\x81zz");

@@ -10,6 +10,8 @@
 xr_tensor *xr_embedding(xr_tape *t, xr_param *word, xr_param *position, xr_param *type, const int32_t *id, const int32_t *pos, size_t n);
 /* y = x W^T + b                                       [N,O]   b may be NULL */
 xr_tensor *xr_linear(xr_tape *t, xr_tensor *x, xr_weight w, xr_param *b);
+/* y = gelu(x + c) W^T + b, the two of them          [N,O]   bit for bit, without keeping what gelu gives; b, c may be NULL */
+xr_tensor *xr_gelu_linear(xr_tape *t, xr_tensor *x, xr_param *c, xr_weight w, xr_param *b);
 /* y = gelu(x + b), erf form                           [N,D]   b may be NULL */
 xr_tensor *xr_bias_gelu(xr_tape *t, xr_tensor *x, xr_param *b);
 /* y = tanh(x) */

@@ -49,7 +49,7 @@ static xr_status load(xr_tokenizer *t, const char *path)
         return xr_error_status();
     if (xr_spm_check(t->path, bytes, len) == XR_OK) {
         xr_sha256_hex(bytes, len, t->sha256);
-        t->spm = xr_spm_load(t->path, bytes, len);
+        t->spm = xr_spm_load(bytes, len);
     }
     xr_free(bytes);
     if (!t->spm)

@@ -11,7 +11,7 @@
 #include "util/alloc.h"
 #include "util/utf8.h"
 
-enum { PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_TYPE_LAST = 6 };
+enum { PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_BYTE = 6 };
 enum { MODEL_UNIGRAM = 1 };
 
 /* A probe sequence this long does not happen with honest pieces at half load: the file was made to be slow. */
@@ -19,15 +19,15 @@ enum { PROBE_CAP = 4096 };
 
 typedef xr_wire span;
 typedef xr_wire_field field;
-typedef struct slot { const uint8_t *p; size_t len; } slot;
+typedef struct slot { uint32_t at; uint16_t len, tag; } slot;       /* of a piece's text: byte of the file (0: none), size, bits of its hash */
 
 typedef struct check {
     const char *path;
     const uint8_t *base;
-    slot *slot;                     // [mask+1] open addressing, at most half full, empty where p is NULL
+    slot *slot;                     // [mask+1] open addressing, at most half full
     size_t mask;
     size_t n;                       /* pieces so far */
-    size_t n_unknown;
+    size_t n_unknown, n_text;       /* of them; n_text: those that text can be cut into */
     uint64_t type[3];               /* of the first three pieces */
     uint64_t model_type, byte_fallback;
 } check;
@@ -72,10 +72,14 @@ static const char *printable(span s, char out[33])
 
 static xr_status remember_piece(check *c, span text)
 {
-    size_t len = (size_t)(text.end - text.p), at = (size_t)fnv1a(text) & c->mask;
-    for (size_t probe = 0; c->slot[at].p; probe++, at = (at + 1) & c->mask) {
+    size_t len = (size_t)(text.end - text.p);
+    uint64_t hash = fnv1a(text);
+    size_t at = (size_t)hash & c->mask;
+    slot mine = {(uint32_t)(text.p - c->base), (uint16_t)len, (uint16_t)(hash >> 48)};
+    for (size_t probe = 0; c->slot[at].at; probe++, at = (at + 1) & c->mask) {
         char shown[33];
-        if (c->slot[at].len == len && memcmp(c->slot[at].p, text.p, len) == 0)
+        const slot *other = &c->slot[at];
+        if (other->tag == mine.tag && other->len == mine.len && memcmp(c->base + other->at, text.p, len) == 0)
             return xr_fail(XR_EDATA, "%s: piece %zu (\"%s\") occurs twice; pieces must differ: the file is damaged or "
                            "was edited",
                            c->path, c->n, printable(text, shown));
@@ -84,7 +88,7 @@ static xr_status remember_piece(check *c, span text)
                            "slow",
                            c->path, c->n);
     }
-    c->slot[at] = (slot){text.p, len};
+    c->slot[at] = mine;
     return XR_OK;
 }
 
@@ -122,11 +126,14 @@ static xr_status check_piece(check *c, span s)
     if (!isfinite(score))
         return xr_fail(XR_EDATA, "%s: piece %zu has a score that is not a finite number; the file is damaged", c->path,
                        c->n);
-    if (type < 1 || type > PIECE_TYPE_LAST)
+    if (type == PIECE_BYTE)
+        return xr_fail(XR_EDATA, "%s: piece %zu is of type BYTE, which XLM-R's ids have no place for; train without byte_fallback", c->path, c->n);
+    if (type < 1 || type > PIECE_BYTE)
         return xr_fail(XR_EDATA, "%s: piece %zu has type %llu; types are 1 to %d", c->path, c->n,
                        (unsigned long long)type,
-                       PIECE_TYPE_LAST);
+                       PIECE_BYTE);
     c->n_unknown += type == PIECE_UNKNOWN;
+    c->n_text += type != PIECE_UNKNOWN && type != PIECE_CONTROL;
     if (c->n < 3)
         c->type[c->n] = type;
     c->n++;
@@ -284,6 +291,8 @@ static xr_status check_settings(const check *c)
                        "it", c->path);
     if (c->n_unknown != 1)
         return xr_fail(XR_EDATA, "%s: %zu pieces of type UNKNOWN; expected exactly one", c->path, c->n_unknown);
+    if (c->n_text == 0)
+        return xr_fail(XR_EDATA, "%s: none of its %zu pieces is one for text; the file is damaged or was edited", c->path, c->n);
     if (c->type[0] != PIECE_UNKNOWN || c->type[1] != PIECE_CONTROL || c->type[2] != PIECE_CONTROL)
         return xr_fail(XR_EDATA, "%s: pieces 0, 1, 2 are not <unk>, <s>, </s>, on which XLM-R's ids rest; "
                        "train with unk_id 0, bos_id 1, eos_id 2", c->path);

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "util/error.h"
+
 static const char *varint(xr_wire *s, uint64_t *out)
 {
     const uint8_t *p = s->p;
@@ -68,4 +70,12 @@ const char *xr_wire_next(xr_wire *s, xr_wire_field *f)
     wrong = value(s, f);
     f->all = (xr_wire){start, s->p};
     return wrong;
+}
+
+xr_wire_field xr_wire_take(xr_wire *s)
+{
+    xr_wire_field f;
+    const char *wrong = xr_wire_next(s, &f);
+    XR_ASSERT(!wrong, "a checked sentencepiece model: %s", wrong);
+    return f;
 }

@@ -16,5 +16,7 @@ typedef struct xr_wire_field {
 
 /* Takes the next field of a message that has bytes left. NULL, or what is wrong at s->p. */
 const char *xr_wire_next(xr_wire *s, xr_wire_field *f);
+/* The same of a message that has been checked, so that nothing can be wrong. */
+xr_wire_field xr_wire_take(xr_wire *s);
 
 #endif

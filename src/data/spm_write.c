@@ -16,20 +16,12 @@ static const char plain_normalizer[] = { 0x1A, 0x06, 0x18, 0x00, 0x20, 0x00, 0x2
 
 /* ---- reading ---- */
 
-/* The file has been checked, so that nothing can be wrong here. */
-static void take(xr_wire *s, xr_wire_field *f)
-{
-    const char *wrong = xr_wire_next(s, f);
-    XR_ASSERT(!wrong, "a checked sentencepiece model: %s", wrong);
-}
-
-static xr_spm_entry read_piece(const xr_wire_field *field)
+xr_spm_entry xr_spm_read_entry(const xr_wire_field *field)
 {
     xr_spm_entry piece = { .type = XR_SPM_NORMAL, .all = field->all };
     xr_wire s = field->bytes;
     while (s.p < s.end) {
-        xr_wire_field f;
-        take(&s, &f);
+        xr_wire_field f = xr_wire_take(&s);
         if (f.number == FIELD_TEXT) {
             piece.text = (const char *)f.bytes.p;
             piece.len = (size_t)(f.bytes.end - f.bytes.p);
@@ -52,12 +44,11 @@ static xr_status list_pieces(xr_spm_file *f)
 {
     size_t cap = 0;
     for (xr_wire s = whole(f); s.p < s.end;) {
-        xr_wire_field field;
-        take(&s, &field);
+        xr_wire_field field = xr_wire_take(&s);
         if (field.number != FIELD_PIECE)
             continue;
         XR_TRY(xr_grow(&f->piece, &cap, f->n + 1, sizeof *f->piece));
-        f->piece[f->n++] = read_piece(&field);
+        f->piece[f->n++] = xr_spm_read_entry(&field);
     }
     return XR_OK;
 }
@@ -141,8 +132,7 @@ static xr_status put_piece(xr_str *out, const xr_spm_new *piece)
 static xr_status fill_trainer(xr_str *b, xr_wire s, size_t n_pieces)
 {
     while (s.p < s.end) {
-        xr_wire_field f;
-        take(&s, &f);
+        xr_wire_field f = xr_wire_take(&s);
         if (f.number != FIELD_VOCAB_SIZE || f.wire != XR_WIRE_VARINT) {
             XR_TRY(copy(b, f.all));
             continue;
@@ -187,8 +177,7 @@ xr_status xr_spm_rewrite(const xr_spm_file *f, const xr_spm_edit *e, xr_str *out
     size_t n_pieces = (e->keep ? e->n_keep : f->n) + e->n_add;
     cursor c = { 0 };
     for (xr_wire s = whole(f); s.p < s.end;) {
-        xr_wire_field field;
-        take(&s, &field);
+        xr_wire_field field = xr_wire_take(&s);
         if (field.number == FIELD_PIECE)
             XR_TRY(put_old_piece(f, e, &c, field.all, out));
         else if (field.number == FIELD_TRAINER)

@@ -19,6 +19,9 @@ typedef struct xr_spm_entry {
     xr_wire all;                /* its bytes in the file */
 } xr_spm_entry;
 
+/* The piece in a field of the checked file. */
+xr_spm_entry xr_spm_read_entry(const xr_wire_field *field);
+
 typedef struct xr_spm_file {
     char *path;
     char *bytes; size_t len;

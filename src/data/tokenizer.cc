@@ -1,5 +1,4 @@
-/* The one C++ file: sentencepiece behind the C functions of data/spm.h. Nothing thrown here passes the border. */
-#include <sentencepiece_processor.h>
+/* The one C++ file: sentencepiece's trainer behind the C function of data/spm.h. Nothing thrown here passes the border. */
 #include <sentencepiece_trainer.h>
 
 #include <cmath>
@@ -17,12 +16,6 @@ extern "C" {
 
 namespace sp = sentencepiece;
 
-enum { KEPT_PIECES = 1 << 14 };
-
-struct xr_spm {
-    sp::SentencePieceProcessor processor;
-};
-
 /* To be called in a catch block: the exception in flight becomes the pending error. */
 static xr_status caught(const char *doing) noexcept
 {
@@ -34,94 +27,6 @@ static xr_status caught(const char *doing) noexcept
         return xr_fail(XR_ESOFTWARE, "%s: sentencepiece threw: %s", doing, e.what());
     } catch (...) {
         return xr_fail(XR_ESOFTWARE, "%s: sentencepiece threw something that is no std::exception", doing);
-    }
-}
-
-extern "C" xr_spm *xr_spm_load(const char *path, const void *bytes, size_t len)
-{
-    xr_spm *m = nullptr;
-    try {
-        m = new xr_spm;
-        const auto status = m->processor.LoadFromSerializedProto({static_cast<const char *>(bytes), len});
-        if (status.ok())
-            return m;
-        xr_fail(XR_EDATA, "%s: sentencepiece refuses the model: %s", path, status.error_message());
-    } catch (...) {
-        caught(path);
-    }
-    xr_spm_free(m);
-    return nullptr;
-}
-
-extern "C" void xr_spm_free(xr_spm *m)
-{
-    try {
-        delete m;
-    } catch (...) {
-        caught("closing a tokenizer");
-    }
-}
-
-extern "C" int xr_spm_size(const xr_spm *m)
-{
-    try {
-        return m->processor.GetPieceSize();
-    } catch (...) {
-        caught("counting pieces");
-        return 0;
-    }
-}
-
-extern "C" const char *xr_spm_piece(const xr_spm *m, int id)
-{
-    try {
-        return m->processor.IdToPiece(id).c_str();
-    } catch (...) {
-        caught("looking up a piece");
-        return nullptr;
-    }
-}
-
-extern "C" xr_status xr_spm_encode(const xr_spm *m, const char *text, size_t len, uint32_t base, xr_tokens *out)
-{
-    try {
-        /* Kept between calls, so that its strings need not be allocated again, three for each piece; but not as large as one huge text made it. */
-        static thread_local sp::ImmutableSentencePieceText spt;
-        const auto status = m->processor.Encode({text, len}, spt.mutable_proto());
-        if (!status.ok())
-            return xr_fail(XR_ESOFTWARE, "encoding %zu bytes: sentencepiece says: %s", len, status.error_message());
-        const size_t n = spt.pieces_size();
-        XR_TRY(xr_grow(&out->v, &out->cap, out->n + n, sizeof *out->v));
-        for (size_t i = 0; i < n; i++) {
-            const auto piece = spt.pieces(static_cast<int>(i));
-            const int32_t id = static_cast<int32_t>(piece.id());
-            out->v[out->n++] = {id == 0 ? static_cast<int32_t>(XR_ID_UNK) : id + 1, base + piece.begin(),
-                                base + piece.end()};
-        }
-        if (n > KEPT_PIECES)
-            spt = {};
-        return XR_OK;
-    } catch (...) {
-        return caught("encoding text");
-    }
-}
-
-/* The library has no call for it in this version; the pieces of an encoding, <unk> among them as what it stands for, are that text. */
-extern "C" xr_status xr_spm_normalize(const xr_spm *m, const char *text, size_t len, xr_str *out)
-{
-    try {
-        /* Kept between calls, so that its strings need not be allocated again, three for each piece; but not as large as one huge text made it. */
-        static thread_local sp::ImmutableSentencePieceText spt;
-        const auto status = m->processor.Encode({text, len}, spt.mutable_proto());
-        if (!status.ok())
-            return xr_fail(XR_ESOFTWARE, "encoding %zu bytes: sentencepiece says: %s", len, status.error_message());
-        for (size_t i = 0; i < spt.pieces_size(); i++) {
-            const auto piece = spt.pieces(static_cast<int>(i));
-            XR_TRY(xr_str_append(out, piece.piece().data(), piece.piece().size()));
-        }
-        return XR_OK;
-    } catch (...) {
-        return caught("normalising text");
     }
 }
 

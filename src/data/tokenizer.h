@@ -1,8 +1,7 @@
 /* XLM-R's tokenizer: sentencepiece unigram with fairseq's ids (XLMRobertaTokenizer).
  *
  * <s> 0, <pad> 1, </s> 2, <unk> 3, any other piece = sentencepiece id + 1, <mask> last = sentencepiece size + 1.
- * tokenizer.cc is the only C++ file; it catches everything. A tokenizer is immutable after opening and safe to share
- * between threads. */
+ * A tokenizer is immutable after opening and safe to share between threads. */
 #ifndef XR_DATA_TOKENIZER_H
 #define XR_DATA_TOKENIZER_H
 

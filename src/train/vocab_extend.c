@@ -88,7 +88,7 @@ static xr_status index_old(extend *e)
 static xr_spm *load_edited(const xr_spm_file *f, const xr_spm_edit *edit)
 {
     xr_str bytes = { 0 };
-    xr_spm *m = xr_spm_rewrite(f, edit, &bytes) == XR_OK ? xr_spm_load(f->path, bytes.s, bytes.len) : NULL;
+    xr_spm *m = xr_spm_rewrite(f, edit, &bytes) == XR_OK ? xr_spm_load(bytes.s, bytes.len) : NULL;
     xr_str_free(&bytes);
     return m;
 }
@@ -97,7 +97,7 @@ static xr_status open_old(extend *e)
 {
     XR_TRY(open_model(e));
     XR_TRY(index_old(e));
-    e->old = xr_spm_load(e->file.path, e->file.bytes, e->file.len);
+    e->old = xr_spm_load(e->file.bytes, e->file.len);
     e->plain = e->old ? load_edited(&e->file, &(xr_spm_edit){ .plain = 1 }) : NULL;
     return e->plain ? XR_OK : xr_error_status();
 }

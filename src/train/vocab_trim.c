@@ -118,7 +118,7 @@ static xr_status choose(trim *t)
 static xr_spm *load_edited(const xr_spm_file *f, const xr_spm_edit *edit, xr_str *bytes)
 {
     xr_str_clear(bytes);
-    return xr_spm_rewrite(f, edit, bytes) == XR_OK ? xr_spm_load(f->path, bytes->s, bytes->len) : NULL;
+    return xr_spm_rewrite(f, edit, bytes) == XR_OK ? xr_spm_load(bytes->s, bytes->len) : NULL;
 }
 
 static xr_status load_new(trim *t)
@@ -240,7 +240,7 @@ static xr_status open_model(trim *t)
     xr_status status = xr_spm_file_open(&t->file, xr_tokenizer_path(c->tokenizer));
     xr_context_free(c);
     XR_TRY(status);
-    t->old = xr_spm_load(t->file.path, t->file.bytes, t->file.len);
+    t->old = xr_spm_load(t->file.bytes, t->file.len);
     return t->old ? XR_OK : xr_error_status();
 }
 

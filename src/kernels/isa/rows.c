@@ -119,15 +119,7 @@ enum {
     SUM_VECTORS = 4     /* a pass reads whole cache lines, several of a row */
 };
 
-XR_INLINE vf load_upto(const float *p, size_t n) { return n >= VW ? vf_load(p) : vf_load_n(p, n); }
-
-XR_INLINE void add_upto(float *p, vf x, size_t n)
-{
-    if (n >= VW)
-        vf_store(p, vf_load(p) + x);
-    else
-        vf_store_n(p, vf_load_n(p, n) + x, n);
-}
+XR_INLINE void add_upto(float *p, vf x, size_t n) { vf_store_upto(p, vf_load_upto(p, n) + x, n); }
 
 /* `vectors` vectors of columns, or one of n < VW columns. */
 XR_INLINE void colsum_pass(float *sum, float *dot, const float *y, const float *z, size_t rows, size_t ld, const size_t vectors, size_t n)
@@ -139,10 +131,10 @@ XR_INLINE void colsum_pass(float *sum, float *dot, const float *y, const float *
         for (size_t r = start; r < end; r++)
 #pragma GCC unroll 4
             for (size_t v = 0; v < vectors; v++) {
-                vf a = load_upto(y + r * ld + v * VW, n);
+                vf a = vf_load_upto(y + r * ld + v * VW, n);
                 s[v] += a;
                 if (z)
-                    d[v] = vf_fma(a, load_upto(z + r * ld + v * VW, n), d[v]);
+                    d[v] = vf_fma(a, vf_load_upto(z + r * ld + v * VW, n), d[v]);
             }
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++) {

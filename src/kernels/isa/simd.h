@@ -114,6 +114,27 @@ XR_INLINE vf vf_scale(vf x, vf k, vi n)
 }
 #endif
 
+/* The first n elements, or all VW where n is more; those beyond read as `rest`. */
+XR_INLINE vf vf_load_or(const float *p, size_t n, vf rest)
+{
+    if (n >= VW)
+        return vf_load(p);
+#if defined(__AVX512F__)
+    return (vf)_mm512_mask_loadu_ps((__m512)rest, (__mmask16)((1u << n) - 1u), p);
+#else
+    memcpy(&rest, p, n * sizeof(float));
+    return rest;
+#endif
+}
+XR_INLINE vf vf_load_upto(const float *p, size_t n) { return n >= VW ? vf_load(p) : vf_load_n(p, n); }
+XR_INLINE void vf_store_upto(float *p, vf x, size_t n)
+{
+    if (n >= VW)
+        vf_store(p, x);
+    else
+        vf_store_n(p, x, n);
+}
+
 /* a b + c, rounded once where the machine can, and always the same way: an expression left to -ffp-contract may be fused differently in
  * two copies of one loop (body and rest), and an element's bits would then depend on where it stands. */
 #if defined(__AVX512F__)
@@ -132,15 +153,42 @@ XR_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 #endif
 XR_INLINE vf vf_fmas(vf a, vf b, float c) { return vf_fma(a, b, vf_set(c)); }
 
+/* Lanes in an order computed by f(lane, s). */
+#if VW == 16
+#define XR_LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s), f(8, s), f(9, s), f(10, s), f(11, s), \
+                       f(12, s), f(13, s), f(14, s), f(15, s)
+#elif VW == 8
+#define XR_LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s), f(4, s), f(5, s), f(6, s), f(7, s)
+#else
+#define XR_LANES(f, s) f(0, s), f(1, s), f(2, s), f(3, s)
+#endif
+#define XR_FAR_LANE(l, s) ((l) ^ (s))
+#define XR_SWAP(x, s) __builtin_shufflevector(x, x, XR_LANES(XR_FAR_LANE, s))
+
 /* Sums and maxima over lanes: a fixed tree of halves. */
 XR_INLINE float vf_hsum(vf x)
 {
-    float a[VW];
-    memcpy(a, &x, sizeof a);
-    for (size_t w = VW / 2; w > 0; w /= 2)
-        for (size_t i = 0; i < w; i++)
-            a[i] += a[i + w];
-    return a[0];
+#if VW >= 16
+    x += XR_SWAP(x, 8);
+#endif
+#if VW >= 8
+    x += XR_SWAP(x, 4);
+#endif
+    x += XR_SWAP(x, 2);
+    x += XR_SWAP(x, 1);
+    return x[0];
+}
+XR_INLINE float vf_hmax(vf x)
+{
+#if VW >= 16
+    x = vf_max(XR_SWAP(x, 8), x);
+#endif
+#if VW >= 8
+    x = vf_max(XR_SWAP(x, 4), x);
+#endif
+    x = vf_max(XR_SWAP(x, 2), x);
+    x = vf_max(XR_SWAP(x, 1), x);
+    return x[0];
 }
 XR_INLINE double vd_hsum(vd x)
 {
@@ -149,15 +197,6 @@ XR_INLINE double vd_hsum(vd x)
     for (size_t w = VW / 4; w > 0; w /= 2)
         for (size_t i = 0; i < w; i++)
             a[i] += a[i + w];
-    return a[0];
-}
-XR_INLINE float vf_hmax(vf x)
-{
-    float a[VW];
-    memcpy(a, &x, sizeof a);
-    for (size_t w = VW / 2; w > 0; w /= 2)
-        for (size_t i = 0; i < w; i++)
-            a[i] = a[i + w] > a[i] ? a[i + w] : a[i];
     return a[0];
 }
 XR_INLINE vd vd_wide(vh x) { return __builtin_convertvector(x, vd); }
