@@ -84,7 +84,7 @@ FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tes
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all programs setup demo test check fuzz fuzzers lint bench golden parity install clean help FORCE
+.PHONY: all programs setup demo test check fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,7 +97,9 @@ help:
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
-	@echo 'make bench      speed of the kernels, one line each'
+	@echo 'make bench      one table: rates, share of the peak, memory and phases of each work; PARTS="mlm classify" only those (bench/works.sh)'
+	@echo 'make bench-peers  the same works in PyTorch, ONNX Runtime and CTranslate2 in turn with ours (PYTHON= one that has them; PARTS=)'
+	@echo 'make bench-kernels  speed of each kernel, one line each'
 	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= and SEQEVAL_0= see scripts/scorers.py, golden_tags.py)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
@@ -196,6 +198,14 @@ lint: setup
 	@scripts/lint.sh
 
 bench: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/bench/peak
+	@BUILD=$(BUILD) bench/works.sh $(PARTS)
+
+bench-peers: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/bench/peak
+	@BUILD=$(BUILD) $(PYTHON) bench/peer_hf.py $(PARTS)
+
+bench-kernels: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
 	@for b in $(BENCHES); do env -u OPENBLAS_CORETYPE $$b || exit 1; done
 

@@ -67,6 +67,6 @@ if [ -f README.md ]; then
     done
 fi
 if command -v shellcheck >/dev/null 2>&1; then
-    shellcheck scripts/*.sh .ci/run || bad=1
+    shellcheck scripts/*.sh bench/*.sh .ci/run || bad=1
 fi
 exit $bad

@@ -49,7 +49,7 @@ rows() { sed -n '/^where the time went/,$p' "$1" | sed -E 's/  +[0-9].*//; s/[0-
 @test "with --json one object on standard error; on a failure too, after whose time was spent" {
     echo 'the cat sat' >"$dir/t"
     "$xlmr" features --quiet --model "$model" --profile --json --output "$dir/v.jsonl" "$dir/t" >"$dir/out" 2>"$dir/err"
-    jq -e '.wall_s > 0 and (.wall_s - ([.phases[].s] | add) | fabs) < 1e-6 and any(.phases[]; .phase == "data")
+    jq -e '.wall_s > 0 and .peak_rss_mb > 1 and (.wall_s - ([.phases[].s] | add) | fabs) < 1e-6 and any(.phases[]; .phase == "data")
         and any(.phases[]; .phase == "64 x 64 forward" and .gflop > 0)' "$dir/err"
     run -66 --separate-stderr "$xlmr" features --quiet --model "$model" --profile --output "$dir/v.jsonl" "$dir/missing"
     [[ $stderr == *'where the time went'*'error: '* ]]

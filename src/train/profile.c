@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/runlog.h"
+
 void xr_profile_take(xr_profile *p)
 {
     p->n = xr_phases(p->row);
@@ -84,7 +86,7 @@ json_t *xr_profile_json(const xr_profile *p)
         if (row->seconds > 0.0)
             json_array_append_new(rows, json_pack("{ss sf sf}", "phase", row->name, "s", row->seconds, "gflop", row->work * 1e-9));
     }
-    all = json_pack("{sf so}", "wall_s", whole, "phases", rows);
+    all = json_pack("{sf sf so}", "wall_s", whole, "peak_rss_mb", xr_rss_mb(1), "phases", rows);
     if (!all)
         xr_fail(XR_ESYSTEM, "no memory for the phases of the run");
     return all;

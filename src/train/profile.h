@@ -19,7 +19,7 @@ void xr_profile_take(xr_profile *p);
 xr_status xr_profile_add(json_t *line, xr_profile *last, double steps);
 /* The table: phases by their time, all products with weights together, and all. */
 xr_status xr_profile_table(const xr_profile *p, xr_str *out);
-/* {"wall_s": …, "phases": [{"phase": "attention", "s": …, "gflop": …}, …]} */
+/* {"wall_s": …, "peak_rss_mb": …, "phases": [{"phase": "attention", "s": …, "gflop": …}, …]} */
 json_t *xr_profile_json(const xr_profile *p);
 
 #endif
