@@ -152,10 +152,12 @@ static void add_parameters(survey *s)
     xr_estimate *e = s->e;
     const xr_params *ps = &s->run->model->params;
     int n_moments = xr_rule_find(s->run->o->optimizer)->n_moments;
+    xr_trainer_choose_gradients(s->run->model, s->run->o->max_grad_norm, s->run->micro >= s->run->batch);
     for (size_t i = 0; i < ps->n; i++) {
         const xr_param *p = ps->row[i];
         e->memory[XR_MEMORY_WEIGHTS] += bytes_of(p);
-        e->memory[XR_MEMORY_PACKED] += p->pack ? (double)p->pack->bytes(p->t.rows, p->t.cols) : 0.0;
+        if (p->pack && p != s->run->model->word)        /* the head's kernels round the vocabulary's rows as they go */
+            e->memory[XR_MEMORY_PACKED] += (double)p->pack->bytes(p->t.rows, p->t.cols);
         if (!p->t.needs)
             continue;
         double moved = is_list(p) ? (double)s->most_rows * (double)p->t.cols : (double)xr_numel(&p->t);
@@ -163,7 +165,7 @@ static void add_parameters(survey *s)
         if (is_list(p)) {
             add_list(s, p, n_moments);
         } else {
-            e->memory[XR_MEMORY_GRADIENTS] += bytes_of(p);
+            e->memory[XR_MEMORY_GRADIENTS] += p->flags & XR_PARAM_LATE_GRAD ? 0.0 : bytes_of(p);
             e->memory[XR_MEMORY_MOMENTS] += n_moments * bytes_of(p);
         }
     }

@@ -23,9 +23,18 @@ static xr_status declare_state(xr_trainer *t, int n_moments)
     return xr_state_add(&t->state, XR_STATE_U64, &t->tokens, 1, "run/tokens");
 }
 
+void xr_trainer_choose_gradients(xr_model *m, double max_grad_norm, int single)
+{
+    int tied = m->head && m->head->reads == XR_READS_TARGETS && !(m->word->flags & (XR_PARAM_ROW_GRAD | XR_PARAM_FROZEN));
+    m->word->flags &= ~(unsigned)XR_PARAM_LATE_GRAD;
+    if (tied && single && max_grad_norm <= 0.0)
+        m->word->flags |= XR_PARAM_LATE_GRAD;
+}
+
 static xr_status trainer_init(xr_trainer *t, const xr_optim_options *optim, const xr_batch_bound *bound)
 {
     xr_model *m = t->model;
+    xr_trainer_choose_gradients(m, optim->max_grad_norm, bound->single);
     XR_TRY(xr_params_alloc_grads(&m->params));
     t->optim = xr_optim_new(&m->params, optim, m->config.num_hidden_layers);
     if (!t->optim)
@@ -99,6 +108,7 @@ static xr_status update(xr_trainer *t, xr_step_result *result)
                        "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
                        result->grad_norm);
     XR_TRY(xr_optim_step(t->optim, 1.0 / result->weight, result->grad_norm));
+    result->grad_norm = xr_optim_norm(t->optim);
     count(t, result);
     return XR_OK;
 }

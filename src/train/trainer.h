@@ -29,7 +29,14 @@ typedef struct xr_step_result {
 } xr_step_result;
 
 /* Largest micro-batch that will come, for sizing the tape. */
-typedef struct xr_batch_bound { size_t tokens, sequences, max_len, masked; } xr_batch_bound;
+typedef struct xr_batch_bound {
+    size_t tokens, sequences, max_len, masked;
+    int single;                 /* every update is one micro-batch */
+} xr_batch_bound;
+
+/* With one micro-batch an update and without clipping, the gradient of a vocabulary tied to the masked-LM head need not be anywhere as a whole: sets
+ * or clears XR_PARAM_LATE_GRAD. Same weights, bit for bit. */
+void xr_trainer_choose_gradients(xr_model *m, double max_grad_norm, int single);
 
 /* Allocates gradients (flags and freezing must be final) and the optimizer. */
 xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *optim, uint64_t seed, const xr_batch_bound *bound);
