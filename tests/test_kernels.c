@@ -905,7 +905,8 @@ static void cpu(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(products_of_few_rows), cmocka_unit_test(few_rows_are_themselves), cmocka_unit_test(large_products),
+        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(products_of_few_rows), cmocka_unit_test(few_rows_are_themselves),
+        cmocka_unit_test(large_products),
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
         cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
