@@ -123,6 +123,10 @@ refused() {
     "$xlmr" doctor --json --quiet 2>/dev/null >"$dir/j"
     [ "$(wc -l <"$dir/j")" -eq 1 ]
     grep -q '"ok":true' "$dir/j"
+    jq -e '.speed.gemm_gflops > 0 and .speed.memory_gb_per_s > 0 and (.speed.gemm_gflops_bf16 > 0) == .kernels.bf16
+        and .machine.cores >= .machine.cores_allowed and .machine.memory_mib >= .machine.memory_available_mib and (.advice | type) == "array"' "$dir/j"
+    OMP_PROC_BIND=close OMP_PLACES=cores run -0 "$xlmr" doctor --threads 1
+    [[ $output == *"speed now"* && $output != *"wander"* ]]
 }
 
 @test "the portable kernels can be asked for" {

@@ -33,12 +33,13 @@ like_run() {
     like_run finetune --model "$model" --train-file "$train" --validation-file "$dev" --num-epochs 2 --batch-size 32 --logging-steps 1
     like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1
     like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1 --recompute --micro-batch-size 8
+    like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1 --precision bf16
 }
 
 @test "memory of pretraining, within 15 % of the run's" {
     [ -z "${SAN-}" ] || skip "sanitizers take memory of their own"
     like_run pretrain --model "$model" --train-data "$at/store" --max-steps 4 --block-length 128 --batch-size 64 --logging-steps 2
-    like_run pretrain --model "$at/mini" --train-data "$at/store" --max-steps 2 --block-length 128 --batch-size 8 --logging-steps 1
+    like_run pretrain --model "$at/mini" --train-data "$at/store" --max-steps 2 --block-length 128 --batch-size 8 --logging-steps 1 --precision bf16
     like_run pretrain --model "$at/mini" --train-data "$at/store" --max-steps 2 --block-length 128 --batch-size 8 --micro-batch-size 4 --logging-steps 1 \
         --freeze-layers 3 --recompute
 }
@@ -88,7 +89,7 @@ like_run() {
     run -0 "$xlmr" estimate "${big[@]}"
     [[ $output == *'does not fit: '*'would fit: '*'--micro-batch-size'* ]]
     # taken at its word, it fits
-    "$xlmr" estimate "${big[@]}" --micro-batch-size "$(jq .remedy.sequences_at_once "$dir/a")" --json --quiet >"$dir/b"
+    "$xlmr" estimate "${big[@]}" --micro-batch-size "$(jq .remedy.micro_batch_size "$dir/a")" --json --quiet >"$dir/b"
     jq -e '.fits' "$dir/b"
 }
 

@@ -175,6 +175,39 @@ static void segment_equals_plain(void **state)
     xr_tape_free(t);
 }
 
+/* Values and gradients of gelu and linear as one node are those of the two, also where x has a gradient already and where biases are left out. */
+static void gelu_linear_equals_the_two(void **state)
+{
+    (void)state;
+    enum { N = 5, I = 37, O = 19 };
+    float y[2][N * O], dx[2][N * I], dw[2][O * I], dc[2][I], db[2][O];
+    xr_tape *t = xr_tape_new((size_t)64 << 20);
+    for (int bias = 0; bias < 2; bias++) {
+        for (int one = 0; one < 2; one++) {
+            xr_tape_begin(t, 1, 1, 3, 17);
+            xr_tensor *x = xr_sample_input(t, N, I, 1);
+            xr_param *c = bias ? xr_sample_param(t, 1, I, 2) : NULL, *b = bias ? xr_sample_param(t, 1, O, 3) : NULL;
+            xr_weight w = { xr_sample_param(t, O, I, 4) };
+            xr_tensor *h = one ? xr_gelu_linear(t, x, c, w, b) : xr_linear(t, xr_bias_gelu(t, x, c), w, b);
+            xr_tensor *z = xr_linear(t, xr_add_norm(t, x, NULL, xr_sample_param(t, 1, I, 5), xr_sample_param(t, 1, I, 6), 1e-5f, 0.0f, 0,
+                                                    xr_sample_rows(t, &(uint32_t){ N }, 1)), w, b);
+            memcpy(y[one], h->x, sizeof y[0]);
+            assert_int_equal(xr_backward(t, xr_add_norm(t, h, z, xr_sample_param(t, 1, O, 7), xr_sample_param(t, 1, O, 8), 1e-5f, 0.0f, 0,
+                                                        xr_sample_rows(t, &(uint32_t){ N }, 1)), NULL), XR_OK);
+            memcpy(dx[one], x->g, sizeof dx[0]);
+            memcpy(dw[one], w.master->t.g, sizeof dw[0]);
+            memcpy(dc[one], bias ? c->t.g : dx[one], sizeof dc[0]);
+            memcpy(db[one], bias ? b->t.g : dx[one], sizeof db[0]);
+        }
+        assert_memory_equal(y[0], y[1], sizeof y[0]);
+        assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+        assert_memory_equal(dw[0], dw[1], sizeof dw[0]);
+        assert_memory_equal(dc[0], dc[1], sizeof dc[0]);
+        assert_memory_equal(db[0], db[1], sizeof db[0]);
+    }
+    xr_tape_free(t);
+}
+
 /* Wrong shapes poison the tape; the message names the op, and later builders are silent. */
 static void poison_names_the_op(void **state)
 {
@@ -225,7 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op),
-        cmocka_unit_test(segment_equals_plain),
+        cmocka_unit_test(segment_equals_plain), cmocka_unit_test(gelu_linear_equals_the_two),
         cmocka_unit_test(poison_names_the_op),
         cmocka_unit_test(exhausted_arena_is_an_error),
         cmocka_unit_test(dry_run_covers_the_real_one),

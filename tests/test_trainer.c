@@ -19,6 +19,7 @@ typedef struct run {
     size_t micro;               /* examples of a micro-batch */
     int masked;                 /* every fourth token of most examples, instead of labels */
     uint32_t first_sample;
+    int late;                   /* no clipping; 1: the vocabulary's gradient in memory all the same, 2: made by tiles */
     int fail_at;                /* micro-batch that cannot be had; -1: none */
 } run;
 
@@ -74,8 +75,8 @@ static void start_masked(run *r, size_t micro, int recompute)
 
 static void begin(run *r, double learning_rate)
 {
-    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 0, 0, 1.0, 0.0 };
-    xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, r->masked ? EXAMPLES * MAX_LEN : 0 };
+    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, r->late ? 0.0 : 1.0, 1.0, 10, 0, 0, 1.0, 0.0 };
+    xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, r->masked ? EXAMPLES * MAX_LEN : 0, r->late == 2 };
     if (xr_trainer_init(&r->t, &r->m, &o, 42, &bound) < 0)
         fail_msg("%s", xr_error_message());
 }
@@ -277,6 +278,93 @@ static void masked_steps_keep_the_bits(void **state)
     bits_of_masked_steps(&xr_pack_bf16);
 }
 
+static xr_step_result late_step(run *r)
+{
+    xr_step_result result;
+    if (xr_trainer_step(&r->t, 1, next, r, &result) < 0)
+        fail_msg("%s", xr_error_message());
+    return result;
+}
+
+static void start_late(run *r, int late, int recompute, const xr_pack_kind *pack)
+{
+    start_masked(r, EXAMPLES, recompute);
+    r->late = late;
+    xr_model_pack(&r->m, pack);
+    begin(r, 1e-3);
+    assert_true((r->m.word->t.g == NULL) == (late == 2));
+}
+
+static void bits_of_late_steps(const xr_pack_kind *pack)
+{
+    run want;
+    char expected[33], found[33];
+    xr_step_result first[3];
+    int before = xr_threads();
+    xr_threads_set(1);
+    start_late(&want, 1, 0, pack);
+    for (int k = 0; k < 3; k++)
+        first[k] = late_step(&want);
+    assert_int_equal(xr_state_digest(&want.t.state, expected), XR_OK);
+    for (int recompute = 0; recompute < 2; recompute++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            run got;
+            xr_threads_set(threads);
+            start_late(&got, 2, recompute, pack);
+            for (int k = 0; k < 3; k++) {
+                xr_step_result r = late_step(&got);
+                assert_true(r.loss == first[k].loss && fabs(r.grad_norm / first[k].grad_norm - 1.0) < 1e-12);
+            }
+            assert_int_equal(xr_state_digest(&got.t.state, found), XR_OK);
+            assert_string_equal(found, expected);
+            end(&got);
+        }
+    xr_threads_set(before);
+    end(&want);
+}
+
+/* The vocabulary's gradient made by tiles while they are updated: the weights and moments are those of a gradient in memory. */
+static void a_late_gradient_keeps_the_bits(void **state)
+{
+    (void)state;
+    bits_of_late_steps(NULL);
+    bits_of_late_steps(&xr_pack_bf16);
+}
+
+/* A pass that fails half-way, or whose update is refused, leaves nothing of a late gradient for the next. */
+static void a_failed_late_step_leaves_nothing(void **state)
+{
+    (void)state;
+    run r, want;
+    xr_step_result result;
+    start_late(&r, 2, 0, NULL);
+    start_late(&want, 2, 0, NULL);
+    float *x = &r.m.layer[0].key_b->t.x[3], good = *x;
+    *x = NAN;
+    assert_int_equal(xr_trainer_step(&r.t, 1, next, &r, &result), XR_EDIVERGED);
+    xr_error_clear();
+    assert_null(r.m.word->late->tile);
+    *x = good;
+    r.fail_at = 0;
+    assert_true(xr_trainer_step(&r.t, 1, next, &r, &result) < 0);
+    xr_error_clear();
+    r.fail_at = -1;
+    next(&r, 0);            /* its memory is there from now on */
+    int failures = 0;
+    for (xr_status status = XR_ESYSTEM; status < 0; failures += status < 0) {
+        xr_alloc_fail_after(failures);
+        status = xr_trainer_step(&r.t, 1, next, &r, &result);
+        xr_alloc_fail_after(-1);
+        assert_true(status == XR_OK || status == XR_ESYSTEM);
+        xr_error_clear();
+    }
+    assert_true(failures >= 2);
+    late_step(&want);
+    assert_same_weights(&want, &r);
+    end(&r);
+    end(&want);
+}
+
 /* The copies that products read are those of the weights as the last update left them; and it is they that are read, not the f32 values. */
 static void packed_copies_follow_the_updates(void **state)
 {
@@ -421,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup(dropout_follows_the_sample, clear_error),
         cmocka_unit_test_setup(recomputation_and_threads_keep_the_bits, clear_error),
         cmocka_unit_test_setup(masked_steps_keep_the_bits, clear_error),
+        cmocka_unit_test_setup(a_late_gradient_keeps_the_bits, clear_error),
+        cmocka_unit_test_setup(a_failed_late_step_leaves_nothing, clear_error),
         cmocka_unit_test_setup(packed_copies_follow_the_updates, clear_error),
         cmocka_unit_test_setup(masked_accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(frozen_rows_stay, clear_error),

@@ -10,6 +10,8 @@
 xr_tensor *xr_embedding(xr_tape *t, xr_param *word, xr_param *position, xr_param *type, const int32_t *id, const int32_t *pos, size_t n);
 /* y = x W^T + b                                       [N,O]   b may be NULL */
 xr_tensor *xr_linear(xr_tape *t, xr_tensor *x, xr_weight w, xr_param *b);
+/* y = gelu(x + c) W^T + b, the two of them          [N,O]   bit for bit, without keeping what gelu gives; b, c may be NULL */
+xr_tensor *xr_gelu_linear(xr_tape *t, xr_tensor *x, xr_param *c, xr_weight w, xr_param *b);
 /* y = gelu(x + b), erf form                           [N,D]   b may be NULL */
 xr_tensor *xr_bias_gelu(xr_tape *t, xr_tensor *x, xr_param *b);
 /* y = tanh(x) */
@@ -19,9 +21,10 @@ xr_tensor *xr_dropout_op(xr_tape *t, xr_tensor *x, float p, uint32_t site, const
 /* y = LayerNorm(dropout(x) + residual) * gamma + beta [N,D]   residual may be NULL */
 xr_tensor *xr_add_norm(xr_tape *t, xr_tensor *x, xr_tensor *residual, xr_param *gamma, xr_param *beta, float eps,
                        float p, uint32_t site, const xr_rowset *rows);
-/* o = dropout(softmax(q k^T / sqrt(K))) v, per sequence and head; q [M,D] over rows_q, k and v [N,D] over rows_kv */
+/* o = dropout(softmax(q k^T / sqrt(K))) v, per sequence and head; q [M,D] over rows_q, k and v [N,D] over rows_kv;
+ * bf16: products of operands rounded to bfloat16, in longer sequences */
 xr_tensor *xr_attention(xr_tape *t, xr_tensor *q, xr_tensor *k, xr_tensor *v, int heads, float p, uint32_t site,
-                        const xr_rowset *rows_q, const xr_rowset *rows_kv);
+                        const xr_rowset *rows_q, const xr_rowset *rows_kv, int bf16);
 /* y[r] = x[index[r]]                                  [M,D]   index increasing */
 xr_tensor *xr_select(xr_tape *t, xr_tensor *x, const uint32_t *index, size_t m);
 

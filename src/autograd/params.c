@@ -155,8 +155,10 @@ static void free_grads(xr_params *ps)
 {
     for (size_t i = 0; i < ps->n; i++) {
         rowgrad_free(ps->row[i]->t.rowgrad);
+        xr_free(ps->row[i]->late);
         ps->row[i]->t.rowgrad = NULL;
         ps->row[i]->t.g = NULL;
+        ps->row[i]->late = NULL;
     }
     if (ps->grads)
         xr_map_free(ps->grads, ps->grads_bytes);
@@ -164,7 +166,16 @@ static void free_grads(xr_params *ps)
     ps->grads_bytes = 0;
 }
 
-static int has_dense_grad(const xr_param *p) { return !(p->flags & (XR_PARAM_FROZEN | XR_PARAM_ROW_GRAD)); }
+static int has_dense_grad(const xr_param *p) { return !(p->flags & (XR_PARAM_FROZEN | XR_PARAM_ROW_GRAD | XR_PARAM_LATE_GRAD)); }
+
+/* What stands in for a dense gradient. */
+static xr_status alloc_other_grad(xr_param *p)
+{
+    if (p->flags & XR_PARAM_LATE_GRAD)
+        return (p->late = xr_alloc(1, sizeof *p->late)) ? XR_OK : xr_error_status();
+    p->t.rowgrad = rowgrad_new(p->t.rows, p->t.cols);
+    return p->t.rowgrad ? XR_OK : xr_fail_context("gradient rows of %s", p->name);
+}
 
 /* May be called again after flags have changed (freezing, a head for which the embedding's gradient is dense). */
 xr_status xr_params_alloc_grads(xr_params *ps)
@@ -186,8 +197,8 @@ xr_status xr_params_alloc_grads(xr_params *ps)
         if (has_dense_grad(p)) {
             p->t.g = next;
             next += padded(xr_numel(&p->t));
-        } else if (p->t.needs && !(p->t.rowgrad = rowgrad_new(p->t.rows, p->t.cols))) {
-            return xr_fail_context("gradient rows of %s", p->name);
+        } else if (p->t.needs) {
+            XR_TRY(alloc_other_grad(p));
         }
     }
     return XR_OK;
@@ -257,9 +268,12 @@ void xr_params_zero_grads(xr_params *ps)
 {
     if (ps->grads)
         xr_fill(ps->grads, ps->grads_bytes / sizeof(float), 0.0f);
-    for (size_t i = 0; i < ps->n; i++)
+    for (size_t i = 0; i < ps->n; i++) {
         if (ps->row[i]->t.rowgrad)
             xr_rowgrad_clear(ps->row[i]->t.rowgrad);
+        if (ps->row[i]->late)
+            *ps->row[i]->late = (xr_late_grad){0};
+    }
 }
 
 void xr_params_free(xr_params *ps)

@@ -15,7 +15,8 @@ enum {
     XR_PARAM_HEAD = 2,          /* belongs to a task head: may be absent in a pretrained directory */
     XR_PARAM_FROZEN = 4,
     XR_PARAM_PAD_ROW = 8,       /* row 1 (<pad>) starts at zero and gets no gradient (padding_idx) */
-    XR_PARAM_ROW_GRAD = 16      /* gradient is a list of rows (an embedding used for look-up only) */
+    XR_PARAM_ROW_GRAD = 16,     /* gradient is a list of rows (an embedding used for look-up only) */
+    XR_PARAM_LATE_GRAD = 32     /* gradient is made while the optimizer uses it (the vocabulary tied to a masked-LM head) */
 };
 
 /* Gradient of an embedding as the list of rows touched in a step, in order of first touch. */
@@ -26,6 +27,21 @@ typedef struct xr_rowgrad {
     float *g;                   // [cap, cols]
     size_t n, cap;
 } xr_rowgrad;
+
+/* A gradient that is nowhere in memory as a whole: masked_lm leaves behind what it follows from, embedding what is added to the rows that
+ * were looked up, and the optimizer makes it tile by tile. Everything it points to lives on the tape until that begins anew, so there is
+ * one pass between two updates. */
+typedef struct xr_late_grad {
+    /* Rows [i width, (i + 1) width) of the gradient, as many as there are, into g; on one of `workers` threads. NULL: no gradient. */
+    void (*tile)(const void *context, size_t i, int worker, float *g, void *scratch);
+    const void *context;
+    size_t n, width, scratch;   /* tiles, rows of each; bytes for all workers */
+    int workers;
+    double work;                /* operations for all of it */
+    const int32_t *id;          // [n_ids] rows that were looked up, in order; -1: its gradient is not wanted
+    const float *dy;            // [n_ids, cols]
+    size_t n_ids;
+} xr_late_grad;
 
 /* A copy of a row's values, packed for a kernel, and what it was made from. */
 typedef struct xr_packed {
@@ -47,6 +63,7 @@ typedef struct xr_param {
     uint64_t version;           /* of the values: whoever writes them calls xr_param_changed */
     const struct xr_pack_kind *pack;    /* what linear layers multiply by; NULL: the f32 values as they are */
     xr_packed packed;           /* kept by xr_param_packed */
+    xr_late_grad *late;         /* with XR_PARAM_LATE_GRAD, once gradients are allocated */
 } xr_param;
 
 static inline void xr_param_changed(xr_param *p) { p->version++; }

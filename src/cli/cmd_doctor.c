@@ -11,9 +11,13 @@
 #include "cli/cmd.h"
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/packed.h"
+#include "kernels/rate.h"
 #include "model/head.h"
+#include "train/advice.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/machine.h"
 
 #ifdef __clang__
 static const char compiler[] = __VERSION__; /* names itself */
@@ -21,20 +25,7 @@ static const char compiler[] = __VERSION__; /* names itself */
 static const char compiler[] = "gcc " __VERSION__;
 #endif
 
-/* The value of "NAME: 123 kB" in /proc/meminfo, in MiB; -1 if absent. */
-static long long meminfo(const char *name)
-{
-    char line[256];
-    long long kib = -1;
-    size_t len = strlen(name);
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && kib < 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, name, len) == 0 && line[len] == ':')
-            kib = strtoll(line + len + 1, NULL, 10);
-    if (f)
-        fclose(f);
-    return kib < 0 ? -1 : kib / 1024;
-}
+static json_int_t mib(double bytes) { return (json_int_t)(bytes / 1048576.0); }
 
 /* The word in brackets of "always [madvise] never". */
 static void huge_pages(char out[32])
@@ -170,22 +161,36 @@ static int run_checks(json_t *checks, int threads)
     return same;
 }
 
+/* What the machine does now: a moment of the work that training is made of. */
+static json_t *measure(void)
+{
+    double gemm = xr_rate_gemm(NULL, 0.1), bf16 = xr_cpu_has_bf16() ? xr_rate_gemm(&xr_pack_bf16, 0.1) : 0.0, memory = xr_rate_memory(0.1);
+    xr_error_clear();       /* no memory for it: 0, which is not shown */
+    return json_pack("{s:f, s:f, s:f}", "gemm_gflops", gemm, "gemm_gflops_bf16", bf16, "memory_gb_per_s", memory);
+}
+
+static json_t *describe_machine(const xr_machine *m, int threads, const char *huge)
+{
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:I, s:I, s:I, s:s}", "cpu", xr_cpu_model(), "cores", m->processors, "cores_allowed", m->allowed,
+                     "cores_without_hyperthreads", m->cores, "threads", threads, "cpu_quota", m->cpu_quota, "memory_mib", mib(m->memory),
+                     "memory_available_mib", mib(m->available), "memory_limit_mib", mib(m->memory_limit), "huge_pages", huge);
+}
+
 static json_t *examine(int *ok)
 {
     char huge[32];
     const char *forced = getenv("OPENBLAS_CORETYPE");
     json_t *libraries = json_object(), *checks = json_object();
+    xr_machine machine = xr_machine_look();
     int threads = xr_threads();
     huge_pages(huge);
+    xr_advice_facts facts = { machine, threads, getenv("OMP_PROC_BIND"), getenv("OMP_PLACES"), huge };
     *ok = run_checks(checks, threads);
     dl_iterate_phdr(add_library, libraries);
-    return json_pack(
-        "{s:s, s:b, s:{s:s, s:I, s:i, s:I, s:I, s:s}, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o}", "xlmr",
-        XR_VERSION, "ok", *ok, "machine", "cpu", xr_cpu_model(), "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
-        "threads", threads, "memory_mib", (json_int_t)meminfo("MemTotal"), "memory_available_mib",
-        (json_int_t)meminfo("MemAvailable"), "huge_pages", huge, "kernels", "used", xr_isa_name(xr_cpu_isa()),
-        "possible", xr_isa_name(xr_cpu_best()), "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core",
-        xr_blas_core(), "coretype_forced", forced, "compiler", compiler, "libraries", libraries, "checks", checks);
+    return json_pack("{s:s, s:b, s:o, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o, s:o, s:o}", "xlmr", XR_VERSION, "ok", *ok, "machine",
+                     describe_machine(&machine, threads, huge), "kernels", "used", xr_isa_name(xr_cpu_isa()), "possible", xr_isa_name(xr_cpu_best()),
+                     "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core", xr_blas_core(), "coretype_forced", forced, "compiler", compiler,
+                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "advice", xr_advice(&facts));
 }
 
 static const char *str_at(const json_t *j, const char *a, const char *b)
@@ -197,6 +202,31 @@ static const char *str_at(const json_t *j, const char *a, const char *b)
 static json_int_t int_at(const json_t *j, const char *a, const char *b)
 {
     return json_integer_value(json_object_get(json_object_get(j, a), b));
+}
+
+static double number_at(const json_t *j, const char *a, const char *b)
+{
+    return json_number_value(json_object_get(json_object_get(j, a), b));
+}
+
+static xr_status print_speed(const json_t *j)
+{
+    double gemm = number_at(j, "speed", "gemm_gflops"), bf16 = number_at(j, "speed", "gemm_gflops_bf16");
+    if (gemm <= 0.0)
+        return XR_OK;
+    XR_TRY(xr_out("%-15sproducts %.0f GFLOP/s", "speed now", gemm));
+    if (bf16 > 0.0)
+        XR_TRY(xr_out(", with bf16 %.0f", bf16));
+    return xr_out("; memory %.1f GB/s\n", number_at(j, "speed", "memory_gb_per_s"));
+}
+
+static xr_status print_advice(const json_t *j)
+{
+    size_t i;
+    json_t *sentence;
+    json_array_foreach(json_object_get(j, "advice"), i, sentence)
+        XR_TRY(xr_out("%-15s%s\n", "advice", json_string_value(sentence)));
+    return XR_OK;
 }
 
 static xr_status print_text(json_t *j)
@@ -223,7 +253,8 @@ static xr_status print_text(json_t *j)
     json_object_foreach(json_object_get(j, "checks"), name, row)
         XR_TRY(xr_out("%-15s%s: %s\n", json_is_true(json_object_get(row, "ok")) ? "ok" : "FAILED", name,
                       json_string_value(json_object_get(row, "detail"))));
-    return XR_OK;
+    XR_TRY(print_speed(j));
+    return print_advice(j);
 }
 
 static xr_status run(const xr_options *o)
@@ -240,7 +271,7 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_doctor = {
-    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads", NULL,
+    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads; measure its speed; advise on threads", NULL,
     "xlmr doctor\n"
     "xlmr doctor --json --threads 2\n",
     run

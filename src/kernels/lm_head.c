@@ -160,22 +160,32 @@ static void slope(const pass *p, const tile *t, float *y, const float *z)
     }
 }
 
+/* The same from what forward left: kept logits, or logits computed again. */
+static void tile_slope(const pass *p, const tile *t, float *y, int worker)
+{
+    if (!p->kept)
+        multiply_logits(p, t, y, worker);
+    slope(p, t, y, p->kept ? p->kept + p->a->m * t->first : y);
+}
+
+static void weight_piece(const pass *p, const tile *t, float *dw, const float *y, int worker, float beta)
+{
+    piece(p, worker, dw, y, 1, p->a->h, 0, t->words, p->a->d, p->a->m, beta);
+}
+
 static void backward_tile(const pass *p, size_t i, int worker, float *dh, float beta)
 {
     const xr_lm_head *a = p->a;
     const xr_lm_grads *g = p->g;
     tile t = tile_at(p, i);
     float *y = buffer_of(p, worker);
-    const float *z = p->kept ? p->kept + a->m * t.first : y;
-    if (!p->kept)
-        multiply_logits(p, &t, y, worker);
-    slope(p, &t, y, z);
+    tile_slope(p, &t, y, worker);
     if (g->db && !g->acc_b)
         memset(g->db + t.first, 0, t.words * sizeof *g->db);
     if (g->db)
         xr_kernels()->rows->colsum(g->db + t.first, NULL, y, NULL, a->m, t.words, t.words);
     if (g->dw)
-        piece(p, worker, g->dw + t.first * a->d, y, 1, a->h, 0, t.words, a->d, a->m, g->acc_w ? 1.0f : 0.0f);
+        weight_piece(p, &t, g->dw + t.first * a->d, y, worker, g->acc_w ? 1.0f : 0.0f);
     if (g->dh)
         piece(p, worker, dh, y, 0, a->w + t.first * a->d, 0, a->m, a->d, t.words, beta);
 }
@@ -207,4 +217,23 @@ void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_
     xr_gemm_parallel(p.t.groups, a->workers, backward_group, &p);
     if (g->dh)
         sum_groups(&p);
+}
+
+xr_lm_tiles xr_lm_head_tiles(const xr_lm_head *a)
+{
+    tiling t = tiling_of(a->v);
+    return (xr_lm_tiles){t.n, t.width, (size_t)a->workers * (piece_bytes(a, &t) + buffer_floats(a, &t) * sizeof(float))};
+}
+
+void xr_lm_head_weight_tile(float *dw, float scale, const xr_lm_head *a, const xr_lm_row *row, const float *logits, size_t i, int worker,
+                            void *scratch)
+{
+    xr_lm_grads g = {.scale = scale};
+    pass p = pass_make(a, scratch);
+    p.g = &g;
+    p.row = row;
+    p.kept = logits;
+    tile t = tile_at(&p, i);
+    tile_slope(&p, &t, buffer_of(&p, worker), worker);
+    weight_piece(&p, &t, dw, buffer_of(&p, worker), worker, 0.0f);
 }

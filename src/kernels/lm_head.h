@@ -37,4 +37,11 @@ typedef struct xr_lm_grads {
 } xr_lm_grads;
 void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_row *row, const float *logits, void *scratch);
 
+/* The gradient of W by itself, a tile at a time, with the bits that backward gives it: tile i has rows [i width, (i + 1) width) of W, the
+ * last one fewer. W's rows of other tiles may have changed since forward. */
+typedef struct xr_lm_tiles { size_t n, width, scratch; } xr_lm_tiles;     /* scratch: bytes for all workers */
+xr_lm_tiles xr_lm_head_tiles(const xr_lm_head *a);
+void xr_lm_head_weight_tile(float *dw, float scale, const xr_lm_head *a, const xr_lm_row *row, const float *logits, size_t i, int worker,
+                            void *scratch);
+
 #endif

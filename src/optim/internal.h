@@ -35,4 +35,18 @@ void xr_deferred_touch(xr_deferred *d, const int32_t *id, size_t n);
 void xr_deferred_flush(xr_deferred *d);
 void xr_deferred_set_steps(xr_deferred *d, uint64_t steps);
 
+/* late.c: memory for updates with a late gradient (autograd/params.h), kept from one to the next. */
+typedef struct xr_late {
+    void *memory;               /* scratch of all workers, then their tiles */
+    size_t bytes;
+    float *tile;                // [workers, width, cols]
+    double *sumsq;              // [n] of each tile of the gradient
+    size_t cap;
+} xr_late;
+
+xr_status xr_late_reserve(xr_late *l, const xr_param *p);
+void xr_late_free(xr_late *l);
+/* One update; returns the sum of squares of the gradient, which then is gone. */
+double xr_late_step(xr_late *l, const xr_rule *rule, xr_param *p, float *m, float *v, const xr_adamw_scalars *s);
+
 #endif

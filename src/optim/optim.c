@@ -28,6 +28,8 @@ struct xr_optim {
     xr_deferred *vocabulary;    /* the one that xr_optim_touch brings up to date; NULL if none */
     float *block;
     size_t block_bytes;
+    xr_late late;
+    double norm;                /* of the last update's gradient */
 };
 
 static xr_status check_options(const xr_optim_options *o)
@@ -100,6 +102,8 @@ static double share(double part, double whole) { return whole > 0.0 ? part / who
 static xr_status init(xr_optim *o, xr_params *ps, const xr_optim_options *opt, int n_layers)
 {
     XR_TRY(check_options(opt));
+    for (size_t i = 0; i < ps->n; i++)
+        XR_ASSERT(!ps->row[i]->late || opt->max_grad_norm <= 0.0, "clipping wants the norm of %s before the update", ps->row[i]->name);
     o->ps = ps;
     o->opt = *opt;
     o->plan = (xr_schedule_plan){opt->total_steps, opt->warmup_steps, opt->lr_power, share(opt->lr_end, opt->learning_rate)};
@@ -131,6 +135,7 @@ void xr_optim_free(xr_optim *o)
         xr_deferred_free(o->slot[i].deferred);
     if (o->block)
         xr_map_free(o->block, o->block_bytes);
+    xr_late_free(&o->late);
     xr_free(o->slot);
     xr_free(o);
 }
@@ -151,7 +156,7 @@ double xr_optim_grad_norm(const xr_optim *o, double grad_scale)
     double sum = 0.0;
     for (size_t i = 0; i < o->n; i++) {
         const xr_param *p = o->ps->row[i];
-        if (p->flags & XR_PARAM_FROZEN)
+        if ((p->flags & XR_PARAM_FROZEN) || p->late)
             continue;
         if (p->t.rowgrad)
             sum += xr_vec_sumsq(p->t.rowgrad->g, p->t.rowgrad->n * p->t.cols);
@@ -163,13 +168,17 @@ double xr_optim_grad_norm(const xr_optim *o, double grad_scale)
 
 static xr_status reserve(xr_optim *o)
 {
-    for (size_t i = 0; i < o->n; i++)
+    for (size_t i = 0; i < o->n; i++) {
         if (o->slot[i].deferred)
             XR_TRY(xr_deferred_reserve(o->slot[i].deferred));
+        if (o->ps->row[i]->late)
+            XR_TRY(xr_late_reserve(&o->late, o->ps->row[i]));
+    }
     return XR_OK;
 }
 
-static void step_row(xr_optim *o, size_t i, double lr, double clip)
+/* Returns the sum of squares of a gradient that is known only now. */
+static double step_row(xr_optim *o, size_t i, double lr, double clip)
 {
     xr_param *p = o->ps->row[i];
     slot *sl = &o->slot[i];
@@ -177,13 +186,16 @@ static void step_row(xr_optim *o, size_t i, double lr, double clip)
     xr_adamw_scalars s;
     o->rule->scalars(&s, &h, o->steps + 1, clip);
     xr_param_changed(p);
+    if (p->late)
+        return xr_late_step(&o->late, o->rule, p, sl->moment[0], sl->moment[1], &s);
     if (!sl->deferred) {
         xr_span_step(o->rule->update, p->t.x, sl->moment[0], sl->moment[1], p->t.g, xr_numel(&p->t), &s);
-        return;
+        return 0.0;
     }
     xr_deferred_step(sl->deferred, p->t.rowgrad, &s);
     if (sl->deferred != o->vocabulary)
         xr_deferred_flush(sl->deferred);
+    return 0.0;
 }
 
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm)
@@ -193,13 +205,19 @@ xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm)
                        "the learning rate, or look for NaN in the model with 'xlmr verify'",
                        (unsigned long long)o->steps + 1, norm, grad_scale);
     XR_TRY(reserve(o));
-    double lr = xr_optim_lr(o), clip = grad_scale * xr_clip_factor(o->opt.max_grad_norm, norm);
+    double lr = xr_optim_lr(o), clip = grad_scale * xr_clip_factor(o->opt.max_grad_norm, norm), late = 0.0;
+    for (size_t i = 0; i < o->n; i++)       /* first, while the parameters their gradients follow from are as they were */
+        if (o->ps->row[i]->late)
+            late += step_row(o, i, lr, clip);
     for (size_t i = 0; i < o->n; i++)
-        if (!(o->ps->row[i]->flags & XR_PARAM_FROZEN))
+        if (!(o->ps->row[i]->flags & XR_PARAM_FROZEN) && !o->ps->row[i]->late)
             step_row(o, i, lr, clip);
+    o->norm = late > 0.0 ? sqrt(norm * norm + grad_scale * grad_scale * late) : norm;
     o->steps++;
     return XR_OK;
 }
+
+double xr_optim_norm(const xr_optim *o) { return o->norm; }
 
 void xr_optim_set_steps(xr_optim *o, uint64_t steps)
 {

@@ -57,8 +57,11 @@ typedef struct xr_optim xr_optim;
 xr_optim *xr_optim_new(xr_params *ps, const xr_optim_options *o, int n_layers);
 void xr_optim_free(xr_optim *o);
 
-/* Norm of the whole gradient, multiplied by grad_scale; fixed order of summation. */
+/* Norm of the whole gradient, multiplied by grad_scale; fixed order of summation. Late gradients (autograd/params.h) are not in it: they
+ * are made during the update, so that there can be no clipping, and are finite if the rest is (the masked-LM head's are products of
+ * probabilities and normalised rows; what look-up adds is in the positions' gradient too). */
 double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
+double xr_optim_norm(const xr_optim *o);                        /* of the last update's gradient, now with all of it */
 /* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero
  * again. XR_EDIVERGED, with nothing changed, when the norm is not finite. */
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);

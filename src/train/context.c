@@ -91,7 +91,7 @@ xr_tape *xr_context_tape(xr_context *c, const xr_batch *batch)
                batch->n_mask <= b->masked;
     if (!fits) {
         *b = (xr_batch_bound){ larger(b->tokens, batch->rows.n), larger(b->sequences, batch->rows.n_seq), larger(b->max_len, batch->max_len),
-                               larger(b->masked, batch->n_mask) };
+                               larger(b->masked, batch->n_mask), 0 };
         xr_tape_free(c->tape);
         size_t reserve = xr_model_reserve(&c->model, b->tokens, b->sequences, b->max_len, b->masked, 0);
         c->tape = reserve ? xr_tape_new(reserve) : NULL;

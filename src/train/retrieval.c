@@ -8,6 +8,8 @@
 #include "train/features.h"
 #include "util/alloc.h"
 
+const char *const xr_retrieval_options[] = { "layer", "pooling", NULL };
+
 /* ---- vectors ---- */
 
 int xr_retrieval_layer(const xr_context *c, const xr_options *o)
@@ -35,7 +37,7 @@ static void size_tape(xr_context *c, const xr_dataset *d, size_t tokens)
 {
     xr_tape_free(c->tape);
     c->tape = NULL;
-    c->bound = (xr_batch_bound){ tokens, tokens / 2 + 1, xr_dataset_longest(d), 0 };
+    c->bound = (xr_batch_bound){ tokens, tokens / 2 + 1, xr_dataset_longest(d), 0, 0 };
 }
 
 static xr_status embed(const xr_evaluation *e, xr_loader *l, const xr_dataset *d, float *x, const xr_evaluate_hooks *h)

@@ -23,9 +23,18 @@ static xr_status declare_state(xr_trainer *t, int n_moments)
     return xr_state_add(&t->state, XR_STATE_U64, &t->tokens, 1, "run/tokens");
 }
 
+void xr_trainer_choose_gradients(xr_model *m, double max_grad_norm, int single)
+{
+    int tied = m->head && m->head->reads == XR_READS_TARGETS && !(m->word->flags & (XR_PARAM_ROW_GRAD | XR_PARAM_FROZEN));
+    m->word->flags &= ~(unsigned)XR_PARAM_LATE_GRAD;
+    if (tied && single && max_grad_norm <= 0.0)
+        m->word->flags |= XR_PARAM_LATE_GRAD;
+}
+
 static xr_status trainer_init(xr_trainer *t, const xr_optim_options *optim, const xr_batch_bound *bound)
 {
     xr_model *m = t->model;
+    xr_trainer_choose_gradients(m, optim->max_grad_norm, bound->single);
     XR_TRY(xr_params_alloc_grads(&m->params));
     t->optim = xr_optim_new(&m->params, optim, m->config.num_hidden_layers);
     if (!t->optim)
@@ -53,9 +62,46 @@ xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *op
 void xr_trainer_free(xr_trainer *t)
 {
     xr_optim_free(t->optim);
+    xr_ema_free(t->ema);
     xr_tape_free(t->tape);
     xr_state_free(&t->state);
     memset(t, 0, sizeof *t);
+}
+
+xr_status xr_trainer_average(xr_trainer *t, double decay)
+{
+    const xr_params *ps = &t->model->params;
+    t->ema = xr_ema_new(&t->model->params, decay);
+    if (!t->ema)
+        return xr_error_status();
+    for (size_t i = 0; i < ps->n; i++) {
+        float *row = xr_ema_row(t->ema, i);
+        if (row)
+            XR_TRY(xr_state_add(&t->state, XR_STATE_F32, row, xr_numel(&ps->row[i]->t), "ema/%s", ps->row[i]->name));
+    }
+    return XR_OK;
+}
+
+void xr_trainer_show_average(xr_trainer *t)
+{
+    xr_optim_flush(t->optim);
+    if (t->ema)
+        xr_ema_swap(t->ema);
+}
+
+void xr_trainer_show_weights(xr_trainer *t)
+{
+    if (t->ema)
+        xr_ema_swap(t->ema);
+}
+
+/* The average moves with every row, those that had no gradient too: so all have to be up to date. */
+static void average(xr_trainer *t)
+{
+    if (!t->ema)
+        return;
+    xr_optim_flush(t->optim);
+    xr_ema_update(t->ema, t->step);
 }
 
 /* Adds one micro-batch's gradients, loss and weight. */
@@ -99,7 +145,9 @@ static xr_status update(xr_trainer *t, xr_step_result *result)
                        "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
                        result->grad_norm);
     XR_TRY(xr_optim_step(t->optim, 1.0 / result->weight, result->grad_norm));
+    result->grad_norm = xr_optim_norm(t->optim);
     count(t, result);
+    average(t);
     return XR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { MOST = 1024 };   /* processors looked at */
@@ -141,12 +142,30 @@ static int count_cores(const char *root, const cpu_set_t *set)
     return n;
 }
 
+static int is_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value && strcasecmp(value, "false") != 0;
+}
+
+/* Where OpenMP is told to bind threads it has bound this one to its own place, and what the process may use is no longer to be seen: all that are
+ * on line, then. */
+static void allowed_processors(cpu_set_t *set, int processors)
+{
+    int bound = is_set("OMP_PROC_BIND") || is_set("OMP_PLACES") || is_set("GOMP_CPU_AFFINITY");
+    CPU_ZERO(set);
+    if (!bound && sched_getaffinity(0, sizeof *set, set) == 0)
+        return;
+    for (int cpu = 0; cpu < processors && cpu < MOST; cpu++)
+        CPU_SET((size_t)cpu, set);
+}
+
 xr_machine xr_machine_look_at(const char *root)
 {
     xr_machine m = { .memory = meminfo(root, "MemTotal"), .available = meminfo(root, "MemAvailable"), .processors = (int)sysconf(_SC_NPROCESSORS_ONLN) };
     cpu_set_t set;
-    CPU_ZERO(&set);
-    m.allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : m.processors;
+    allowed_processors(&set, m.processors);
+    m.allowed = CPU_COUNT(&set);
     m.cores = count_cores(root, &set);
     double limit = smaller(least(root, "", "/sys/fs/cgroup", memory_2), least(root, "memory", "/sys/fs/cgroup/memory", memory_1));
     m.memory_limit = limit < m.memory ? limit : 0.0;

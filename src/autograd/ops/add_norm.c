@@ -1,6 +1,7 @@
 /* add_norm: s = dropout(x) + residual;  xhat = (s - mean) / sqrt(var + eps);  y = gamma xhat + beta
  *
- * x, residual [N,D] (residual may be absent: plain LayerNorm), gamma, beta [D] -> [N,D]. Saved: xhat [N,D], 1/sqrt(var + eps) [N].
+ * x, residual [N,D] (residual may be absent: plain LayerNorm), gamma, beta [D] -> [N,D]. Saved: nothing; x and residual are kept by those
+ * who made them, so backward runs forward again, which gives xhat and 1/sqrt(var + eps) with the same bits for a pass over memory.
  * ds = (h - mean(h) - xhat mean(h xhat)) rstd with h = gamma dy;  dx = mask ds;  dresidual = ds.
  * Reference: XLMRobertaSelfOutput, XLMRobertaOutput; Ba et al. 2016. */
 #include "autograd/ops.h"
@@ -23,29 +24,32 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
               n->in[3]->cols, x->cols);
     out->rows = x->rows;
     out->cols = x->cols;
-    out->saved = (x->rows * x->cols + x->rows) * sizeof(float);
+    out->scratch = (x->rows * x->cols + x->rows) * sizeof(float);
     return XR_OK;
 }
 
+/* Scratch: xhat [N,D], then rstd [N]. */
+static float *rstd_of(float *xhat, const xr_tensor *n) { return xhat + xr_numel(n); }
+
 static void forward(xr_tape *t, xr_tensor *n)
 {
-    (void)t;
     const args *a = n->args;
-    float *xhat = n->saved, *rstd = xhat + xr_numel(n);
-    xr_add_norm_forward(n->x, xhat, rstd, n->in[0]->x, n->in[1] ? n->in[1]->x : NULL, n->in[2]->x, n->in[3]->x, a->rows, n->cols, a->eps,
-                        &a->drop);
+    float *xhat = xr_tape_scratch(t);
+    xr_add_norm_forward(n->x, xhat, rstd_of(xhat, n), n->in[0]->x, n->in[1] ? n->in[1]->x : NULL, n->in[2]->x, n->in[3]->x, a->rows, n->cols,
+                        a->eps, &a->drop);
 }
 
 static void backward(xr_tape *t, xr_tensor *n)
 {
     const args *a = n->args;
-    const float *xhat = n->saved, *rstd = xhat + xr_numel(n);
     int acc_x, acc_r, acc;
     float *dx = xr_grad(t, n->in[0], &acc_x);
     float *dr = xr_grad(t, n->in[1], &acc_r);
     float *dgamma = xr_grad(t, n->in[2], &acc);
     float *dbeta = xr_grad(t, n->in[3], &acc);
-    xr_add_norm_backward(dx, acc_x, dr, acc_r, dgamma, dbeta, n->g, xhat, rstd, n->in[2]->x, a->rows, n->cols, &a->drop);
+    float *xhat = xr_tape_scratch(t);
+    forward(t, n);
+    xr_add_norm_backward(dx, acc_x, dr, acc_r, dgamma, dbeta, n->g, xhat, rstd_of(xhat, n), n->in[2]->x, a->rows, n->cols, &a->drop);
 }
 
 static xr_tensor *sample(xr_tape *t, int k)

@@ -49,11 +49,16 @@ static void forward(xr_tape *t, xr_tensor *n)
     }
 }
 
+static int has_grad(const xr_param *p, uint32_t row)
+{
+    enum { PAD = 1 };
+    return p->t.needs && !(row == PAD && (p->flags & XR_PARAM_PAD_ROW));
+}
+
 /* The gradient row of table row `row`, or NULL where none is wanted. */
 static float *grad_row(xr_tape *t, const xr_param *p, float *dense, uint32_t row)
 {
-    enum { PAD = 1 };
-    if (!p->t.needs || (row == PAD && (p->flags & XR_PARAM_PAD_ROW)))
+    if (p->late || !has_grad(p, row))
         return NULL;
     if (!p->t.rowgrad)
         return dense + (size_t)row * p->t.cols;
@@ -63,12 +68,27 @@ static float *grad_row(xr_tape *t, const xr_param *p, float *dense, uint32_t row
     return g;
 }
 
+/* Leaves dy where it is for the optimizer, which adds it to the rows. */
+static void leave(xr_tape *t, xr_tensor *n, xr_late_grad *late)
+{
+    const args *a = n->args;
+    int32_t *id = xr_tape_get(t, n->rows, sizeof *id);
+    if (!id)
+        return;
+    for (size_t r = 0; r < n->rows; r++)
+        id[r] = has_grad(a->word, (uint32_t)a->id[r]) ? a->id[r] : -1;
+    late->id = id;
+    late->dy = n->g;
+    late->n_ids = n->rows;
+    n->g = NULL;            /* not for the pool */
+}
+
 static void backward(xr_tape *t, xr_tensor *n)
 {
     const args *a = n->args;
     size_t d = n->cols;
-    int acc;
-    float *dword = a->word->t.rowgrad ? NULL : xr_grad(t, n->in[0], &acc);
+    int acc, apart = a->word->t.rowgrad || a->word->late;
+    float *dword = apart ? NULL : xr_grad(t, n->in[0], &acc);
     float *dposition = xr_grad(t, n->in[1], &acc);
     float *dtype = xr_grad(t, n->in[2], &acc);
     for (size_t r = 0; r < n->rows && xr_tape_status(t) == XR_OK; r++) {
@@ -82,6 +102,8 @@ static void backward(xr_tape *t, xr_tensor *n)
         if (dtype)
             xr_vec_add(dtype, dy, d);
     }
+    if (a->word->late)
+        leave(t, n, a->word->late);
 }
 
 static xr_tensor *sample(xr_tape *t, int k)

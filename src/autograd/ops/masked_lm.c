@@ -3,7 +3,8 @@
  * h [M,D] (masked rows only), W [V,D] tied with the word embedding, b [V] -> [1,1]. The logits exist tile by tile (kernels/lm_head.h).
  * Saved for backward: of each row its largest logit and the sum of exponentials; and the logits [M,V], since to read one again costs less
  * than its 2 D operations, unless `recompute` says that memory is dearer. Without gradients nothing is kept.
- * dlogits = g (p - onehot);  dh = dlogits W;  dW += dlogits^T h;  db += column sums.
+ * dlogits = g (p - onehot);  dh = dlogits W;  dW += dlogits^T h;  db += column sums. Where W's gradient is late (autograd/params.h) what
+ * dW follows from is left for the optimizer.
  * Reference: XLMRobertaLMHead's decoder with CrossEntropyLoss(reduction='sum'). */
 #include "autograd/ops.h"
 #include "autograd/sample.h"
@@ -13,6 +14,7 @@
 
 typedef struct args {
     const int32_t *target;      // [M]
+    xr_param *w;
     int recompute, workers, bf16;
 } args;
 
@@ -53,11 +55,46 @@ static void forward(xr_tape *t, xr_tensor *n)
     n->x[0] = (float)xr_lm_head_forward(&a, n->saved, logits_of(n), xr_tape_scratch(t));
 }
 
+/* All that a tile of dW needs, on the tape. */
+typedef struct left_behind {
+    xr_lm_head a;
+    const xr_lm_row *row;
+    const float *logits;
+    float scale;
+} left_behind;
+
+static void late_tile(const void *context, size_t i, int worker, float *g, void *scratch)
+{
+    const left_behind *l = context;
+    xr_lm_head_weight_tile(g, l->scale, &l->a, l->row, l->logits, i, worker, scratch);
+}
+
+static void leave(xr_tape *t, const xr_tensor *n, xr_late_grad *late)
+{
+    left_behind *l = xr_tape_get(t, 1, sizeof *l);
+    if (!l)
+        return;
+    XR_ASSERT(!late->tile, "a second pass before the update, and the gradient is late");
+    *l = (left_behind){ operands(n), n->saved, logits_of(n), n->g[0] };
+    xr_lm_tiles tiles = xr_lm_head_tiles(&l->a);
+    late->tile = late_tile;
+    late->context = l;
+    late->n = tiles.n;
+    late->width = tiles.width;
+    late->scratch = tiles.scratch;
+    late->workers = l->a.workers;
+    late->work = product_work(&l->a) * (l->logits ? 1.0 : 2.0);
+}
+
 static void backward(xr_tape *t, xr_tensor *n)
 {
     const xr_lm_head a = operands(n);
     xr_lm_grads g = { .scale = n->g[0] };
-    g.dw = xr_grad(t, n->in[1], &g.acc_w);
+    xr_late_grad *late = ((const args *)n->args)->w->late;
+    if (late)
+        leave(t, n, late);
+    else
+        g.dw = xr_grad(t, n->in[1], &g.acc_w);
     g.db = xr_grad(t, n->in[2], &g.acc_b);
     g.dh = xr_grad(t, n->in[0], &g.acc_h);
     xr_phase_work(product_work(&a) * ((g.dw != NULL) + (g.dh != NULL) + !logits_of(n)));
@@ -78,6 +115,6 @@ xr_tensor *xr_masked_lm(xr_tape *t, xr_tensor *h, xr_weight w, xr_param *b, cons
     if (!h || !w.master || !b)
         return NULL;
     xr_tensor *in[] = { h, &w.master->t, &b->t };
-    args a = { target, recompute, xr_threads(), w.master->pack == &xr_pack_bf16 };
+    args a = { target, w.master, recompute, xr_threads(), w.master->pack == &xr_pack_bf16 };
     return xr_node(t, &xr_op_masked_lm, in, 3, &a, sizeof a);
 }

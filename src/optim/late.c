@@ -1,0 +1,78 @@
+/* Updates of a parameter whose gradient is made while they are computed: tile by tile, in a buffer that stays in cache, each element with
+ * the operations and in the order of a dense gradient. */
+#include <string.h>
+#include "kernels/gemm.h"
+#include "optim/internal.h"
+#include "util/alloc.h"
+#include "util/phase.h"
+
+typedef struct pass {
+    const xr_rule *rule;
+    const xr_adamw_scalars *s;
+    const xr_param *p;
+    float *m, *v;
+    xr_late *late;
+} pass;
+
+static size_t tile_floats(const xr_param *p) { return p->late->width * p->t.cols; }
+
+static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+xr_status xr_late_reserve(xr_late *l, const xr_param *p)
+{
+    const xr_late_grad *g = p->late;
+    XR_ASSERT(g->tile, "%s: no pass has left a gradient", p->name);
+    size_t scratch = whole_lines(g->scratch), need = scratch + (size_t)g->workers * tile_floats(p) * sizeof(float);
+    if (need > l->bytes) {
+        xr_late_free(l);
+        if (!(l->memory = xr_map_alloc(need, 1)))
+            return xr_fail_context("the gradient of %s by tiles", p->name);
+        l->bytes = need;
+    }
+    l->tile = (float *)(void *)((char *)l->memory + scratch);
+    return xr_grow(&l->sumsq, &l->cap, g->n, sizeof *l->sumsq);
+}
+
+void xr_late_free(xr_late *l)
+{
+    if (l->memory)
+        xr_map_free(l->memory, l->bytes);
+    xr_free(l->sumsq);
+    *l = (xr_late){0};
+}
+
+/* Rows [first, end) of the gradient stand in g. */
+static void add_looked_up(float *g, const xr_param *p, size_t first, size_t end)
+{
+    const xr_late_grad *late = p->late;
+    size_t cols = p->t.cols;
+    for (size_t k = 0; k < late->n_ids; k++)
+        if (late->id[k] >= 0 && (size_t)late->id[k] >= first && (size_t)late->id[k] < end)
+            xr_vec_add(g + ((size_t)late->id[k] - first) * cols, late->dy + k * cols, cols);
+}
+
+static void update_tile(void *context, size_t i, int worker)
+{
+    const pass *a = context;
+    const xr_param *p = a->p;
+    const xr_late_grad *late = p->late;
+    size_t first = i * late->width, end = first + late->width < p->t.rows ? first + late->width : p->t.rows, cols = p->t.cols;
+    size_t at = first * cols, n = (end - first) * cols;
+    float *g = a->late->tile + (size_t)worker * tile_floats(p);
+    late->tile(late->context, i, worker, g, a->late->memory);
+    add_looked_up(g, p, first, end);
+    a->late->sumsq[i] = xr_vec_sumsq(g, n);
+    a->rule->update(p->t.x + at, a->m ? a->m + at : NULL, a->v ? a->v + at : NULL, g, n, a->s);
+}
+
+double xr_late_step(xr_late *l, const xr_rule *rule, xr_param *p, float *m, float *v, const xr_adamw_scalars *s)
+{
+    pass a = {rule, s, p, m, v, l};
+    double sum = 0.0;
+    xr_phase_work(p->late->work);
+    xr_gemm_parallel(p->late->n, p->late->workers, update_tile, &a);
+    for (size_t i = 0; i < p->late->n; i++)
+        sum += l->sumsq[i];
+    *p->late = (xr_late_grad){0};
+    return sum;
+}

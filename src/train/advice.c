@@ -1,0 +1,79 @@
+#include "train/advice.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+
+
+static void say(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A sentence that memory does not suffice for is missing; json_array_append_new takes NULL. */
+static void say(json_t *list, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    json_array_append_new(list, json_vsprintf(format, ap));
+    va_end(ap);
+}
+
+/* At least one, and no more than the quota pays for. */
+static int paid_for(double quota) { return quota < 1.0 ? 1 : (int)floor(quota); }
+
+static void look_at_count(json_t *list, const xr_advice_facts *f)
+{
+    const xr_machine *m = &f->machine;
+    int most = m->cores > 0 ? m->cores : m->allowed;
+    if (m->cpu_quota > 0.0 && f->threads > paid_for(m->cpu_quota))
+        say(list, "the control group may use %.3g processors' worth of time, %d threads want more and would be stopped over and over: give --threads %d",
+            m->cpu_quota, f->threads, paid_for(m->cpu_quota));
+    else if (f->threads > m->allowed)
+        say(list, "%d threads on the %d processors that this process may run on wait for each other: give --threads %d", f->threads, m->allowed, most);
+    else if (m->cores > 0 && f->threads > m->cores)
+        say(list, "%d threads on %d cores: the hyper-threads of a core share its multipliers, so --threads %d is usually as fast or faster", f->threads,
+            m->cores, m->cores);
+    else if (f->threads < most && !(m->cpu_quota > 0.0 && f->threads >= paid_for(m->cpu_quota)))
+        say(list, "%d threads on %d cores: --threads or OMP_NUM_THREADS asks for fewer than there are; leave it out unless others need the rest", f->threads,
+            most);
+    if (m->allowed < m->processors)
+        say(list, "this process may run on %d of %d processors (taskset, or the control group's cpuset); a job that should have them all is started with all",
+            m->allowed, m->processors);
+}
+
+static int is_bound(const char *bind) { return bind && *bind && strcasecmp(bind, "false") != 0; }
+
+static void look_at_places(json_t *list, const xr_advice_facts *f)
+{
+    if (f->threads < 2)
+        return;
+    if (!is_bound(f->bind))
+        say(list, "threads may wander between cores: where the machine is for this run alone, OMP_PROC_BIND=close OMP_PLACES=cores in the environment keeps "
+            "each on its core; beside other programs leave them free");
+    else if (f->places && strcasecmp(f->places, "threads") == 0 && f->machine.cores > 0 && f->machine.cores < f->machine.allowed)
+        say(list, "OMP_PLACES=threads puts two threads on one core while others are idle: OMP_PLACES=cores");
+    else if (!f->places)
+        say(list, "OMP_PROC_BIND=%s without OMP_PLACES: OMP_PLACES=cores says that each thread gets a core of its own", f->bind);
+}
+
+static void look_at_pages(json_t *list, const xr_advice_facts *f)
+{
+    if (f->huge_pages && strcmp(f->huge_pages, "never") == 0)
+        say(list, "huge pages are switched off: `echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`, as root, makes the optimizer and the first touch "
+            "of memory faster");
+    if (f->machine.memory_limit > 0.0)
+        say(list, "the control group may have %.0f MiB of the machine's %.0f MiB: `xlmr estimate` tells what a run takes", f->machine.memory_limit / 1048576.0,
+            f->machine.memory / 1048576.0);
+}
+
+json_t *xr_advice(const xr_advice_facts *f)
+{
+    json_t *list = json_array();
+    if (!list) {
+        xr_fail(XR_ESYSTEM, "no memory for the advice");
+        return NULL;
+    }
+    look_at_count(list, f);
+    look_at_places(list, f);
+    look_at_pages(list, f);
+    return list;
+}

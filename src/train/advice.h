@@ -1,0 +1,18 @@
+/* What `xlmr doctor` recommends: how many threads, where they should stay, what the system could be asked for. */
+#ifndef XR_TRAIN_ADVICE_H
+#define XR_TRAIN_ADVICE_H
+
+#include "util/json.h"
+#include "util/machine.h"
+
+typedef struct xr_advice_facts {
+    xr_machine machine;
+    int threads;                    /* that will be used */
+    const char *bind, *places;      /* OMP_PROC_BIND and OMP_PLACES; NULL: not set */
+    const char *huge_pages;         /* always, madvise, never */
+} xr_advice_facts;
+
+/* An array of sentences, each with what to do; empty when all is well. NULL with the error set. */
+json_t *xr_advice(const xr_advice_facts *f);
+
+#endif

@@ -1,0 +1,106 @@
+/* What doctor recommends, machine by machine. */
+#include "scratch.h"
+
+#include "train/advice.h"
+
+static const double gib = 1073741824.0;
+
+/* Eight cores without hyper-threads, all in use, pinned: nothing to say. */
+static xr_advice_facts quiet(void)
+{
+    return (xr_advice_facts){ .machine = { .memory = 64 * gib, .available = 60 * gib, .processors = 8, .allowed = 8, .cores = 8 }, .threads = 8,
+                              .bind = "close", .places = "cores", .huge_pages = "madvise" };
+}
+
+/* There are n sentences, and each of the words in `parts` stands in one. */
+static void expect(const xr_advice_facts *f, size_t n, const char *const *parts)
+{
+    json_t *list = xr_advice(f);
+    assert_non_null(list);
+    for (const char *const *p = parts; *p; p++) {
+        int found = 0;
+        for (size_t i = 0; i < json_array_size(list); i++)
+            found |= strstr(json_string_value(json_array_get(list, i)), *p) != NULL;
+        if (!found)
+            fail_msg("'%s' is not said", *p);
+    }
+    if (json_array_size(list) != n)
+        fail_msg("%zu sentences; expected %zu; the first: %s", json_array_size(list), n, json_string_value(json_array_get(list, 0)));
+    json_decref(list);
+}
+
+#define PARTS(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+static void test_nothing_to_say(void **state)
+{
+    (void)state;
+    xr_advice_facts f = quiet();
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.machine.cores = 0;        /* a system that does not say */
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.bind = f.places = NULL;
+    f.threads = 1;
+    f.machine.cpu_quota = 1.5;
+    expect(&f, 0, (const char *const[]){ NULL });
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    xr_advice_facts f = quiet();
+    f.machine.cores = 4;
+    expect(&f, 1, PARTS("8 threads on 4 cores: the hyper-threads"));
+    f.threads = 12;
+    expect(&f, 1, PARTS("12 threads on the 8 processors", "give --threads 4"));
+    f.threads = 3;
+    expect(&f, 1, PARTS("3 threads on 4 cores", "asks for fewer than there are"));
+    f = quiet();
+    f.machine.cpu_quota = 2.5;
+    expect(&f, 1, PARTS("2.5 processors' worth of time, 8 threads", "give --threads 2"));
+    f.threads = 2;              /* as told */
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.threads = 8;
+    f.machine.cpu_quota = 0.5;
+    expect(&f, 1, PARTS("give --threads 1"));
+    f = quiet();
+    f.machine.processors = 16;
+    expect(&f, 1, PARTS("may run on 8 of 16 processors"));
+}
+
+static void test_places(void **state)
+{
+    (void)state;
+    xr_advice_facts f = quiet();
+    f.bind = f.places = NULL;
+    expect(&f, 1, PARTS("OMP_PROC_BIND=close OMP_PLACES=cores"));
+    f.bind = "FALSE";
+    expect(&f, 1, PARTS("OMP_PROC_BIND=close OMP_PLACES=cores"));
+    f.bind = "true";
+    expect(&f, 1, PARTS("OMP_PROC_BIND=true without OMP_PLACES"));
+    f = quiet();
+    f.places = "threads";
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.machine.cores = 4;
+    f.threads = 4;
+    expect(&f, 1, PARTS("OMP_PLACES=threads puts two threads on one core"));
+}
+
+static void test_system(void **state)
+{
+    (void)state;
+    xr_advice_facts f = quiet();
+    f.huge_pages = "never";
+    f.machine.memory_limit = 4 * gib;
+    expect(&f, 2, PARTS("transparent_hugepage", "4096 MiB of the machine's 65536 MiB"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_to_say),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_system),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
