@@ -107,11 +107,25 @@ typedef struct xr_isa_int8 {
     void (*multiply)(const xr_int8_tile *t);
 } xr_isa_int8;
 
+/* y[r,c] = x[r] . w[c] + bias[c] + beta y[r,c] for few rows: both operands as they stand, rows of `inner` numbers one after another. */
+typedef struct xr_dot {
+    float *y;                           // [rows, ld_y], cols of it used
+    const float *x, *w;                 // [rows, inner], [cols, inner]
+    const float *bias;                  // [cols] or NULL
+    size_t rows, cols, inner, ld_y;
+    float beta;                         /* 0 or 1 */
+} xr_dot;
+
+typedef struct xr_isa_dot {
+    void (*multiply)(const xr_dot *d);
+} xr_isa_dot;
+
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
 extern const xr_isa_attention xr_isa_attention_portable, xr_isa_attention_bf16_portable;
 extern const xr_isa_words xr_isa_bf16_portable, xr_isa_f32_portable;
 extern const xr_isa_int8 xr_isa_int8_portable;
+extern const xr_isa_dot xr_isa_dot_portable;
 #if defined(__x86_64__)
 #define XR_HAVE_X86 1
 extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
@@ -121,6 +135,7 @@ extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_
 extern const xr_isa_words xr_isa_f32_avx2, xr_isa_f32_avx512;
 extern const xr_isa_words xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native; /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else
 #define XR_HAVE_X86 0
 #endif
@@ -131,6 +146,7 @@ typedef struct xr_kernel_table {
     const xr_isa_attention *attention, *attention_bf16;     /* products of f32, of bf16 */
     const xr_isa_words *f32, *bf16;
     const xr_isa_int8 *int8;
+    const xr_isa_dot *dot;
 } xr_kernel_table;
 
 const xr_kernel_table *xr_kernels(void); /* of the instruction set in use (cpu.h) */
