@@ -117,6 +117,33 @@ static void products(void **state)
     check_product(1, 3, 0, 4, 0.0f, 0);         /* an empty sum is zero */
 }
 
+/* The kernel for few rows: every rest of rows, columns, vectors and blocks of the sum, and both sides of its bound. */
+static void products_of_few_rows(void **state)
+{
+    (void)state;
+    static const size_t inner[] = {0, 1, 3, 15, 16, 17, 40, 385, 769, 1536, 1537, 1549, 3072}, out[] = {1, 5, 6, 7, 12, 97, 200};
+    for (size_t n = 1; n <= 9; n++)
+        for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
+            check_product(0, n, out[(n + i) % 7], inner[i], (float)((n + i) % 2), (n + i) % 3 != 0);
+    check_product(0, 95, 193, 768, 1.0f, 1);
+    check_product(0, 96, 768, 1700, 0.0f, 1);
+    check_product(0, 97, 768, 1700, 0.0f, 1);
+}
+
+/* A row's bits do not depend on what it is multiplied together with. */
+static void few_rows_are_themselves(void **state)
+{
+    (void)state;
+    enum { N = 11, O = 50, I = 1600 };
+    float *x = random_floats(N * I), *w = random_floats(O * I), *y = random_floats(N * O), *alone = random_floats(O);
+    xr_gemm_nt(y, x, w, NULL, N, O, I, 0.0f);
+    for (size_t r = 0; r < N; r++) {
+        xr_gemm_nt(alone, x + r * I, w, NULL, 1, O, I, 0.0f);
+        assert_memory_equal(alone, y + r * O, O * sizeof *alone);
+    }
+    xr_free(x); xr_free(w); xr_free(y); xr_free(alone);
+}
+
 /* Enough work for every class of tiling. */
 static void large_products(void **state)
 {
@@ -913,7 +940,8 @@ static void cpu(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(large_products),
+        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(products_of_few_rows), cmocka_unit_test(few_rows_are_themselves),
+        cmocka_unit_test(large_products),
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(attention_bf16), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
         cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
