@@ -447,7 +447,7 @@ static void refusals(void **state)
     begin_anew();
     must_stop("run", 8, 0);
     expect_refused(XR_ECONFIG, "learning-rate", "0.002", "run: holds a run of another recipe: learning_rate is 0.001 there and 0.002 here; ");
-    expect_refused(XR_ECONFIG, "max-steps", "30", "max_steps is 24 there and 30 here");
+    expect_refused(XR_ECONFIG, "max-steps", "20", "max_steps is 24 there and 20 here");
     expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
     expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
     expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
@@ -741,6 +741,37 @@ static void averaged(void **state)
     xr_free(plain);
 }
 
+/* Of a run that was stopped, and of one that is finished: the schedule from there on is that of a run of 30 updates, and the log says so. */
+static void longer(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 13, 0);
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_OK);
+    assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"longer\",\"step\":13,\"from\":24,\"to\":30}"), 1);
+    assert_int_equal(xr_remove_tree(in_scratch("longer")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("longer")), 0);
+    must_stop("run", 13, 0);
+    assert_int_equal(run("run", 17, 0, "max-steps", "30"), XR_ETEMPFAIL);
+    assert_int_equal(run("run", 0, 0, NULL, NULL), XR_ECONFIG);
+    assert_non_null(strstr(xr_error_message(), "max_steps is 30 there and 24 here"));
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_OK);
+    expect_same_file("run", "longer", "metrics.jsonl");
+    expect_same_file("run", "longer", "final/model.safetensors");
+    begin_anew();
+    must_end("run");
+    assert_int_equal(run("run", 0, 0, "max-steps", "25"), XR_OK);
+    json_t *end = xr_rundir_end(in_scratch("run"));
+    assert_int_equal(json_integer_value(json_object_get(end, "step")), 25);
+    json_decref(end);
+    assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"longer\",\"step\":20,\"from\":24,\"to\":25}"), 1);
+    assert_int_equal(count_in("run/metrics.jsonl", "\"event\":\"end\""), 1);
+    assert_int_equal(xr_remove_tree(in_scratch("run/checkpoints")), XR_OK);
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_ECANTCREAT);
+    assert_non_null(strstr(xr_error_message(), "has kept no checkpoint to go on from"));
+    assert_true(xr_path_exists(in_scratch("run/final")));
+}
+
 static xr_status run_impatiently(uint64_t at, int in_evaluation)
 {
     xr_options o;
@@ -781,7 +812,7 @@ int main(void)
         TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(averaged), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(averaged), TEST(longer), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

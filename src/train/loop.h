@@ -64,6 +64,7 @@ struct xr_loop {
     /* progress: rows of the run's state */
     double best_value;
     uint64_t best_step, evals, evals_since_best, eval_step, skipped, skipped_in_row;
+    uint64_t planned_steps;             /* total_steps of the process that wrote the checkpoint */
     double weight;                      /* of all updates */
     /* since the last line of metrics.jsonl; rows as well */
     double window_loss, window_weight;
