@@ -654,6 +654,7 @@ static void make_overflow(void)
     assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
     xr_model_free(&m);
     write_sentences("foreign.tsv", 0, 17);
+    write_sentences("late.tsv", 0, 30);      /* not among the first two updates */
     write_scratch("foreign4.tsv", "text\tlabel\nba \xe4\xbd\xa0\tyes\nbe \xe4\xbd\xa0\tno\n");
 }
 
@@ -715,6 +716,48 @@ static void not_finite_and_stopped(void **state)
     assert_int_equal(run_overflow("run", 0, "foreign.tsv", "skip"), XR_OK);
     expect_same_file("run", "skipped", "metrics.jsonl");
     expect_same_file("run", "skipped", "final/model.safetensors");
+}
+
+/* `save`: --save-steps. */
+static xr_status run_back(uint64_t at, const char *save, const char *more)
+{
+    xr_options o;
+    stopper s = { at, 0, 0, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    xr_error_clear();
+    choose(&o, "run");
+    o.train_file.n = 0;
+    set(&o, "train-file", in_scratch("late.tsv"));
+    set(&o, "model", in_scratch("overflow"));
+    set(&o, "on-nonfinite", "rollback");
+    set(&o, "save-steps", save);
+    set(&o, "rollback-skip", more);
+    xr_status status = xr_finetune_run(&o, &hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* One sentence an epoch of five updates overflows: the run goes back to the checkpoint and on behind it, stopped anywhere or not. */
+static void goes_back(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run_back(0, "10", "0"), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, "--on-nonfinite rollback: there is no checkpoint yet to go back to (--save-steps makes them)");
+    begin_anew();
+    if (run_back(0, "2", "1") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    size_t returns = count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":");
+    assert_int_equal(returns, 6);
+    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
+    for (uint64_t at = 1; at < STEPS; at++) {
+        use_threads(at);
+        assert_int_equal(run_back(at, "2", "1"), XR_ETEMPFAIL);
+    }
+    assert_int_equal(run_back(0, "2", "1"), XR_OK);
+    expect_same_file("run", "back", "metrics.jsonl");
+    expect_same_file("run", "back", "final/model.safetensors");
 }
 
 /* Kept beside the weights, and what best/ and final/ are. */
@@ -812,7 +855,7 @@ int main(void)
         TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(averaged), TEST(longer), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

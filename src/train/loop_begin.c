@@ -184,6 +184,7 @@ static xr_status declare_rows(xr_loop *l)
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->eval_step, 1, "run/evaluated_step"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped, 1, "run/skipped"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped_in_row, 1, "run/skipped_in_row"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->data_ahead, 1, "run/data_ahead"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->planned_steps, 1, "run/planned_steps"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->weight, 1, "run/weight"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_loss, 1, "log/loss"));
@@ -202,7 +203,7 @@ static xr_status begin_new(xr_loop *l, json_t *start)
     return xr_runlog_metrics(&l->log, json_incref(start));
 }
 
-static xr_status load(xr_loop *l, const char *path)
+xr_status xr_loop_load(xr_loop *l, const char *path)
 {
     json_t *manifest = NULL;
     xr_trainer *t = l->trainer;
@@ -214,7 +215,13 @@ static xr_status load(xr_loop *l, const char *path)
     xr_params_changed(&t->model->params);
     xr_optim_set_steps(t->optim, t->step - l->skipped);
     l->saved_step = t->step;
-    xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)t->step, (unsigned long long)l->total_steps);
+    return XR_OK;
+}
+
+static xr_status load(xr_loop *l, const char *path)
+{
+    XR_TRY(xr_loop_load(l, path));
+    xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)l->trainer->step, (unsigned long long)l->total_steps);
     return XR_OK;
 }
 
