@@ -212,8 +212,8 @@ static xr_status roll_back(xr_loop *l, const xr_step_result *r)
     l->returned_to = l->trainer->step;
     l->data_ahead = behind - l->trainer->step;
     if (l->returns > (uint64_t)l->o->max_skipped)
-        return xr_fail(XR_EDIVERGED, "update %llu: loss %g, gradient norm %g: not finite, after %llu returns to the checkpoint after update %llu (--max-skipped); "
-                       "lower --learning-rate, or look for broken input", (unsigned long long)failed, r->loss, r->grad_norm,
+        return xr_fail(XR_EDIVERGED, "update %llu: loss %g, gradient norm %g: not finite, after %llu returns to the checkpoint after update %llu "
+                       "(--max-skipped); lower --learning-rate, or look for broken input", (unsigned long long)failed, r->loss, r->grad_norm,
                        (unsigned long long)(l->returns - 1), (unsigned long long)l->returned_to);
     return note_return(l, failed, r);
 }
@@ -290,7 +290,8 @@ static const xr_batch *dumped_batch(void *context, int k)
     const xr_batch *b = l->task->micro_batch(l->task->context, k);
     if (!b)
         return NULL;
-    xr_status status = xr_batch_dump_write(&l->dump, b, (size_t)l->trainer->model->config.num_labels, step, k, l->task->epoch(l->task->context, step + l->data_ahead));
+    double epoch = l->task->epoch(l->task->context, step + l->data_ahead);
+    xr_status status = xr_batch_dump_write(&l->dump, b, (size_t)l->trainer->model->config.num_labels, step, k, epoch);
     return status == XR_OK ? b : NULL;
 }
 

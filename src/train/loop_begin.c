@@ -234,7 +234,8 @@ static xr_status note_longer(xr_loop *l)
     xr_warn("--max-steps: %llu updates instead of %llu; from update %llu on the learning rate follows the longer schedule", now, before, step + 1);
     l->planned_steps = l->total_steps;
     XR_TRY(xr_rundir_write_config(l->o->output_dir, l->o));
-    return xr_runlog_metrics(&l->log, json_pack("{ss sI sI sI}", "event", "longer", "step", (json_int_t)step, "from", (json_int_t)before, "to", (json_int_t)now));
+    json_t *line = json_pack("{ss sI sI sI}", "event", "longer", "step", (json_int_t)step, "from", (json_int_t)before, "to", (json_int_t)now);
+    return xr_runlog_metrics(&l->log, line);
 }
 
 /* From a checkpoint of this run. */
@@ -249,8 +250,8 @@ static xr_status go_on(xr_loop *l, const char *path)
 static xr_status begin_anew(xr_loop *l, json_t *start)
 {
     if (l->kind == XR_RUNDIR_RESUME && xr_rundir_has_final(l->o->output_dir))
-        return xr_fail(XR_ECANTCREAT, "%s: this run is finished and has kept no checkpoint to go on from (--save-steps makes them); to train longer, begin with "
-                       "--model %s/final in another --output-dir", l->o->output_dir, l->o->output_dir);
+        return xr_fail(XR_ECANTCREAT, "%s: this run is finished and has kept no checkpoint to go on from (--save-steps makes them); to train longer, begin "
+                       "with --model %s/final in another --output-dir", l->o->output_dir, l->o->output_dir);
     if (names_a_checkpoint(l->o))
         XR_TRY(load(l, l->o->resume));
     else if (l->kind == XR_RUNDIR_RESUME)
