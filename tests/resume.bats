@@ -153,11 +153,23 @@ same_results() {
     cmp "$dir/ref/final/model.safetensors" "$dir/b/final/model.safetensors"
 }
 
-@test "other kernels: a warning that bits may differ, no refusal" {
+@test "other kernels: a warning that bits may differ, refused with --require-exact" {
     status=0
     tune "$dir/p" --max-time 0.001s >/dev/null 2>&1 || status=$?
     [ $status -eq 75 ]
+    XR_ISA=portable run -65 --separate-stderr tune "$dir/p" --require-exact
+    if ! "$xlmr" doctor --json | grep -q '"used":"portable"'; then
+        [[ $stderr =~ step-00000001:\ was\ saved\ with\ other\ kernels\ .*,\ so\ what\ follows\ would\ not\ be\ the\ same\ to\ the\ last\ bit ]]
+        [ -d "$dir/p/checkpoints/step-00000001" ] && [ ! -d "$dir/p/final" ]
+    fi
     XR_ISA=portable tune "$dir/p" >/dev/null 2>"$dir/err"
     if "$xlmr" doctor --json | grep -q '"used":"portable"'; then skip "this machine has no other kernels"; fi
     grep -q '^xlmr: warning: .*step-00000001: was saved with other kernels (.*; here portable, .*agrees up to rounding' "$dir/err"
+}
+
+@test "checkpoints that stay: the newest two, every sixth update's, and that of the best evaluation" {
+    tune "$dir/p" --keep-every 6 --metric loss --save-steps 1 >/dev/null
+    best=$(sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$dir/p/metrics.jsonl")
+    for step in 6 12 18 23 24 "$best"; do printf 'step-%08d\n' "$step"; done | sort -u >"$dir/expected"
+    ls "$dir/p/checkpoints" | diff "$dir/expected" -
 }

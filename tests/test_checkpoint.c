@@ -59,7 +59,7 @@ static void must_save(const char *run, table *t, uint64_t step, size_t keep)
 {
     json_t *facts = json_pack("{ss}", "data_xxh3", "0123");
     fill(t, step);
-    if (xr_checkpoint_save(in_scratch(run), step, &t->s, facts, keep) < 0)
+    if (xr_checkpoint_save(in_scratch(run), step, &t->s, facts, &(xr_checkpoint_keep){ .newest = keep }) < 0)
         fail_msg("%s", xr_error_message());
     json_decref(facts);
 }
@@ -272,7 +272,8 @@ static void save_until_killed(int out, table *t, uint64_t step)
 {
     for (;; step++) {
         fill(t, step);
-        if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, 2) < 0 || write(out, &step, sizeof step) != sizeof step)
+        if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2 }) < 0 ||
+            write(out, &step, sizeof step) != sizeof step)
             _exit(1);
     }
 }
@@ -353,7 +354,7 @@ static void no_memory(void **state)
     long before = xr_alloc_live(), k = 0;
     for (xr_status status = -1; status < 0; k++) {
         xr_alloc_fail_after(k);
-        status = xr_checkpoint_save(in_scratch("oom"), 3, &t.s, NULL, 1);
+        status = xr_checkpoint_save(in_scratch("oom"), 3, &t.s, NULL, &(xr_checkpoint_keep){ .newest = 1 });
         xr_alloc_fail_after(-1);
         assert_int_equal(xr_path_exists(path_of("oom", 3, "")), status == XR_OK);
         assert_int_equal(strangers("oom/checkpoints"), 0);
@@ -390,7 +391,7 @@ static void no_room(void **state)
     must_save("full", &t, 1, 0);
     fill(&t, 2);
     setrlimit(RLIMIT_FSIZE, &small);
-    xr_status status = xr_checkpoint_save(in_scratch("full"), 2, &t.s, NULL, 0);
+    xr_status status = xr_checkpoint_save(in_scratch("full"), 2, &t.s, NULL, &(xr_checkpoint_keep){ 0 });
     setrlimit(RLIMIT_FSIZE, &old);
     assert_int_equal(status, XR_EIO);
     expect_error(XR_EIO, "bytes are needed, files may have 1000000 here");

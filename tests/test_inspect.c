@@ -28,7 +28,7 @@ static void save(const char *run, uint64_t at)
     assert_int_equal(xr_state_add(&s, XR_STATE_F32, many, MANY, "moment0/layer.0.weight"), XR_OK);
     assert_int_equal(xr_state_add(&s, XR_STATE_F64, &best, 1, "run/best_value"), XR_OK);
     assert_int_equal(xr_state_add(&s, XR_STATE_U64, &step, 1, "run/step"), XR_OK);
-    if (xr_checkpoint_save(in_scratch(run), at, &s, facts, 0) < 0)
+    if (xr_checkpoint_save(in_scratch(run), at, &s, facts, &(xr_checkpoint_keep){ 0 }) < 0)
         fail_msg("%s", xr_error_message());
     json_decref(facts);
     xr_state_free(&s);

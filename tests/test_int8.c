@@ -75,7 +75,7 @@ static void naive_column(int *q, float *scale, const float *w, size_t n)
         most = fabsf(w[k]) > most ? fabsf(w[k]) : most;
     *scale = most / 127.0f;
     for (size_t k = 0; k < n; k++)
-        q[k] = most > 0.0f ? (int)rintf(w[k] * (127.0f / most)) : 0;
+        q[k] = most > 0.0f ? (int)rint((double)w[k] * (double)(127.0f / most)) : 0;
 }
 
 static float *naive(const operands *a, float beta)
@@ -200,7 +200,7 @@ static void test_shapes(void **state)
 static void test_rows(void **state)
 {
     (void)state;
-    operands a = operands_new(9, 20, 50);
+    operands a = operands_new(11, 20, 50);
     for (size_t k = 0; k < a.i; k++) {
         a.x[k] = fabsf(a.x[k]) + 3.0f;
         a.x[a.i + k] = -fabsf(a.x[a.i + k]) - 2.0f;
@@ -210,6 +210,8 @@ static void test_rows(void **state)
         a.x[5 * a.i + k] *= k % 7 == 3 ? 500.0f : 1.0f;
         a.x[6 * a.i + k] *= 1e-20f;
         a.x[7 * a.i + k] = (float)k - 25.0f;           /* many of them halfway between two numbers */
+        a.x[8 * a.i + k] = k == 3 ? -1.5f : k == 30 ? 253.5f : 0.0f;                                /* 255.5, to 256 were it not for the bound */
+        a.x[9 * a.i + k] = k == 3 ? -0.002490633400157094f : k == 30 ? 1.2677323818206787f : 0.0f;  /* -0.50000001, to -1 */
     }
     check_paths(&a, 0.0f);
     for (size_t k = 0; k < a.i; k++)

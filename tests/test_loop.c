@@ -717,6 +717,30 @@ static void not_finite_and_stopped(void **state)
     expect_same_file("run", "skipped", "final/model.safetensors");
 }
 
+/* Kept beside the weights, and what best/ and final/ are. */
+static void averaged(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run("run", 0, 0, "ema", "0.9"), XR_OK);
+    assert_int_equal(xr_remove_tree(in_scratch("averaged")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("averaged")), 0);
+    for (uint64_t at = 1; at < STEPS; at++) {
+        use_threads(at);
+        assert_int_equal(run("run", at, at % 4 == 0, "ema", "0.9"), XR_ETEMPFAIL);
+    }
+    assert_int_equal(run("run", 0, 0, "ema", "0.9"), XR_OK);
+    expect_same_file("run", "averaged", "metrics.jsonl");
+    expect_same_file("run", "averaged", "best/model.safetensors");
+    expect_same_file("run", "averaged", "final/model.safetensors");
+    size_t n, m;
+    char *averaged = xr_file_read(in_scratch("averaged/final/model.safetensors"), 1 << 26, &n);
+    char *plain = xr_file_read(in_scratch("ref/final/model.safetensors"), 1 << 26, &m);
+    assert_true(n == m && memcmp(averaged, plain, n) != 0);
+    xr_free(averaged);
+    xr_free(plain);
+}
+
 static xr_status run_impatiently(uint64_t at, int in_evaluation)
 {
     xr_options o;
@@ -757,7 +781,7 @@ int main(void)
         TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(averaged), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

@@ -71,20 +71,20 @@ static void round_block(block *k, const product *p, size_t r, size_t rows, size_
     }
 }
 
-/* Up to ROWS x STRIP results; rows that are missing are computed as the last one again, and thrown away. */
-static void multiply_tile(const block *k, size_t r, size_t rows, const uint32_t *b, size_t n, float *c, size_t ld, size_t cols)
+/* Rows that are missing are computed as the last one again, and thrown away. */
+void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols)
 {
-    const uint32_t *a[ROWS];
+    const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
-        a[i] = k->word + (r + (i < rows ? i : rows - 1)) * k->row;
+        at[i] = a + (i < rows ? i : rows - 1) * row;
     if (rows == ROWS && cols == STRIP) {
-        xr_kernels()->bf16->tile(c, ld, a, k->step, b, n);
+        xr_kernels()->bf16->tile(c, ld, at, step, b, n);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    xr_kernels()->bf16->tile(edge, STRIP, a, k->step, b, n);
+    xr_kernels()->bf16->tile(edge, STRIP, at, step, b, n);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -111,8 +111,8 @@ static void run_tile(void *context, size_t t, int worker)
         round_block(&k, p, r, rows, first, n);
         for (size_t j = 0; j < cols; j += STRIP)
             for (size_t m = 0; m < rows; m += ROWS)
-                multiply_tile(&k, m, least(ROWS, rows - m), p->b + ((c + j) / STRIP * total + first) * STRIP, n,
-                              p->c + (r + m) * p->cols + c + j, p->cols, least(STRIP, cols - j));
+                xr_bf16_tile(p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step,
+                             p->b + ((c + j) / STRIP * total + first) * STRIP, n, least(ROWS, rows - m), least(STRIP, cols - j));
     }
 }
 

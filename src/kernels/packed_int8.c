@@ -3,8 +3,6 @@
  * A column's weights are scale q with q in -127 .. 127 and the scale from its largest weight; a row's activations are scale (q - zero) with
  * q in 0 .. 255 over its range, found anew for every batch. Sums are whole numbers, so that their order does not matter: neither tiles nor
  * threads nor instruction sets change a bit (isa/int8.c). */
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
 #include "kernels/cpu.h"
@@ -35,41 +33,30 @@ static const xr_isa_int8 *kernels(void)
 
 static size_t bytes(size_t o, size_t i) { return ceil_div(o, GROUP) * xr_int8_group_bytes(quads_of(i)); }
 
-/* Largest magnitude; NaN if a number is not finite. */
-static float magnitude(const float *w, size_t n)
+/* A column of the group: quads stand a BLOCK apart. */
+static void spread(int8_t *to, const int8_t *q, size_t i)
 {
-    float most = 0.0f, bad = 0.0f;
-    for (size_t k = 0; k < n; k++) {
-        float a = fabsf(w[k]);
-        most = a > most ? a : most;
-        bad += w[k] - w[k];
-    }
-    return most + bad;
-}
-
-/* One column of the group; to has BLOCK QUAD numbers between quads. */
-static void fill_column(int8_t *to, float *scale, int32_t *total, const float *w, size_t i)
-{
-    float most = magnitude(w, i), inverse = most > FLT_MIN * 127.0f ? 127.0f / most : 0.0f;
-    *scale = inverse > 0.0f || isnan(most) ? most / 127.0f : 0.0f;
-    for (size_t k = 0; k < i; k++) {
-        int32_t q = (int32_t)lrintf(w[k] * inverse);
-        to[k / QUAD * BLOCK * QUAD + k % QUAD] = (int8_t)q;
-        *total += q;
-    }
+    size_t whole = i / QUAD;
+    for (size_t k = 0; k < whole; k++)
+        memcpy(to + k * BLOCK * QUAD, q + k * QUAD, QUAD);
+    memcpy(to + whole * BLOCK * QUAD, q + whole * QUAD, i % QUAD);
 }
 
 static void fill_group(int8_t *to, const float *w, size_t cols, size_t i)
 {
     size_t quads = quads_of(i);
+    int8_t q[XR_INT8_MOST];
     memset(to, 0, xr_int8_group_bytes(quads));
     xr_int8_group *end = (xr_int8_group *)(void *)(to + quads * QUAD * GROUP);
-    for (size_t c = 0; c < cols; c++)
-        fill_column(to + (c / BLOCK * quads * BLOCK + c % BLOCK) * QUAD, &end->scale[c], &end->total[c], w + c * i, i);
+    for (size_t c = 0; c < cols; c++) {
+        kernels()->quantize_weights(q, &end->scale[c], &end->total[c], w + c * i, i);
+        spread(to + (c / BLOCK * quads * BLOCK + c % BLOCK) * QUAD, q, i);
+    }
 }
 
 static void fill(void *data, const float *w, size_t o, size_t i)
 {
+    XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     size_t step = xr_int8_group_bytes(quads_of(i));
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
     for (size_t g = 0; g < ceil_div(o, GROUP); g++)

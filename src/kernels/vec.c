@@ -72,6 +72,24 @@ void xr_vec_copy(float *restrict y, const float *restrict x, size_t n, int acc)
         memcpy(y + b * BLOCK, x + b * BLOCK, length(n, b) * sizeof *y);
 }
 
+/* These two wait for memory, whatever the instruction set. */
+void xr_vec_approach(float *restrict y, const float *restrict x, size_t n, float share)
+{
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+    for (size_t i = 0; i < n; i++)
+        y[i] += share * (x[i] - y[i]);
+}
+
+void xr_vec_swap(float *restrict y, float *restrict x, size_t n)
+{
+#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+    for (size_t i = 0; i < n; i++) {
+        float kept = y[i];
+        y[i] = x[i];
+        x[i] = kept;
+    }
+}
+
 /* Sums of `GROUP` blocks at a time stand in an array, then join the total in order. */
 enum { GROUP = 256 };
 

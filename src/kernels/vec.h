@@ -16,6 +16,8 @@ void xr_tanh_backward(float *restrict dx, int acc, const float *restrict dy, con
 
 void xr_vec_add(float *restrict y, const float *restrict x, size_t n);          /* y += x */
 void xr_vec_copy(float *restrict y, const float *restrict x, size_t n, int acc);
+void xr_vec_approach(float *restrict y, const float *restrict x, size_t n, float share);   /* y += share (x - y) */
+void xr_vec_swap(float *restrict y, float *restrict x, size_t n);
 double xr_vec_sumsq(const float *x, size_t n);
 double xr_vec_sum(const float *x, size_t n);
 int xr_vec_finite(const float *x, size_t n);                                    /* 1 if no NaN or Inf */

@@ -391,14 +391,19 @@ static xr_status remove_step(const char *folder, uint64_t step)
     return status;
 }
 
+static int is_kept(const xr_checkpoint_keep *keep, uint64_t step)
+{
+    return step == keep->best || (keep->every > 0 && step % keep->every == 0);
+}
+
 /* Only those before `step` go: a newer one is of a run that went on from an older one, and may be good. */
-static xr_status rotate(const char *folder, uint64_t step, size_t keep)
+static xr_status rotate(const char *folder, uint64_t step, const xr_checkpoint_keep *keep)
 {
     listing l;
-    size_t kept = 1;
+    size_t newest = 1;
     xr_status status = list(folder, &l);
     for (size_t i = 0; i < l.n && status == XR_OK; i++)
-        if (l.step[i] < step && kept++ >= keep)
+        if (l.step[i] < step && newest++ >= keep->newest && !is_kept(keep, l.step[i]))
             status = remove_step(folder, l.step[i]);
     xr_free(l.step);
     return status;
@@ -469,7 +474,7 @@ static xr_status make_folder(const char *run_dir, const char *folder)
     return xr_dir_sync(run_dir);
 }
 
-xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, size_t keep)
+xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, const xr_checkpoint_keep *keep)
 {
     int there = 0;
     char *folder = xr_path_join(run_dir, "checkpoints"), *path = folder ? step_path(folder, step) : NULL;
@@ -479,7 +484,7 @@ xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state 
         status = make_way(path, &there);
     if (status == XR_OK && !there)
         status = write_step(path, tmp, step, s, facts);
-    if (status == XR_OK && keep > 0 && rotate(folder, step, keep) < 0) {
+    if (status == XR_OK && keep->newest > 0 && rotate(folder, step, keep) < 0) {
         xr_warn("%s; an old checkpoint stays there", xr_error_message());
         xr_error_clear();
     }

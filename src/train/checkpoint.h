@@ -9,9 +9,12 @@
 #include "train/state.h"
 #include "util/json.h"
 
-/* Writes the table as step `step` of RUN, then removes all but the newest `keep` (0 = keep all). `facts` (borrowed): digests and fingerprint for
- * the manifest. On failure nothing is left behind and older checkpoints stay. */
-xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, size_t keep);
+/* Which checkpoints stay: the newest `newest` of them (0: all), and besides those every one whose step is a multiple of `every` (0: none) or is `best`. */
+typedef struct xr_checkpoint_keep { size_t newest; uint64_t every, best; } xr_checkpoint_keep;
+
+/* Writes the table as step `step` of RUN, then removes what `keep` does not name. `facts` (borrowed): digests and fingerprint for the manifest. On
+ * failure nothing is left behind and older checkpoints stay. */
+xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, const xr_checkpoint_keep *keep);
 
 /* Path of the newest checkpoint of RUN whose files match their digests, falling back to older ones with a warning; *path stays NULL when the run has
  * none at all. XR_EDATA when there are some, but no good one. Caller frees. */

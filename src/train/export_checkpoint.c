@@ -160,9 +160,19 @@ static xr_status average_parts(rows *r, float *x)
     return XR_OK;
 }
 
+/* Of a run with --ema what its best and final models are too: the moving average, which frozen rows have none of. Caller frees. */
+static char *row_name(const rows *r, const xr_param *p)
+{
+    char *name = xr_asprintf("ema/%s", p->name);
+    if (!name || xr_tensors_find(&r->file[0], name))
+        return name;
+    xr_free(name);
+    return xr_asprintf("param/%s", p->name);
+}
+
 static xr_status average_row(rows *r, const chosen *c, xr_param *p)
 {
-    char *name = xr_asprintf("param/%s", p->name);
+    char *name = row_name(r, p);
     xr_status status = name ? XR_OK : xr_error_status();
     for (size_t k = 0; k < r->n && status == XR_OK; k++)
         status = open_row(r, c, k, p, name);

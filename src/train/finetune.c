@@ -90,7 +90,8 @@ static xr_status make_trainer(xr_finetune *f)
     size_t tokens = xr_loader_max_tokens(f->loader);
     size_t most = f->train.choices.most ? f->train.choices.most : 1;
     xr_batch_bound bound = { tokens, (size_t)o->batch_size * most, (size_t)f->max_len, f->train.words.n_sentences ? tokens : 0, 0 };
-    return xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound);
+    XR_TRY(xr_trainer_init(&f->trainer, &f->model, &p, (uint64_t)o->seed, &bound));
+    return o->ema > 0.0 ? xr_trainer_average(&f->trainer, o->ema) : XR_OK;
 }
 
 static void say_plan(const xr_finetune *f)

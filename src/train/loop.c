@@ -89,8 +89,9 @@ static xr_status evaluate(xr_loop *l)
     json_t *line = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)l->trainer->step);
     if (!line)
         return xr_fail(XR_ESYSTEM, "step %llu: no memory for a line of metrics.jsonl", (unsigned long long)l->trainer->step);
-    xr_optim_flush(l->trainer->optim);
+    xr_trainer_show_average(l->trainer);
     xr_status status = judge(l, line);
+    xr_trainer_show_weights(l->trainer);
     json_decref(line);
     l->log.last += xr_clock() - began;      /* evaluation is not training time; the steps before it in this window are */
     return status;
@@ -156,7 +157,8 @@ static xr_status write_checkpoint(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
     XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
-    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, (size_t)l->o->save_total_limit);
+    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step };
+    return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, &keep);
 }
 
 static xr_status save(xr_loop *l)
@@ -335,8 +337,10 @@ static json_t *end_line(const xr_loop *l)
 /* final/, and the digest of weights, moments and counters, by which runs can be compared. */
 static xr_status finish(xr_loop *l)
 {
-    xr_optim_flush(l->trainer->optim);
-    XR_TRY(save_model(l, "final"));
+    xr_trainer_show_average(l->trainer);
+    xr_status status = save_model(l, "final");
+    xr_trainer_show_weights(l->trainer);
+    XR_TRY(status);
     XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
     XR_TRY(xr_runlog_metrics(&l->log, end_line(l)));
     XR_TRY(xr_batch_dump_close(&l->dump));

@@ -1,6 +1,7 @@
 /* How a run begins or goes on: the directory, its lock, the checkpoint, the logs. */
 #include "train/loop.h"
 
+#include <gnu/libc-version.h>
 #include <string.h>
 
 #include "kernels/cpu.h"
@@ -115,30 +116,47 @@ static xr_status digest_weights(const xr_loop *l, char hex[33])
     return XR_OK;
 }
 
+/* What the last bits of a run depend on and its recipe does not name. */
+static const char *const fingerprint[] = { "kernels", "build" };
+
+static int is_fingerprint(const char *key)
+{
+    return strcmp(key, fingerprint[0]) == 0 || strcmp(key, fingerprint[1]) == 0;
+}
+
 static xr_status complete_facts(xr_loop *l)
 {
-    char recipe[33], weights[33], kernels[128];
+    char recipe[33], weights[33], kernels[256], build[256];
     XR_TRY(digest_recipe(l->o, recipe));
     XR_TRY(digest_weights(l, weights));
     snprintf(kernels, sizeof kernels, "%s, OpenBLAS %s", xr_isa_name(xr_cpu_isa()), xr_blas_core());
+    snprintf(build, sizeof build, "xlmr " XR_VERSION ", compiler " __VERSION__ ", glibc %s, %s", gnu_get_libc_version(), xr_blas_config());
     if (!l->facts)
         l->facts = json_object();
-    json_t *own = json_pack("{ss ss ss}", "recipe_xxh3", recipe, "start_weights_xxh3", weights, "kernels", kernels);
+    json_t *own = json_pack("{ss ss ss ss}", "recipe_xxh3", recipe, "start_weights_xxh3", weights, fingerprint[0], kernels, fingerprint[1], build);
     int bad = !own || json_object_update(l->facts, own) != 0;
     json_decref(own);
     return bad ? xr_fail(XR_ESYSTEM, "no memory for the facts of a checkpoint") : XR_OK;
 }
 
-/* Other kernels give other bits, no other run; anything else would be another run. */
-static xr_status check_fact(const char *path, const char *key, const json_t *here, const json_t *there)
+/* Other bits, no other run. */
+static xr_status check_fingerprint(const xr_loop *l, const char *path, const char *key, const char *here, const char *there)
+{
+    if (l->o->require_exact)
+        return xr_fail(XR_EDATA, "%s: was saved with other %s (%s; here %s), so what follows would not be the same to the last bit; go on where it was saved, "
+                       "or without --require-exact", path, key, there, here);
+    xr_warn("%s: was saved with other %s (%s; here %s): what follows agrees up to rounding, not to the bit", path, key, there, here);
+    return XR_OK;
+}
+
+/* Anything but the fingerprint would be another run. */
+static xr_status check_fact(const xr_loop *l, const char *path, const char *key, const json_t *here, const json_t *there)
 {
     const char *a = json_string_value(there), *b = json_string_value(here);
     if (json_equal(here, there))
         return XR_OK;
-    if (strcmp(key, "kernels") == 0) {
-        xr_warn("%s: was saved with other kernels (%s; here %s): what follows agrees up to rounding, not to the bit", path, a ? a : "not said", b ? b : "");
-        return XR_OK;
-    }
+    if (is_fingerprint(key))
+        return check_fingerprint(l, path, key, b ? b : "", a ? a : "not said");
     return xr_fail(XR_EDATA, "%s: belongs to another run: %s is %s there and %s here; give the same data, model and options", path, key, a ? a : "not said",
                    b ? b : "not a word");
 }
@@ -148,7 +166,7 @@ static xr_status check_facts(const xr_loop *l, const char *path, const json_t *m
     const char *key;
     json_t *here, *facts = json_object_get(manifest, "facts");
     json_object_foreach(l->facts, key, here)
-        XR_TRY(check_fact(path, key, here, json_object_get(facts, key)));
+        XR_TRY(check_fact(l, path, key, here, json_object_get(facts, key)));
     return XR_OK;
 }
 

@@ -168,6 +168,8 @@ static xr_status make_trainer(xr_pretrain *p)
     xr_batch_bound bound = { p->micro_size * (size_t)p->o->block_length, p->micro_size, (size_t)p->o->block_length, most_masked(p),
                              p->micro_size == p->batch_size };
     XR_TRY(xr_trainer_init(&p->trainer, &p->model, &optim, (uint64_t)p->o->seed, &bound));
+    if (p->o->ema > 0.0)
+        XR_TRY(xr_trainer_average(&p->trainer, p->o->ema));
     return p->valid.blocks ? declare_losses(p) : XR_OK;
 }
 

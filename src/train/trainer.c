@@ -64,9 +64,46 @@ xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *op
 void xr_trainer_free(xr_trainer *t)
 {
     xr_optim_free(t->optim);
+    xr_ema_free(t->ema);
     xr_tape_free(t->tape);
     xr_state_free(&t->state);
     memset(t, 0, sizeof *t);
+}
+
+xr_status xr_trainer_average(xr_trainer *t, double decay)
+{
+    const xr_params *ps = &t->model->params;
+    t->ema = xr_ema_new(&t->model->params, decay);
+    if (!t->ema)
+        return xr_error_status();
+    for (size_t i = 0; i < ps->n; i++) {
+        float *row = xr_ema_row(t->ema, i);
+        if (row)
+            XR_TRY(xr_state_add(&t->state, XR_STATE_F32, row, xr_numel(&ps->row[i]->t), "ema/%s", ps->row[i]->name));
+    }
+    return XR_OK;
+}
+
+void xr_trainer_show_average(xr_trainer *t)
+{
+    xr_optim_flush(t->optim);
+    if (t->ema)
+        xr_ema_swap(t->ema);
+}
+
+void xr_trainer_show_weights(xr_trainer *t)
+{
+    if (t->ema)
+        xr_ema_swap(t->ema);
+}
+
+/* The average moves with every row, those that had no gradient too: so all have to be up to date. */
+static void average(xr_trainer *t)
+{
+    if (!t->ema)
+        return;
+    xr_optim_flush(t->optim);
+    xr_ema_update(t->ema, t->step);
 }
 
 /* Adds one micro-batch's gradients, loss and weight. */
@@ -112,6 +149,7 @@ static xr_status update(xr_trainer *t, xr_step_result *result)
     XR_TRY(xr_optim_step(t->optim, 1.0 / result->weight, result->grad_norm));
     result->grad_norm = xr_optim_norm(t->optim);
     count(t, result);
+    average(t);
     return XR_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "data/batch.h"
 #include "model/head.h"
+#include "optim/ema.h"
 #include "optim/optim.h"
 #include "train/comm.h"
 #include "train/state.h"
@@ -11,6 +12,7 @@
 typedef struct xr_trainer {
     xr_model *model;            /* borrowed; gradients allocated */
     xr_optim *optim;            /* owned */
+    xr_ema *ema;                /* owned; NULL: none is kept */
     xr_tape *tape;              /* owned */
     size_t reserve;             /* bytes the tape may come to use */
     const xr_comm *comm;
@@ -41,6 +43,12 @@ void xr_trainer_choose_gradients(xr_model *m, double max_grad_norm, int single);
 /* Allocates gradients (flags and freezing must be final) and the optimizer. */
 xr_status xr_trainer_init(xr_trainer *t, xr_model *m, const xr_optim_options *optim, uint64_t seed, const xr_batch_bound *bound);
 void xr_trainer_free(xr_trainer *t);
+/* Keeps a moving average of the weights from here on (optim/ema.h), as part of the state. */
+xr_status xr_trainer_average(xr_trainer *t, double decay);
+/* Brings every weight up to date and puts the averages, where they are kept, in the weights' place; to be undone by xr_trainer_show_weights
+ * before the next step. */
+void xr_trainer_show_average(xr_trainer *t);
+void xr_trainer_show_weights(xr_trainer *t);
 
 /* Micro-batch k of the step; borrowed until the next call. NULL with the error set. */
 typedef const xr_batch *(*xr_micro_batch)(void *context, int k);

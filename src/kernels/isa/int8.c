@@ -37,7 +37,20 @@ XR_INLINE void put(uint8_t *to, vf x, float scale, float offset)
     memcpy(to, &b, VW);
 }
 
-/* Lowest and highest of x and 0, and whether all are finite. */
+/* to = scale x + zero, rounded to even, in 0 .. 255. */
+XR_INLINE void put_all(uint8_t *restrict to, const float *restrict x, size_t n, float scale, int zero)
+{
+    float offset = ROUND + (float)zero;
+    uint8_t last[VW] = {0};
+    size_t j = 0;
+    for (; j + VW <= n; j += VW)
+        put(to + j, vf_load(x + j), scale, offset);
+    if (j < n)
+        put(last, vf_load_n(x + j, n - j), scale, offset);
+    memcpy(to + j, last, n - j);
+}
+
+/* Lowest and highest of x and 0; 0 unless all are finite, and what lies between. */
 static int range(float *low, float *high, const float *x, size_t n)
 {
     vf least = vf_zero(), most = vf_zero(), bad = vf_zero();
@@ -66,15 +79,28 @@ static void quantize(uint8_t *restrict to, xr_int8_row *row, const float *restri
     float width = high - low, inverse = finite && width > TINY ? 255.0f / width : 0.0f;
     row->scale = !finite ? NAN : width > TINY ? width / 255.0f : 0.0f;
     row->zero = (int32_t)nearbyintf(-low * inverse);
-    float offset = ROUND + (float)row->zero;
-    size_t j = 0;
-    for (; finite && j + VW <= n; j += VW)
-        put(to + j, vf_load(x + j), inverse, offset);
-    uint8_t last[VW] = {0};
-    if (finite && j < n)
-        put(last, vf_load_n(x + j, n - j), inverse, offset);
-    for (; j < n; j++)
-        to[j] = finite ? last[j % VW] : 0;
+    if (finite)
+        put_all(to, x, n, inverse, row->zero);
+    else
+        memset(to, 0, n);
+}
+
+/* Unsigned around 128, then signed: 128 is even and changes no tie. */
+static void quantize_weights(int8_t *restrict to, float *scale, int32_t *total, const float *restrict w, size_t n)
+{
+    float low, high;
+    int finite = range(&low, &high, w, n);
+    float most = high > -low ? high : -low, inverse = finite && most > TINY ? 127.0f / most : 0.0f;
+    *scale = !finite ? NAN : most > TINY ? most / 127.0f : 0.0f;
+    memset(to, 0, n);
+    if (finite)
+        put_all((uint8_t *)to, w, n, inverse, 128);
+    int32_t sum = 0;
+    for (size_t k = 0; finite && k < n; k++) {
+        to[k] = (int8_t)(uint8_t)((uint8_t)to[k] ^ 128u);
+        sum += to[k];
+    }
+    *total = sum;
 }
 
 /* --- sums ----------------------------------------------------------------------------------------------------------------- */
@@ -214,7 +240,7 @@ XR_INLINE void multiply_by(const xr_int8_tile *t, sums_of of)
 
 static void multiply(const xr_int8_tile *t) { multiply_by(t, sums); }
 
-const xr_isa_int8 XR_ISA_NAME(xr_isa_int8) = {quantize, multiply};
+const xr_isa_int8 XR_ISA_NAME(xr_isa_int8) = {quantize, quantize_weights, multiply};
 
 /* --- AVX512-VNNI ---------------------------------------------------------------------------------------------------------- */
 
@@ -263,5 +289,5 @@ VNNI static void sums_vnni(int32_t (*restrict sum)[GROUP], const uint8_t *x, siz
 
 static void multiply_vnni(const xr_int8_tile *t) { multiply_by(t, sums_vnni); }
 
-const xr_isa_int8 xr_isa_int8_vnni = {quantize, multiply_vnni};
+const xr_isa_int8 xr_isa_int8_vnni = {quantize, quantize_weights, multiply_vnni};
 #endif

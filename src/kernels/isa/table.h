@@ -102,21 +102,39 @@ typedef struct xr_int8_tile {
 typedef struct xr_isa_int8 {
     /* Range of x and 0 to 0 .. 255; scale is NaN where x is not finite, and 0 where it is all but zero. */
     void (*quantize)(uint8_t *restrict to, xr_int8_row *row, const float *restrict x, size_t n);
+    /* The same for a column of weights: largest magnitude to 127. total: sum of the numbers. */
+    void (*quantize_weights)(int8_t *restrict to, float *scale, int32_t *total, const float *restrict w, size_t n);
     void (*multiply)(const xr_int8_tile *t);
 } xr_isa_int8;
 
+/* y[r,c] = x[r] . w[c] + bias[c] + beta y[r,c] for few rows: both operands as they stand, rows of `inner` numbers one after another. */
+typedef struct xr_dot {
+    float *y;                           // [rows, ld_y], cols of it used
+    const float *x, *w;                 // [rows, inner], [cols, inner]
+    const float *bias;                  // [cols] or NULL
+    size_t rows, cols, inner, ld_y;
+    float beta;                         /* 0 or 1 */
+} xr_dot;
+
+typedef struct xr_isa_dot {
+    void (*multiply)(const xr_dot *d);
+} xr_isa_dot;
+
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
-extern const xr_isa_attention xr_isa_attention_portable;
+extern const xr_isa_attention xr_isa_attention_portable, xr_isa_attention_bf16_portable;
 extern const xr_isa_bf16 xr_isa_bf16_portable;
 extern const xr_isa_int8 xr_isa_int8_portable;
+extern const xr_isa_dot xr_isa_dot_portable;
 #if defined(__x86_64__)
 #define XR_HAVE_X86 1
 extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
 extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
 extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
+extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_avx512;
 extern const xr_isa_bf16 xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native;  /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else
 #define XR_HAVE_X86 0
 #endif
@@ -124,9 +142,10 @@ extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;
 typedef struct xr_kernel_table {
     const xr_isa_vec *vec;
     const xr_isa_rows *rows;
-    const xr_isa_attention *attention;
+    const xr_isa_attention *attention, *attention_bf16;     /* products of f32, of bf16 */
     const xr_isa_bf16 *bf16;
     const xr_isa_int8 *int8;
+    const xr_isa_dot *dot;
 } xr_kernel_table;
 
 const xr_kernel_table *xr_kernels(void); /* of the instruction set in use (cpu.h) */
