@@ -166,8 +166,8 @@ const xr_tensor_entry *xr_tensors_find(const xr_tensors *t, const char *name)
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
-static const xr_h5_type h5_types[] = { [XR_EL_F32] = XR_H5_F32, [XR_EL_F64] = XR_H5_F64, [XR_EL_U16] = XR_H5_U16, [XR_EL_BF16] = XR_H5_U16, [XR_EL_U32] = XR_H5_U32,
-                                       [XR_EL_U64] = XR_H5_U64 };
+static const xr_h5_type h5_types[] = { [XR_EL_F32] = XR_H5_F32, [XR_EL_F64] = XR_H5_F64, [XR_EL_U16] = XR_H5_U16, [XR_EL_BF16] = XR_H5_U16,
+                                       [XR_EL_U32] = XR_H5_U32, [XR_EL_U64] = XR_H5_U64 };
 
 static xr_status find_rows(xr_tensor_reader *r)
 {
