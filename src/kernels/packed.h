@@ -23,6 +23,7 @@ typedef struct xr_pack_kind {
                         void *restrict scratch);
 } xr_pack_kind;
 
+extern const xr_pack_kind xr_pack_f32;      /* ahead of xr_gemm_* with AVX-512, behind it with AVX2 (docs/performance.md) */
 extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 enum { XR_INT8_MOST = 66000 };              /* I at most: 255 x 127 x I fits 32 bits */

@@ -24,7 +24,7 @@ static double save_estimate(const xr_loop *l)
     if (l->save_seconds > 0.0)
         return l->save_seconds;
     for (size_t i = 0; i < l->trainer->state.n; i++)
-        bytes += (double)l->trainer->state.row[i].n * 4.0;
+        bytes += (double)l->trainer->state.row[i].n * (double)xr_state_size(l->trainer->state.row[i].type);
     return bytes / 100e6;
 }
 
