@@ -393,7 +393,7 @@ static xr_status remove_step(const char *folder, uint64_t step)
 
 static int is_kept(const xr_checkpoint_keep *keep, uint64_t step)
 {
-    return step == keep->best || (keep->every > 0 && step % keep->every == 0);
+    return step == keep->best || step == keep->back || (keep->every > 0 && step % keep->every == 0);
 }
 
 /* Only those before `step` go: a newer one is of a run that went on from an older one, and may be good. */
