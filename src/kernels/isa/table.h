@@ -117,6 +117,7 @@ extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
 extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
 extern const xr_isa_bf16 xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native;  /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_int8 xr_isa_int8_avxvnni, xr_isa_int8_narrow;       /* AVX2 with AVX-VNNI; the same on AVX512-VNNI, for tests */
 #else
 #define XR_HAVE_X86 0
 #endif
