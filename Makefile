@@ -203,7 +203,7 @@ bench: setup
 
 bench-peers: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/bench/peak
-	@BUILD=$(BUILD) $(PYTHON) bench/peer_hf.py $(PARTS)
+	@BUILD=$(BUILD) $(PYTHON) bench/peers.py $(PARTS)
 
 bench-kernels: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)

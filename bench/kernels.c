@@ -83,15 +83,15 @@ static void add_line(const char *name, const char *shape, double amount, const c
     total += times * seconds;
 }
 
-static void attention_lines(float p)
+static void attention_lines(float p, int bf16)
 {
-    xr_attn_shape a = {&rows, &rows, H, D / H, xr_dropout_make(p, 1, 1, 1)};
+    xr_attn_shape a = {&rows, &rows, H, D / H, xr_dropout_make(p, 1, 1, 1), bf16};
     float **m = buffer, *scratch = xr_alloc(xr_attention_scratch(&a), sizeof *scratch), *lse = buffer[7];
     if (!scratch)
         exit(1);
-    double work = 4.0 * (double)n_tokens * (double)seq_len * D, times = p > 0.0f ? 1.0 : 0.0;
+    double work = 4.0 * (double)n_tokens * (double)seq_len * D, times = p > 0.0f && !bf16 ? 1.0 : 0.0;
     char shape[64];
-    snprintf(shape, sizeof shape, "%zu of %zu, p %.1f", n_tokens, seq_len, (double)p);
+    snprintf(shape, sizeof shape, "%zu of %zu, p %.1f%s", n_tokens, seq_len, (double)p, bf16 ? " bf16" : "");
     { BEST(xr_attention_forward(m[3], lse, m[0], m[1], m[2], &a, scratch))
       add_line("attention forward", shape, work, "GF/s", best, times); }
     { BEST(xr_attention_backward(m[5], m[6], m[4], 0, 0, 0, m[0], m[3], lse, m[0], m[1], m[2], &a, scratch))
@@ -151,8 +151,9 @@ int main(int argc, char **argv)
     gemm_line(n_tokens, F, D);
     gemm_line(n_tokens, D, F);
     gemm_line(32, D, D);
-    attention_lines(0.0f);
-    attention_lines(0.1f);
+    attention_lines(0.0f, 0);
+    attention_lines(0.1f, 0);
+    attention_lines(0.1f, 1);
     row_lines();
     vec_lines();
     double gemm = 3 * 2.0 * (double)n_tokens * D * (4.0 * D + 2.0 * F);

@@ -94,6 +94,17 @@ init --preset nano --tokenizer $BATS_FILE_TMPDIR/spm.model --output-dir $dir/i
 END
 }
 
+@test "a directory that cannot be made is 73, named as given, with a way out" {
+    for place in /proc/none; do
+        refused 73 "$place: the directory cannot be created" "name a place that can be written to" -- init --preset nano --tokenizer "$model/sentencepiece.bpe.model" \
+            --output-dir "$place"
+        refused 73 "$place/deep/er: the directory cannot be created" "name a place that can be written to" -- finetune --quiet --model "$model" \
+            --train-file "$train" --output-dir "$place/deep/er"
+    done
+    refused 73 "$train/a/b: the directory cannot be created: $train: a file with that name is in the way" "move the file away" -- init --preset nano \
+        --tokenizer "$model/sentencepiece.bpe.model" --output-dir "$train/a/b"
+}
+
 @test "a reader that has had enough ends the program quietly" {
     set +o pipefail
     "$xlmr" tokenize --model "$model" "$BATS_FILE_TMPDIR/corpus.txt" 2>"$dir/err" | head -1 >/dev/null

@@ -82,6 +82,24 @@ teardown() { rm -rf "$dir"; }
         { n++; good += substr($2, 1, 1) == gold } END { exit !(n == 60 && good > 50) }'
     run -2 --separate-stderr "$xlmr" predict --model "$base/run/best" --top-k 1 "$base/data/test.et.jsonl"
     [[ $stderr == *"--top-k"* ]]
+    for option in "--grouping simple" "--n-best 3" "--text-column a"; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr "$xlmr" predict --model "$base/run/best" $option "$base/data/test.et.jsonl"
+        [[ $stderr == *"${option%% *} has no effect with $base/run/best: a multiple-choice model"*"leave it out"* ]]
+    done
+    printf 'n_best: 3\n' >"$dir/shared.yaml"     # a configuration may serve models of several kinds
+    "$xlmr" predict --quiet --config "$dir/shared.yaml" --model "$base/run/best" "$base/data/test.et.jsonl" | cmp - "$dir/out"
+}
+
+@test "predict: a document in SQuAD's layout is told to be one" {
+    echo '{"version": "1.1", "data": []}' >"$dir/squad.json"
+    run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" "$dir/squad.json"
+    [[ $stderr == *"squad.json: is a document in SQuAD's layout, but a multiple-choice model"*"finetune --task qa"* ]]
+    run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" --on-bad-record skip --max-bad-fraction 1 <"$dir/squad.json"
+    [[ $stderr == *"<stdin>: is a document in SQuAD's layout"* && -z $output ]]
+    printf '{\n "premise": "a"\n}\n' >"$dir/pretty.json"
+    run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" "$dir/pretty.json"
+    [[ $stderr == *"pretty.json:1: a JSON object over several lines"*"one object a line"* ]]
 }
 
 @test "evaluate: XCOPA's files and XTREME-R's, the accuracy of training, predictions as XTREME-R takes them" {

@@ -89,7 +89,7 @@ like_run() {
     run -0 "$xlmr" estimate "${big[@]}"
     [[ $output == *'does not fit: '*'would fit: '*'--micro-batch-size'* ]]
     # taken at its word, it fits
-    "$xlmr" estimate "${big[@]}" --micro-batch-size "$(jq .remedy.sequences_at_once "$dir/a")" --json --quiet >"$dir/b"
+    "$xlmr" estimate "${big[@]}" --micro-batch-size "$(jq .remedy.micro_batch_size "$dir/a")" --json --quiet >"$dir/b"
     jq -e '.fits' "$dir/b"
 }
 

@@ -45,10 +45,25 @@ teardown() { rm -rf "$dir"; }
 
 @test "evaluate: options of other tasks are told to have no effect, and only when they were given" {
     run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en --layer 1 --n-best 3
-    [[ $stderr == *"layer has no effect with --task xnli; these tasks have it: tatoeba bucc2018"* ]]
-    [[ $stderr == *"n_best has no effect with --task xnli; these tasks have it: xquad mlqa tydiqa qa"* && $stderr != *tag_stride* ]]
+    [[ $stderr == *"layer has no effect with --task xnli; these tasks have it: bucc2018 tatoeba"* ]]
+    [[ $stderr == *"n_best has no effect with --task xnli; these tasks have it: mlqa qa tydiqa xquad"* && $stderr != *tag_stride* ]]
     run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en
     [[ $stderr != *"no effect"* ]]
+}
+
+@test "evaluate: --on-bad-record skip leaves bad rows out, says so, and keeps its limit" {
+    mkdir "$dir/data"
+    cp "$base/data/test-en.tsv" "$dir/data/test-en.tsv"
+    printf 'ba\tbe\tno such label\n' >>"$dir/data/test-en.tsv"
+    run -65 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data"
+    [[ $stderr == *"test-en.tsv:31:"*"no such label"* ]]
+    run -65 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data" --on-bad-record skip
+    [[ $stderr == *"1 of 31 rows are bad; at most a share of 0.01"*"--max-bad-fraction"* ]]
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data" --on-bad-record skip --max-bad-fraction 0.1 --output-dir "$dir/out"
+    [[ $stderr == *"1 bad records were left out"*"no submission"* && ${lines[2]} =~ ^en\ +30\  ]]
+    [ "$(wc -l <"$dir/out/xnli/test-en.tsv")" = 30 ]
+    "$xlmr" evaluate --quiet --model "$base/model" --data-dir "$base/data" --languages en >"$dir/good"
+    grep "^en" "$dir/good" | cmp - <(printf '%s\n' "${lines[2]}")
 }
 
 @test "evaluate: several models come into one table, the same however they are named and at any number of threads" {

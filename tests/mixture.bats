@@ -69,6 +69,15 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     grep -q 'per-language selection, on a language that was not trained on' "$dir/fr/best/README.md"
 }
 
+@test "a collapse is told of every language that chooses, and of no other" {
+    local sign="every prediction is '[a-z]*' and the loss"
+    tune "$dir/a" --learning-rate 1e-9 --max-steps 6 --select-by average >/dev/null 2>"$dir/err"
+    [ "$(grep -c "step 6: en: $sign .*; fr: $sign .*now 1e-09" "$dir/err")" -eq 1 ]
+    tune "$dir/b" --learning-rate 1e-9 --max-steps 6 >/dev/null 2>"$dir/err"
+    grep "step 6: en: $sign" "$dir/err"
+    run ! grep "fr: $sign" "$dir/err"
+}
+
 @test "early stopping follows the language that chooses" {
     tune "$dir/fr" --select-by fr --early-stopping-patience 2 --quiet --json >"$dir/fr.json"
     last=$(values "$dir/fr" fr | tail -1 | cut -d' ' -f1)

@@ -92,6 +92,11 @@ J
     [ "${#lines[@]}" -eq 2 ]
     [[ ${lines[0]} =~ ^\{\"answer\":\ \"kiru\",\ \"score\":\ [0-9.e-]+,\ \"start\":\ 8,\ \"end\":\ 12,\ \"start_byte\":\ 9,\ \"end_byte\":\ 13,\ \"null_odds\":\ [0-9.e-]+,\ \"answers\":\ \[\{\"answer\":\ \"kiru\" ]]
     [[ ${lines[1]} =~ ^\{\"id\":\ \"7\",\ \"answer\":\ \"tano\" ]]
+    # --n-best is the same where --top-k does not say otherwise
+    "$xlmr" predict --quiet --model "$base/run/best" --max-seq-length 24 --doc-stride 6 --max-query-length 8 --n-best 2 "$dir/in.jsonl" >"$dir/best"
+    [ "$(head -1 "$dir/best" | grep -o '"answer": ' | wc -l)" = 3 ]
+    "$xlmr" predict --quiet --model "$base/run/best" --max-seq-length 24 --doc-stride 6 --max-query-length 8 "$dir/in.jsonl" >"$dir/one"
+    [ "$(head -1 "$dir/one" | grep -o '"answer": ' | wc -l)" = 1 ]
     # standard input, in both layouts
     head -1 "$dir/in.jsonl" | "$xlmr" predict --quiet --model "$base/run/best" --doc-stride 16 --max-query-length 8 | grep -q '"answer": "kiru"'
     "$xlmr" predict --quiet --model "$base/run/best" --doc-stride 16 --max-query-length 8 <"$base/dev.json" | grep -q '"id": "z0"'

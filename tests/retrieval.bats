@@ -54,6 +54,40 @@ numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
     refused 65 "test-de.tsv:1: '200' is no line of the 200" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
 }
 
+@test "the worst errors of both, with their texts, and on the page" {
+    head -60 "$BATS_FILE_TMPDIR/lines" | tee "$dir/data/de-en.en" >"$dir/data/de-en.de"
+    { echo 1; echo 0; seq 2 59; } >"$dir/data/test-de.tsv"      # two answers said to be wrong
+    tatoeba --quiet --output-dir "$dir/a" >/dev/null
+    [ "$(wc -l <"$dir/a/errors.jsonl")" -eq 2 ]
+    python3 - "$dir/a/errors.jsonl" "$dir/data/de-en.de" <<'PY'
+import json, sys
+errors = [json.loads(line) for line in open(sys.argv[1])]
+lines = open(sys.argv[2]).read().splitlines()
+assert sorted(e["row"] for e in errors) == [1, 2]
+for e in errors:
+    i = e["row"] - 1
+    assert e["text"] == lines[i] == e["predicted"] and e["gold"] == lines[1 - i] and abs(e["similarity"] - 1) < 1e-5 and e["gold_similarity"] < 1
+PY
+    "$xlmr" report --quiet "$dir/a" --output "$dir/page.html" >/dev/null
+    grep -q "similarity of the right one" "$dir/page.html"
+    rm "$dir/data/"*
+    for split in dev test; do
+        [ $split = dev ] && from=1 || from=400
+        tail -n +$from "$BATS_FILE_TMPDIR/lines" | head -40 | numbered de >"$dir/data/de-en.$split.de"
+        tail -n +$from "$BATS_FILE_TMPDIR/lines" | head -40 | numbered en >"$dir/data/de-en.$split.en"
+        seq 1 40 | awk '{ printf "de-%06d\ten-%06d\n", $1, $1 }' >"$dir/data/de-en.$split.gold"
+    done
+    sed -i 's/^de-000001.*/de-000001\ten-000002/' "$dir/data/de-en.test.gold"
+    bucc --quiet --output-dir "$dir/b" >/dev/null
+    python3 - "$dir/b/errors.jsonl" "$dir/data/de-en.test.en" <<'PY'
+import json, sys
+errors = [json.loads(line) for line in open(sys.argv[1])]
+e = errors[0]       # pairs that were not given come behind
+lines = [line.split("\t")[1] for line in open(sys.argv[2]).read().splitlines()]
+assert e["row"] == 1 and e["predicted"] == e["text"] == lines[0] and e["gold"] == lines[1] and e["margin"] > 0
+PY
+}
+
 @test "tatoeba: refusals" {
     refused 66 "pair of files such as de-en.de" -- evaluate --task tatoeba --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
     printf 'a\nb\n' >"$dir/data/de-en.de"

@@ -186,7 +186,7 @@ static void attention(void **state)
             const int32_t *row = ints(&c, "q_row", &n);
             some = pick(&c, all, row, n);
         }
-        finish(&c, xr_attention(c.t, q, k, v, ints(&c, "heads", NULL)[0], 0.0f, 0, some, all));
+        finish(&c, xr_attention(c.t, q, k, v, ints(&c, "heads", NULL)[0], 0.0f, 0, some, all, 0));
     }
 }
 

@@ -20,6 +20,7 @@
 #include "kernels/vec.h"
 #include "naive/naive.h"
 #include "util/alloc.h"
+#include "util/half.h"
 #include "util/log.h"
 
 static uint32_t lcg = 1;
@@ -114,6 +115,33 @@ static void products(void **state)
         for (int kind = 0; kind < 3; kind++)
             check_product(kind, shapes[s][0], shapes[s][1], shapes[s][2], (float)(s % 2), s % 3 != 0);
     check_product(1, 3, 0, 4, 0.0f, 0);         /* an empty sum is zero */
+}
+
+/* The kernel for few rows: every rest of rows, columns, vectors and blocks of the sum, and both sides of its bound. */
+static void products_of_few_rows(void **state)
+{
+    (void)state;
+    static const size_t inner[] = {0, 1, 3, 15, 16, 17, 40, 385, 769, 1536, 1537, 1549, 3072}, out[] = {1, 5, 6, 7, 12, 97, 200};
+    for (size_t n = 1; n <= 9; n++)
+        for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
+            check_product(0, n, out[(n + i) % 7], inner[i], (float)((n + i) % 2), (n + i) % 3 != 0);
+    check_product(0, 95, 193, 768, 1.0f, 1);
+    check_product(0, 96, 768, 1700, 0.0f, 1);
+    check_product(0, 97, 768, 1700, 0.0f, 1);
+}
+
+/* A row's bits do not depend on what it is multiplied together with. */
+static void few_rows_are_themselves(void **state)
+{
+    (void)state;
+    enum { N = 11, O = 50, I = 1600 };
+    float *x = random_floats(N * I), *w = random_floats(O * I), *y = random_floats(N * O), *alone = random_floats(O);
+    xr_gemm_nt(y, x, w, NULL, N, O, I, 0.0f);
+    for (size_t r = 0; r < N; r++) {
+        xr_gemm_nt(alone, x + r * I, w, NULL, 1, O, I, 0.0f);
+        assert_memory_equal(alone, y + r * O, O * sizeof *alone);
+    }
+    xr_free(x); xr_free(w); xr_free(y); xr_free(alone);
 }
 
 /* Enough work for every class of tiling. */
@@ -242,7 +270,7 @@ static void call_attention_backward(void *arg)
 static attn attn_new(const xr_rowset *q, const xr_rowset *kv, size_t heads, size_t dim, float p, int acc)
 {
     size_t d = heads * dim;
-    return (attn){.shape = {q, kv, heads, dim, xr_dropout_make(p, 7, 3, 9)}, .q = random_floats(q->n * d), .k = random_floats(kv->n * d),
+    return (attn){.shape = {q, kv, heads, dim, xr_dropout_make(p, 7, 3, 9), 0}, .q = random_floats(q->n * d), .k = random_floats(kv->n * d),
                   .v = random_floats(kv->n * d), .dout = random_floats(q->n * d), .o = random_floats(q->n * d),
                   .lse = random_floats(q->n * heads), .dq = random_floats((q->n + 2 * kv->n) * d), .acc = acc};
 }
@@ -252,13 +280,24 @@ static void attn_free(attn *t)
     xr_free(t->q); xr_free(t->k); xr_free(t->v); xr_free(t->dout); xr_free(t->o); xr_free(t->lse); xr_free(t->dq);
 }
 
-static void check_attention(const size_t *lengths, size_t n_seq, uint32_t keep, size_t heads, size_t dim, float p, int acc)
+static void round_bf16(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = xr_bf16_to_float(xr_bf16_of_float(x[i]));
+}
+
+/* With bf16 the operands are such numbers already, so that what differs from the naive twin is the rounding of probabilities and of the
+ * scores' gradients, one part in 512 of a term at most. */
+static void check_attention_of(const size_t *lengths, size_t n_seq, uint32_t keep, size_t heads, size_t dim, float p, int acc, int bf16)
 {
     owned_rows rq, rkv;
     make_rows(&rq, lengths, n_seq, keep);
     make_rows(&rkv, lengths, n_seq, 1);
     attn t = attn_new(&rq.set, &rkv.set, heads, dim, p, acc);
     size_t d = heads * dim, nq = rq.set.n * d, nkv = rkv.set.n * d;
+    t.shape.bf16 = bf16;
+    for (int k = 0; k < 4 && bf16; k++)
+        round_bf16((float *[]){t.q, t.k, t.v, t.dout}[k], k % 3 == 0 ? nq : nkv);
     t.dk = t.dq + nq;
     t.dv = t.dk + nkv;
     double *want = doubles(2 * nq + 2 * nkv + rq.set.n * heads), *g = want + nq, *lse = g + nq + 2 * nkv;
@@ -267,12 +306,17 @@ static void check_attention(const size_t *lengths, size_t n_seq, uint32_t keep, 
         g[i] += (double)t.dq[i];
     same_at_all_threads(call_attention_forward, &t, t.o, nq);
     same_at_all_threads(call_attention_forward, &t, t.lse, rq.set.n * heads);
-    all_close("o", t.o, want, nq, 3e-6);
+    all_close("o", t.o, want, nq, bf16 ? 1.0 / 1024 : 3e-6);
     all_close("lse", t.lse, lse, rq.set.n * heads, 2e-6);
     same_at_all_threads(call_attention_backward, &t, t.dq, nq + 2 * nkv);
-    all_close("dq dk dv", t.dq, g, nq + 2 * nkv, 1e-5);
+    all_close("dq dk dv", t.dq, g, nq + 2 * nkv, bf16 ? 1.0 / 1024 : 1e-5);
     attn_free(&t);
     xr_free(want);
+}
+
+static void check_attention(const size_t *lengths, size_t n_seq, uint32_t keep, size_t heads, size_t dim, float p, int acc)
+{
+    check_attention_of(lengths, n_seq, keep, heads, dim, p, acc, 0);
 }
 
 static void attention(void **state)
@@ -290,16 +334,27 @@ static void attention(void **state)
     check_attention((const size_t[]){515}, 1, 1, 1, 40, 0.1f, 0);
 }
 
-/* Pruning must not change the rows that stay. */
-static void pruned_attention(void **state)
+static void attention_bf16(void **state)
 {
     (void)state;
+    static const size_t mixed[] = {64, 3, 131, 70, 0, 200}, one[] = {515};
+    check_attention_of(mixed, 6, 1, 2, 64, 0.1f, 0, 1);
+    check_attention_of(mixed, 6, 3, 2, 64, 0.1f, 0, 1);
+    check_attention_of(mixed, 6, 1000, 3, 24, 0.0f, 1, 1);
+    check_attention_of(mixed, 6, 2, 1, 5, 0.5f, 0, 1);
+    check_attention_of(one, 1, 1, 1, 96, 0.1f, 1, 1);
+}
+
+/* Pruning must not change the rows that stay. */
+static void check_pruned(int bf16)
+{
     static const size_t lengths[] = {45, 7, 130};
     owned_rows some, all;
     make_rows(&some, lengths, 3, 5);
     make_rows(&all, lengths, 3, 1);
     attn full = attn_new(&all.set, &all.set, 2, 24, 0.1f, 0), few = attn_new(&some.set, &all.set, 2, 24, 0.1f, 0);
     size_t d = 48;
+    full.shape.bf16 = few.shape.bf16 = bf16;
     memcpy(few.k, full.k, all.set.n * d * sizeof(float));
     memcpy(few.v, full.v, all.set.n * d * sizeof(float));
     for (size_t r = 0; r < some.set.n; r++)
@@ -310,6 +365,13 @@ static void pruned_attention(void **state)
         assert_memory_equal(few.o + r * d, full.o + (all.offset[some.seq[r]] + some.index[r]) * d, d * sizeof(float));
     attn_free(&full);
     attn_free(&few);
+}
+
+static void pruned_attention(void **state)
+{
+    (void)state;
+    check_pruned(0);
+    check_pruned(1);
 }
 
 /* torch.nn.functional.scaled_dot_product_attention, sum(o w).backward() */
@@ -325,7 +387,7 @@ static void attention_as_torch(void **state)
                                     0.356673598, 0.262921095, -0.195638791, 0.8432284, 0.338965237, 0.0938505828};
     owned_rows r;
     make_rows(&r, (const size_t[]){3}, 1, 1);
-    xr_attn_shape a = {&r.set, &r.set, 1, 2, xr_dropout_make(0.0f, 0, 0, 0)};
+    xr_attn_shape a = {&r.set, &r.set, 1, 2, xr_dropout_make(0.0f, 0, 0, 0), 0};
     float o[6], lse[3], g[18], *scratch = random_floats(xr_attention_scratch(&a));
     xr_attention_forward(o, lse, q, k, v, &a, scratch);
     xr_attention_backward(g, g + 6, g + 12, 0, 0, 0, w, o, lse, q, k, v, &a, scratch);
@@ -878,9 +940,10 @@ static void cpu(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(large_products),
+        cmocka_unit_test(blas), cmocka_unit_test(products), cmocka_unit_test(products_of_few_rows), cmocka_unit_test(few_rows_are_themselves),
+        cmocka_unit_test(large_products),
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
-        cmocka_unit_test(attention), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
+        cmocka_unit_test(attention), cmocka_unit_test(attention_bf16), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
         cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
         cmocka_unit_test(softmax), cmocka_unit_test(masked_lm_head), cmocka_unit_test(masked_lm_head_extremes),
         cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),

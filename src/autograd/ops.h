@@ -21,9 +21,10 @@ xr_tensor *xr_dropout_op(xr_tape *t, xr_tensor *x, float p, uint32_t site, const
 /* y = LayerNorm(dropout(x) + residual) * gamma + beta [N,D]   residual may be NULL */
 xr_tensor *xr_add_norm(xr_tape *t, xr_tensor *x, xr_tensor *residual, xr_param *gamma, xr_param *beta, float eps,
                        float p, uint32_t site, const xr_rowset *rows);
-/* o = dropout(softmax(q k^T / sqrt(K))) v, per sequence and head; q [M,D] over rows_q, k and v [N,D] over rows_kv */
+/* o = dropout(softmax(q k^T / sqrt(K))) v, per sequence and head; q [M,D] over rows_q, k and v [N,D] over rows_kv;
+ * bf16: products of operands rounded to bfloat16, in longer sequences */
 xr_tensor *xr_attention(xr_tape *t, xr_tensor *q, xr_tensor *k, xr_tensor *v, int heads, float p, uint32_t site,
-                        const xr_rowset *rows_q, const xr_rowset *rows_kv);
+                        const xr_rowset *rows_q, const xr_rowset *rows_kv, int bf16);
 /* y[r] = x[index[r]]                                  [M,D]   index increasing */
 xr_tensor *xr_select(xr_tape *t, xr_tensor *x, const uint32_t *index, size_t m);
 

@@ -74,9 +74,9 @@ static xr_status print_verdict(const json_t *j)
         return xr_out("fits %.0f MiB, but only %.0f are available now: other programs hold the rest\n", most, available);
     XR_TRY(xr_out("does not fit: the machine, or the limit of this control group, has %.0f MiB\n", most));
     if (json_is_true(at(at(j, "remedy"), "fits")))
-        return xr_out("would fit: %.0f sequences at once (--micro-batch-size)%s: %.0f MiB, the same updates\n", number(j, "remedy", "sequences_at_once"),
-                      again ? " with --recompute" : "", number(j, "remedy", "memory_mb"));
-    return xr_out("even one sequence at once with --recompute takes %.0f MiB: take a smaller model (xlmr trim makes one of fewer pieces), freeze layers "
+        return xr_out("would fit: --micro-batch-size %.0f%s: %.0f MiB, the same updates\n", number(j, "remedy", "micro_batch_size"),
+                      again ? " --recompute" : "", number(j, "remedy", "memory_mb"));
+    return xr_out("even --micro-batch-size 1 --recompute takes %.0f MiB: take a smaller model (xlmr trim makes one of fewer pieces), freeze layers "
                   "(--freeze-layers) or another machine\n", number(j, "remedy", "memory_mb"));
 }
 

@@ -108,12 +108,14 @@ static xr_status put_group(xr_str *out, const xr_cmd *c, int group, unsigned fla
     size_t n, shown = 0;
     const xr_option *table = xr_option_table(&n);
     for (size_t i = 0; i < n; i++) {
-        const xr_option *r = &table[i];
-        if (!(r->verbs & c->verb) || (int)r->group != group || (flags && !(r->flags & flags)))
+        xr_option r = table[i];
+        if (!(r.verbs & c->verb) || (int)r.group != group || (flags && !(r.flags & flags)))
             continue;
+        if (c->verb & XR_V_ESTIMATE)        /* it needs nothing of what the command that it is about needs */
+            r.flags &= ~(unsigned)XR_REQUIRED;
         if (!shown++ && !flags)
             XR_TRY(xr_str_printf(out, "\n%s\n", group_title[group]));
-        XR_TRY(put_row(out, r));
+        XR_TRY(put_row(out, &r));
     }
     return XR_OK;
 }

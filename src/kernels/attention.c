@@ -6,16 +6,25 @@
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
 
-enum { SERIAL = 1 << 16, LINE = 16 };   /* score multiply-adds below which one thread does it all; floats of a cache line */
+enum {
+    SERIAL = 1 << 16,   /* score multiply-adds below which one thread does it all */
+    LINE = 16,          /* floats of a cache line */
+    BF16_KEYS = 64      /* of a sequence at least: with fewer, making words of the operands costs more than their products save */
+};
 
 static size_t seq_rows(const xr_rowset *rows, size_t s) { return rows->offset[s + 1] - rows->offset[s]; }
+
+static const xr_isa_attention *kernel_of(const xr_attn_shape *a, size_t s)
+{
+    return a->bf16 && seq_rows(a->kv, s) >= BF16_KEYS ? xr_kernels()->attention_bf16 : xr_kernels()->attention;
+}
 
 /* Floats one thread needs for the largest sequence. */
 static size_t per_thread(const xr_attn_shape *a)
 {
     size_t most = 0;
     for (size_t s = 0; s < a->kv->n_seq; s++) {
-        size_t need = xr_kernels()->attention->scratch(seq_rows(a->q, s), seq_rows(a->kv, s), a->head_dim);
+        size_t need = kernel_of(a, s)->scratch(seq_rows(a->q, s), seq_rows(a->kv, s), a->head_dim);
         most = need > most ? need : most;
     }
     return (most + LINE - 1) / LINE * LINE;
@@ -41,7 +50,6 @@ static xr_attn_head head_of(const xr_attn_shape *a, size_t s, size_t h)
 void xr_attention_forward(float *restrict o, float *restrict lse, const float *restrict q, const float *restrict k,
                           const float *restrict v, const xr_attn_shape *a, float *restrict scratch)
 {
-    const xr_isa_attention *kernel = xr_kernels()->attention;
     size_t each = per_thread(a), pairs = a->kv->n_seq * a->heads;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(a))
     for (size_t i = 0; i < pairs; i++) {
@@ -55,7 +63,7 @@ void xr_attention_forward(float *restrict o, float *restrict lse, const float *r
         head.v = v + at_kv;
         head.o = o + at_q;
         head.lse = lse + a->q->offset[s] * a->heads + h;
-        kernel->forward(&head, scratch + (size_t)omp_get_thread_num() * each);
+        kernel_of(a, s)->forward(&head, scratch + (size_t)omp_get_thread_num() * each);
     }
 }
 
@@ -63,7 +71,6 @@ void xr_attention_backward(float *restrict dq, float *restrict dk, float *restri
                            const float *restrict dout, const float *restrict o, const float *restrict lse, const float *restrict q,
                            const float *restrict k, const float *restrict v, const xr_attn_shape *a, float *restrict scratch)
 {
-    const xr_isa_attention *kernel = xr_kernels()->attention;
     size_t each = per_thread(a), pairs = a->kv->n_seq * a->heads;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(a))
     for (size_t i = 0; i < pairs; i++) {
@@ -82,6 +89,6 @@ void xr_attention_backward(float *restrict dq, float *restrict dk, float *restri
         head.acc_q = acc_q;
         head.acc_k = acc_k;
         head.acc_v = acc_v;
-        kernel->backward(&head, scratch + (size_t)omp_get_thread_num() * each);
+        kernel_of(a, s)->backward(&head, scratch + (size_t)omp_get_thread_num() * each);
     }
 }

@@ -15,6 +15,7 @@ typedef struct xr_attn_shape {
     size_t heads;           /* H */
     size_t head_dim;        /* K; D = H K */
     xr_dropout drop;        /* element (h * T + i, j): T tokens in the sequence, i query token index, j key token index */
+    int bf16;               /* products of operands rounded to bfloat16, where sequences are long enough for it to pay */
 } xr_attn_shape;
 
 /* Floats of scratch for the calls below (all threads together); the caller provides them. */

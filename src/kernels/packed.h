@@ -4,6 +4,7 @@
 #define XR_KERNELS_PACKED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Shape letters: x [N,I], w [O,I], y [N,O]. All results are functions of the operands and shapes alone, at any number of threads. */
 typedef struct xr_pack_kind {
@@ -22,9 +23,14 @@ typedef struct xr_pack_kind {
                         void *restrict scratch);
 } xr_pack_kind;
 
+extern const xr_pack_kind xr_pack_f32;      /* ahead of xr_gemm_* with AVX-512, behind it with AVX2 (docs/performance.md) */
 extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 enum { XR_INT8_MOST = 66000 };              /* I at most: 255 x 127 x I fits 32 bits */
+
+/* For kernels that lay out words of two numbers themselves (isa/table.h): c[rows, cols] += a b of at most XR_TILE_ROWS x XR_TILE_COLS results,
+ * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */
+void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols);
 
 /* For larger products that are cut into pieces of their own: xr_gemm_piece of rounded operands, in the calling thread. Scratch stands on
  * 64 bytes. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/batch.h"
+#include "kernels/packed.h"
 #include "model/model.h"
 
 /* Position ids: pad + running count of non-pad tokens within the sequence; pad at pad tokens (create_position_ids_from_input_ids). */
@@ -48,7 +49,8 @@ static xr_tensor *layer(xr_tape *t, xr_tensor *x, const void *context)
     xr_tensor *q = xr_linear(t, xq, (xr_weight){ l->query_w }, l->query_b);
     xr_tensor *k = xr_linear(t, x, (xr_weight){ l->key_w }, l->key_b);
     xr_tensor *v = xr_linear(t, x, (xr_weight){ l->value_w }, l->value_b);
-    xr_tensor *a = xr_attention(t, q, k, v, c->num_attention_heads, c->attention_probs_dropout_prob, site, rows, lc->rows);
+    xr_tensor *a = xr_attention(t, q, k, v, c->num_attention_heads, c->attention_probs_dropout_prob, site, rows, lc->rows,
+                                l->query_w->pack == &xr_pack_bf16);
     a = xr_linear(t, a, (xr_weight){ l->attn_out_w }, l->attn_out_b);
     a = xr_add_norm(t, a, xq, l->attn_norm_w, l->attn_norm_b, eps, p, site + 1, rows);
     xr_tensor *f = xr_linear(t, a, (xr_weight){ l->ffn_in_w }, NULL);

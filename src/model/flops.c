@@ -50,8 +50,8 @@ static void add_head(xr_flops *f, const part *p, const xr_model *m)
         }
     if (tied)
         f->head += linear(p, m->word, p->need, below);
-    if (tied && p->train && m->recompute)
-        f->again += 2.0 * p->need * (double)xr_numel(&m->word->t);
+    if (tied && p->train && m->recompute)       /* logits; once more for a gradient that is made during the update */
+        f->again += (m->word->flags & XR_PARAM_LATE_GRAD ? 4.0 : 2.0) * p->need * (double)xr_numel(&m->word->t);
 }
 
 /* Rows of sequence s that the head reads; *at walks the rows with targets. */

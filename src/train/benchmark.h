@@ -23,6 +23,7 @@ typedef struct xr_benchmark {
     const char *units;              /* what n counts: "pairs", "sentences", "questions" */
     const char *ending;             /* of the prediction files: ".tsv", ".json" */
     const char *scorer;             /* by whose rules, where there are several that give other figures; NULL: there is only one */
+    const char *const *options;     /* keys of options that mean something to only some benchmarks, this one among them; ended by NULL */
     /* Languages and files into e->v; xr_evaluate_find does the usual {split}-{language}.* */
     xr_status (*find)(xr_evaluation *e);
     /* Model and options fit this task; fills e->labels if there are labels. e->context and e->max_len are set. */

@@ -147,12 +147,17 @@ static void add_list(const survey *s, const xr_param *p, int n_moments)
     s->e->memory[XR_MEMORY_MOMENTS] += (double)p->t.rows * per_row + n_moments * pages_touched(s, p);
 }
 
+/* Numbers that an update changes; with each its moments are read and written, and its gradient read twice, for the norm too, and set to zero. */
+static double moved(const survey *s, const xr_param *p)
+{
+    return is_list(p) ? (double)s->most_rows * (double)p->t.cols : (double)xr_numel(&p->t);
+}
+
 static void add_parameters(survey *s)
 {
     xr_estimate *e = s->e;
     const xr_params *ps = &s->run->model->params;
     int n_moments = xr_rule_find(s->run->o->optimizer)->n_moments;
-    xr_trainer_choose_gradients(s->run->model, s->run->o->max_grad_norm, s->run->micro >= s->run->batch);
     for (size_t i = 0; i < ps->n; i++) {
         const xr_param *p = ps->row[i];
         e->memory[XR_MEMORY_WEIGHTS] += bytes_of(p);
@@ -160,12 +165,12 @@ static void add_parameters(survey *s)
             e->memory[XR_MEMORY_PACKED] += (double)p->pack->bytes(p->t.rows, p->t.cols);
         if (!p->t.needs)
             continue;
-        double moved = is_list(p) ? (double)s->most_rows * (double)p->t.cols : (double)xr_numel(&p->t);
-        e->optimizer_bytes += moved * sizeof(float) * (2.0 * (2 + n_moments) + 1.0);    /* read and written; read for the norm */
+        int late = (p->flags & XR_PARAM_LATE_GRAD) != 0;
+        e->optimizer_bytes += moved(s, p) * sizeof(float) * (2.0 * (1 + n_moments) + (late ? 0.0 : 3.0));
         if (is_list(p)) {
             add_list(s, p, n_moments);
         } else {
-            e->memory[XR_MEMORY_GRADIENTS] += p->flags & XR_PARAM_LATE_GRAD ? 0.0 : bytes_of(p);
+            e->memory[XR_MEMORY_GRADIENTS] += late ? 0.0 : bytes_of(p);
             e->memory[XR_MEMORY_MOMENTS] += n_moments * bytes_of(p);
         }
     }
@@ -227,7 +232,8 @@ static xr_status try_remedy(survey *s, xr_batch_buffer *b, size_t n_seq, int rec
     m->recompute = before;
     XR_TRY(status);
     double rest = s->e->memory_total - memory[XR_MEMORY_ACTIVATIONS] - memory[XR_MEMORY_FLOW] - memory[XR_MEMORY_SCRATCH];
-    *out = (xr_estimate_remedy){ b->view.rows.n_seq, recompute, rest + (double)(t.activations + t.nodes + t.gradients + t.scratch) };
+    size_t examples = s->run->micro * b->view.rows.n_seq / s->largest.view.rows.n_seq;
+    *out = (xr_estimate_remedy){ examples > 0 ? examples : 1, recompute, rest + (double)(t.activations + t.nodes + t.gradients + t.scratch) };
     return XR_OK;
 }
 
@@ -290,6 +296,7 @@ static xr_status make(survey *s)
 {
     xr_estimate *e = s->e;
     XR_TRY(survey_init(s));
+    xr_trainer_choose_gradients(s->run->model, s->run->o->max_grad_norm, s->run->micro >= s->run->batch);
     XR_TRY(look_at_updates(s));
     divide(e, (double)s->updates);
     complete_touched(s, s->run->n_ids == 0);

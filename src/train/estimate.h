@@ -17,7 +17,7 @@ typedef struct xr_estimate_run {
     xr_model *model;                        /* declared, frozen as the options say; without values */
     const char *lengths;                    /* where the lengths come from: "the training data", "--max-seq-length 128" */
     uint64_t steps;                         /* updates in all; 0: not known */
-    size_t batch, micro;                    /* sequences of an update, and at once at most */
+    size_t batch, micro;                    /* examples or blocks of an update, and at once at most */
     void *context;                          /* the micro-batches of update `step`, as in xr_loop_task */
     int (*begin_step)(void *context, uint64_t step);
     xr_micro_batch micro_batch;
@@ -36,7 +36,7 @@ const char *xr_memory_name(xr_memory_class c);      /* "gradients" */
 
 /* Another way to compute the same updates. */
 typedef struct xr_estimate_remedy {
-    size_t micro;               /* sequences at once */
+    size_t micro;               /* examples or blocks at once */
     int recompute;
     double memory;              /* bytes; 0: there is none */
 } xr_estimate_remedy;

@@ -39,7 +39,7 @@ static json_t *expected_json(const xr_estimate *e, const xr_estimate_run *r)
 static json_t *remedy_json(const xr_estimate *e)
 {
     const xr_estimate_remedy *m = &e->remedy;
-    return json_pack("{sI sb sf sb}", "sequences_at_once", (json_int_t)m->micro, "recompute", m->recompute, "memory_mb", mib(m->memory), "fits",
+    return json_pack("{sI sb sf sb}", "micro_batch_size", (json_int_t)m->micro, "recompute", m->recompute, "memory_mb", mib(m->memory), "fits",
                      m->memory <= xr_machine_memory(&e->machine));
 }
 

@@ -76,14 +76,15 @@ static xr_status fill(xr_batch_buffer *b, size_t n_seq, size_t len, double maske
     return status == XR_OK && !xr_batch_finish(b) ? xr_error_status() : status;
 }
 
+/* group: sequences of an example. */
 static xr_status make_up(made_up *u, xr_estimate_run *r, size_t len, double masked, size_t group)
 {
     u->n_micro = (int)((r->batch + r->micro - 1) / r->micro);
     r->context = u;
     r->begin_step = made_up_begin;
     r->micro_batch = made_up_micro;
-    XR_TRY(fill(&u->whole, r->micro, len, masked, group));
-    return r->batch % r->micro ? fill(&u->rest, r->batch % r->micro, len, masked, group) : XR_OK;
+    XR_TRY(fill(&u->whole, r->micro * group, len, masked, group));
+    return r->batch % r->micro ? fill(&u->rest, r->batch % r->micro * group, len, masked, group) : XR_OK;
 }
 
 static size_t length_of(const xr_options *o, size_t most)
@@ -129,7 +130,7 @@ static xr_status plan_pretrain(xr_pretrain *p, made_up *u, xr_estimate_run *r)
         xr_info("%s: is raw text, which an estimate does not read: blocks are taken to be full; xlmr prepare makes a store of it", o->train_data.v[0]);
     if (!p->loader) {
         r->lengths = o->mean_length > 0 ? "--mean-length" : "--block-length";
-        return make_up(u, r, length_of(o, block), o->mlm_probability, 0);
+        return make_up(u, r, length_of(o, block), o->mlm_probability, 1);
     }
     r->lengths = "the training data";
     r->context = p;
@@ -175,8 +176,8 @@ static const xr_batch *finetune_micro(void *context, int k) { return xr_loader_b
 static xr_status plan_without_data(xr_finetune *f, made_up *u, xr_estimate_run *r)
 {
     size_t group = f->problem == XR_PROBLEM_CHOICE ? 2 : 1;
-    r->batch = (size_t)r->o->batch_size * group;
-    r->micro = xr_finetune_micro(f) * group;
+    r->batch = (size_t)r->o->batch_size;
+    r->micro = xr_finetune_micro(f);
     r->lengths = r->o->mean_length > 0 ? "--mean-length" : "--max-seq-length";
     return make_up(u, r, length_of(r->o, (size_t)f->max_len), f->problem == XR_PROBLEM_TAGS ? 0.5 : 0.0, group);
 }

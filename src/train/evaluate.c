@@ -48,15 +48,35 @@ static xr_status tell(const xr_evaluation *e)
     return status;
 }
 
+void xr_evaluate_data_options(const xr_evaluation *e, xr_data_options *d)
+{
+    memset(d, 0, sizeof *d);
+    d->max_len = e->max_len;
+    d->max_samples = (long)e->o->max_eval_samples;
+    d->skip_bad = strcmp(e->o->on_bad_record, "skip") == 0;
+    d->max_bad_fraction = e->o->max_bad_fraction;
+}
+
+/* What makes the prediction files no submission. */
+static void warn_partial(const xr_evaluation *e)
+{
+    unsigned long long skipped = 0;
+    for (size_t i = 0; i < e->n; i++)
+        skipped += e->v[i].data.n_bad;
+    if (e->o->max_eval_samples > 0 && e->o->output_dir)
+        xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission", e->o->max_eval_samples);
+    if (skipped > 0)
+        xr_warn("%llu bad records were left out: the figures are those of the others%s", skipped,
+                e->o->output_dir ? ", and so are the prediction files, which are no submission" : "");
+}
+
 static xr_status read_all(xr_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++)
         XR_TRY(e->benchmark->read(e, &e->v[i]));
     for (size_t i = 0; i < e->n && e->o->predictions; i++)
         XR_TRY(xr_predictions_read(e, &e->v[i]));
-    if (e->o->max_eval_samples > 0 && e->o->output_dir)
-        xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission",
-                e->o->max_eval_samples);
+    warn_partial(e);
     return tell(e);
 }
 
@@ -104,24 +124,45 @@ xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks)
     return warn_single_answers(e);
 }
 
-/* Options that say nothing to this benchmark, when they were given. */
-static void warn_unused(const xr_evaluation *e)
+static int has_option(const xr_benchmark *b, const char *key)
 {
-    static const char questions[] = " xquad mlqa tydiqa qa ", words[] = " panx udpos conll tag ", retrieval[] = " tatoeba bucc2018 ";
-    static const struct { const char *key, *tasks; } only[] = {
-        { "layer", retrieval }, { "pooling", retrieval }, { "doc_stride", questions }, { "max_query_length", questions },
-        { "max_answer_length", questions }, { "n_best", questions }, { "tag_stride", words },
-    };
-    char task[32];
-    snprintf(task, sizeof task, " %s ", e->benchmark->name);
-    for (size_t i = 0; i < sizeof only / sizeof *only; i++)
-        if (!strstr(only[i].tasks, task) && xr_options_origin(e->o, only[i].key).kind == XR_FROM_FLAG)
-            xr_warn("%s has no effect with --task %s; these tasks have it:%s", only[i].key, e->o->task, only[i].tasks);
+    for (const char *const *k = b->options; *k; k++)
+        if (strcmp(*k, key) == 0)
+            return 1;
+    return 0;
+}
+
+static xr_status warn_option(const xr_evaluation *e, const char *key)
+{
+    xr_str tasks = { 0 };
+    xr_status status = XR_OK;
+    for (const xr_benchmark *const *b = xr_benchmarks; *b && status == XR_OK; b++)
+        if (has_option(*b, key))
+            status = xr_str_printf(&tasks, " %s", (*b)->name);
+    if (status == XR_OK)
+        xr_warn("%s has no effect with --task %s; these tasks have it:%s", key, e->o->task, tasks.s);
+    xr_str_free(&tasks);
+    return status;
+}
+
+/* Options that say nothing to this benchmark, when they were given. */
+static xr_status warn_unused(const xr_evaluation *e)
+{
+    size_t n;
+    const xr_option *table = xr_option_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        int some = 0;
+        for (const xr_benchmark *const *b = xr_benchmarks; *b; b++)
+            some |= has_option(*b, table[i].key);
+        if (some && (table[i].verbs & XR_V_EVALUATE) && !has_option(e->benchmark, table[i].key) && xr_options_origin(e->o, table[i].key).kind == XR_FROM_FLAG)
+            XR_TRY(warn_option(e, table[i].key));
+    }
+    return XR_OK;
 }
 
 static xr_status open_model(xr_evaluation *e)
 {
-    warn_unused(e);
+    XR_TRY(warn_unused(e));
     if (e->o->predictions)
         return xr_predictions_open(e);
     if (!e->o->model)

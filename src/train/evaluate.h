@@ -76,6 +76,8 @@ int xr_scored_get(const xr_scored *s, const char *name, double *value);     /* 0
 xr_status xr_scored_parts(xr_scored *s, size_t n_units, size_t n_parts);    /* all zero */
 /* Fills s->logits by a classification head over s->data. */
 xr_status xr_evaluate_logits(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *hooks);
+/* What the options say about reading any test file; the rest is zero. */
+void xr_evaluate_data_options(const xr_evaluation *e, xr_data_options *d);
 
 /* evaluate_files.c: fills e->v with languages and paths, by --data-dir, --split and --languages. */
 xr_status xr_evaluate_find(xr_evaluation *e);

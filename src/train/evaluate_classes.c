@@ -76,13 +76,14 @@ static xr_status translated_columns(const xr_scored *s, xr_columns *c)
     return XR_OK;
 }
 
+const char *const xr_classes_options[] = { "on_bad_record", "max_bad_fraction", NULL };
+
 /* Rows without a gold label are kept, so that prediction files have a line for each row. */
 static xr_status read_rows(xr_evaluation *e, xr_scored *s, int labelled)
 {
-    xr_data_options d = { 0 };
+    xr_data_options d;
+    xr_evaluate_data_options(e, &d);
     d.columns.labelled = labelled;
-    d.max_len = e->max_len;
-    d.max_samples = (long)e->o->max_eval_samples;
     d.language = s->filter ? s->language : NULL;
     d.kind = xr_score_label_kind(problem_of(e));
     d.keep_text = e->o->output_dir && e->o->worst_errors > 0;

@@ -7,6 +7,7 @@
 xr_status xr_classes_open(xr_evaluation *e);                            /* a classifier of texts, whatever its labels */
 /* Refuses (XR_EDATA) classes other than these n; `who` and `names` say so: "XNLI", "entailment, neutral and contradiction". */
 xr_status xr_classes_need(const xr_evaluation *e, const char *const *name, int n, const char *who, const char *names);
+extern const char *const xr_classes_options[];
 xr_status xr_classes_read(xr_evaluation *e, xr_scored *s);              /* two columns are a text and its label */
 xr_status xr_classes_read_pairs(xr_evaluation *e, xr_scored *s);        /* two columns are a pair without its label: XTREME's test files */
 xr_status xr_classes_score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h);

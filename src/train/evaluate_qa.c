@@ -89,14 +89,19 @@ xr_status xr_qa_open(xr_evaluation *e)
     return XR_OK;
 }
 
+const char *const xr_qa_options[] = { "doc_stride", "max_query_length", "max_answer_length", "n_best", "unanswerable", "null_threshold",
+                                      "on_bad_record", "max_bad_fraction", NULL };
+
 /* Unless it is told otherwise, a short model shares and asks less. */
 static xr_status read_questions(xr_evaluation *e, xr_scored *s)
 {
+    xr_data_options d;
+    xr_evaluate_data_options(e, &d);
+    d.unique_ids = 1;
     if (e->o->predictions) {
-        const xr_squad_options o = { .max_questions = (long)e->o->max_eval_samples, .unique_ids = 1 };
+        const xr_squad_options o = { .max_questions = d.max_samples, .unique_ids = 1, .skip_bad = d.skip_bad, .max_bad_fraction = d.max_bad_fraction };
         return xr_questions_read(&s->data.windows.questions, s->path, &o);
     }
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples, .unique_ids = 1 };
     xr_qa_data_options(e->o, &d);
     if (is_default(e->o, "doc_stride"))
         d.doc_stride = at_most(d.doc_stride, e->max_len / 3);

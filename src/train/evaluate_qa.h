@@ -10,6 +10,7 @@ xr_status xr_qa_find(xr_evaluation *e, const char *folder, const char *prefix, c
 
 xr_status xr_qa_open(xr_evaluation *e);             /* a model that finds answers in passages */
 xr_status xr_qa_read(xr_evaluation *e, xr_scored *s);
+extern const char *const xr_qa_options[];
 xr_status xr_qa_predicted(xr_evaluation *e, xr_scored *s, const char *path);    /* {"id": "answer", …} */
 /* `score` of a benchmark comes down to this, with the rules of the language. */
 xr_status xr_qa_score_by(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *h, const xr_qa_rules *rules);

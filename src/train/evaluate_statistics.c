@@ -5,9 +5,11 @@
 #include "train/resample.h"
 #include "util/alloc.h"
 
+/* Rows that were left out move those behind them, so row i is no longer the same example in every language. */
 static xr_units units_of(const xr_evaluation *e, const xr_scored *s)
 {
-    return (xr_units){ s->part, s->n_units, s->n_parts, e->benchmark->main_figure, e->benchmark->parallel ? 0 : xr_stream_of(s->language) };
+    int together = e->benchmark->parallel && s->data.n_bad == 0;
+    return (xr_units){ s->part, s->n_units, s->n_parts, e->benchmark->main_figure, together ? 0 : xr_stream_of(s->language) };
 }
 
 /* Work space: draws of a language, and their sum over the languages. */

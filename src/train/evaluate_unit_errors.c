@@ -14,6 +14,9 @@ static json_t *word_json(const xr_evaluation *e, const xr_scored *s, size_t word
     return json_pack("[sss]", text, e->labels.name[s->data.words.tag[word]], predicted);
 }
 
+/* Bad records that were left out (--on-bad-record skip) are not told apart from others here, so which record is row i is not known then. */
+static int is_found(const xr_scored *s) { return s->data.n_bad == 0; }
+
 /* Words of the file's sentence i with both tags; a file that has changed since gives none. */
 static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i, json_t *line)
 {
@@ -21,8 +24,8 @@ static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i,
     size_t first = (size_t)w->sentence[i], n = (size_t)w->sentence[i + 1] - first;
     json_t *words = json_array();
     xr_tagged_reader r;
-    int got = xr_tagged_open(&r, s->path);
-    if (got == XR_OK) {
+    int got = is_found(s) ? xr_tagged_open(&r, s->path) : XR_OK;
+    if (got == XR_OK && is_found(s)) {
         for (size_t k = 0; k <= i && (got = xr_tagged_next(&r)) > 0;)
             k++;
         for (size_t k = 0; got > 0 && r.n == n && k < n; k++)
@@ -66,6 +69,8 @@ static xr_status add_question(const xr_scored *s, size_t i, size_t gold, size_t 
 {
     xr_question_reader r;
     xr_question q;
+    if (!is_found(s))
+        return XR_OK;
     int got = xr_questions_open(&r, s->path);
     if (got < 0)
         return got;

@@ -40,10 +40,14 @@ xr_status xr_words_open(xr_evaluation *e, xr_words_kind kind)
     return check_kind(e, kind);
 }
 
+const char *const xr_words_options[] = { "tag_stride", "on_bad_record", "max_bad_fraction", NULL };
+
 xr_status xr_words_read(xr_evaluation *e, xr_scored *s)
 {
-    xr_data_options d = { .max_len = e->max_len, .stride = (size_t)e->o->tag_stride, .max_samples = (long)e->o->max_eval_samples,
-                          .grow_labels = e->o->predictions != NULL };
+    xr_data_options d;
+    xr_evaluate_data_options(e, &d);
+    d.stride = (size_t)e->o->tag_stride;
+    d.grow_labels = e->o->predictions != NULL;
     XR_TRY(xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     const xr_words *w = &s->data.words;
     s->labelled = w->n > 0 && w->tag[0] >= 0;   /* a file has tags everywhere or nowhere */

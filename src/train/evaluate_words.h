@@ -10,6 +10,7 @@ typedef enum xr_words_kind { XR_WORDS_ANY, XR_WORDS_ENTITIES, XR_WORDS_PLAIN } x
  * data, and the score looks at them. */
 xr_status xr_words_open(xr_evaluation *e, xr_words_kind kind);
 xr_status xr_words_read(xr_evaluation *e, xr_scored *s);
+extern const char *const xr_words_options[];
 /* All figures of the columns that an xr_figures has; parts: gold, predicted, right entities of a sentence, or right words and words. */
 xr_status xr_words_score(xr_evaluation *e, xr_scored *s, xr_words_kind kind, const xr_evaluate_hooks *h);
 const xr_report_column *xr_words_columns(const xr_evaluation *e);

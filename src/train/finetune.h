@@ -25,7 +25,7 @@ typedef struct xr_finetune_task {
     /* One set of validation examples with the model as it is: figures to g, which is zero or an earlier answer. xr_finetune_score, or a task's own. */
     xr_status (*score)(xr_finetune *f, const xr_scoring *how, const xr_dataset *d, xr_figures *g);
     void (*figures)(const xr_finetune *f, const xr_figures *g, json_t *line);       /* those besides the loss */
-    void (*warn)(const xr_finetune *f, const xr_figures *g);        /* of a collapse; g: of a set that chooses the best model */
+    xr_status (*collapse)(const xr_finetune *f, const xr_figures *g, xr_str *sign);     /* appends by what one set shows it; nothing: it does not */
     xr_status (*card)(const xr_finetune *f, const xr_figures *g, xr_str *out);      /* rows of the card's table, for one set */
 } xr_finetune_task;
 extern const xr_finetune_task xr_finetune_classify, xr_finetune_tag, xr_finetune_qa, xr_finetune_choice;

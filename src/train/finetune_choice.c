@@ -46,11 +46,10 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
 }
 
 /* A model that has learned nothing gives every choice the same share. */
-static void warn(const xr_finetune *f, const xr_figures *g)
+static xr_status collapse(const xr_finetune *f, const xr_figures *g, xr_str *sign)
 {
-    if (fabs(g->loss + log(g->chance)) < 1e-3)
-        xr_warn("step %llu: the loss %.4f is that of equal scores for all choices: the model has collapsed or has not begun to learn; try a lower "
-                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step, g->loss, f->o->learning_rate);
+    (void)f;
+    return fabs(g->loss + log(g->chance)) < 1e-3 ? xr_str_printf(sign, "the loss %.4f is that of equal scores for all choices", g->loss) : XR_OK;
 }
 
 static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
@@ -61,5 +60,5 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 
 const xr_finetune_task xr_finetune_choice = {
     "choice", "multiple_choice", "multiple-choice", "for multiple choice", "questions", "cut", choose, read, check, metrics, xr_finetune_score,
-    figures, warn, card,
+    figures, collapse, card,
 };

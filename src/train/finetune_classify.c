@@ -115,14 +115,14 @@ static const char *const *metrics(const xr_finetune *f)
 }
 
 /* Collapse: one answer for everything and a loss at ln C, what too high a rate does to XLM-R (xlmr-facts, pain 4). */
-static void warn(const xr_finetune *f, const xr_figures *g)
+static xr_status collapse(const xr_finetune *f, const xr_figures *g, xr_str *sign)
 {
     double chance = log((double)f->model.config.num_labels);
     int answer = f->problem == XR_PROBLEM_SINGLE_LABEL ? xr_confusion_single_answer(&g->confusion) : -1;
-    if (answer >= 0 && fabs(g->loss - chance) < 0.05 * chance)
-        xr_warn("step %llu: every prediction is '%s' and the loss %.3f is near ln %d = %.3f: the model has collapsed or has not begun to learn; try a lower "
-                "--learning-rate (now %g), more --warmup-steps, or another --seed", (unsigned long long)f->trainer.step,
-                f->model.config.label[answer], g->loss, f->model.config.num_labels, chance, f->o->learning_rate);
+    if (answer < 0 || fabs(g->loss - chance) >= 0.05 * chance)
+        return XR_OK;
+    return xr_str_printf(sign, "every prediction is '%s' and the loss %.3f is near ln %d = %.3f", f->model.config.label[answer], g->loss,
+                         f->model.config.num_labels, chance);
 }
 
 static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
@@ -168,5 +168,5 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 
 const xr_finetune_task xr_finetune_classify = {
     "classify", "sequence_cls", "text-classification", "classifier", "examples", "cut", choose, read, check, metrics,
-    xr_finetune_score, figures, warn, card,
+    xr_finetune_score, figures, collapse, card,
 };

@@ -139,11 +139,10 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
     json_object_set_new(j, "exact", xr_json_number(g->exact));
 }
 
-static void warn(const xr_finetune *f, const xr_figures *g)
+static xr_status collapse(const xr_finetune *f, const xr_figures *g, xr_str *sign)
 {
-    if (g->f1 == 0.0)
-        xr_warn("step %llu: no word of any answer is right; early in training that is usual, later the model has collapsed: try another --learning-rate "
-                "(now %g) or --seed", (unsigned long long)f->trainer.step, f->o->learning_rate);
+    (void)f;
+    return g->f1 == 0.0 ? xr_str_puts(sign, "no word of any answer is right") : XR_OK;
 }
 
 static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
@@ -154,5 +153,5 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 
 const xr_finetune_task xr_finetune_qa = {
     "qa", "question_answering", "question-answering", "for extractive question answering", "questions", "cut into windows of up", choose, read, check,
-    metrics, score, figures, warn, card,
+    metrics, score, figures, collapse, card,
 };

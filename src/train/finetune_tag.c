@@ -77,15 +77,12 @@ static void figures(const xr_finetune *f, const xr_figures *g, json_t *j)
         put(j, g, *name);
 }
 
-static void warn(const xr_finetune *f, const xr_figures *g)
+static xr_status collapse(const xr_finetune *f, const xr_figures *g, xr_str *sign)
 {
     int only = g->confusion.count ? xr_confusion_single_answer(&g->confusion) : -1;
     if (g->entities.predicted == 0 && g->entities.gold > 0)
-        xr_warn("step %llu: no entity is predicted: every word is O; early in training that is usual, later the model has collapsed: try another "
-                "--learning-rate (now %g) or --seed", (unsigned long long)f->trainer.step, f->o->learning_rate);
-    if (only >= 0)
-        xr_warn("step %llu: every word is predicted to be '%s'; early in training that is usual, later the model has collapsed: try another "
-                "--learning-rate (now %g) or --seed", (unsigned long long)f->trainer.step, f->labels.name[only], f->o->learning_rate);
+        return xr_str_puts(sign, "no entity is predicted, every word is O");
+    return only >= 0 ? xr_str_printf(sign, "every word is predicted to be '%s'", f->labels.name[only]) : XR_OK;
 }
 
 static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
@@ -102,5 +99,5 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 
 const xr_finetune_task xr_finetune_tag = {
     "tag", "token_cls", "token-classification", "tagger", "sentences", "split", choose, read, check, metrics, xr_finetune_score,
-    figures, warn, card,
+    figures, collapse, card,
 };

@@ -290,13 +290,32 @@ static void say_languages(const xr_finetune *f)
     xr_str_free(&list);
 }
 
-/* Of the first set that chooses: enough to see a collapse, and one warning instead of fifteen. */
-static void warn_collapse(const xr_finetune *f)
+/* "en: every prediction is …; de: …" of the sets that choose. */
+static xr_status list_collapse(const xr_finetune *f, xr_str *list)
 {
-    size_t i = 0;
-    while (!f->valid[i].chosen)
-        i++;
-    f->task->warn(f, &f->valid[i].figures);
+    xr_str sign = { 0 };
+    xr_status status = XR_OK;
+    for (size_t i = 0; i < f->n_valid && status == XR_OK; i++) {
+        const xr_valid_set *s = &f->valid[i];
+        xr_str_clear(&sign);
+        status = s->chosen ? f->task->collapse(f, &s->figures, &sign) : XR_OK;
+        if (status == XR_OK && sign.len)
+            status = xr_str_printf(list, "%s%s%s%s", list->len ? "; " : "", f->n_valid > 1 ? s->name : "", f->n_valid > 1 ? ": " : "", sign.s);
+    }
+    xr_str_free(&sign);
+    return status;
+}
+
+/* One warning for all of them. */
+static xr_status warn_collapse(const xr_finetune *f)
+{
+    xr_str list = { 0 };
+    xr_status status = list_collapse(f, &list);
+    if (status == XR_OK && list.len)
+        xr_warn("step %llu: %s; early in training that is usual, later the model has collapsed: try a lower --learning-rate (now %g), more --warmup-steps, "
+                "or another --seed", (unsigned long long)f->trainer.step, list.s, f->o->learning_rate);
+    xr_str_free(&list);
+    return status;
 }
 
 xr_status xr_finetune_figures(const xr_finetune *f, json_t *line)
@@ -312,8 +331,7 @@ xr_status xr_finetune_figures(const xr_finetune *f, json_t *line)
     }
     json_decref(mean);
     json_decref(languages);
-    warn_collapse(f);
-    return bad ? xr_fail(XR_ESYSTEM, "no memory for the figures of an evaluation") : XR_OK;
+    return bad ? xr_fail(XR_ESYSTEM, "no memory for the figures of an evaluation") : warn_collapse(f);
 }
 
 /* --- the model card ----------------------------------------------------------------------------------------------- */

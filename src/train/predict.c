@@ -228,12 +228,30 @@ static xr_status check_bad(xr_predicting *g)
                    g->data.max_bad_fraction);
 }
 
+/* A document in SQuAD's layout, or an object over several lines, would be told as a line that is no JSON. */
+static xr_status refuse_document(xr_predicting *g)
+{
+    enum { HEAD = 4096 };
+    const char *head = g->reader.head, *path = xr_stream_path(g->stream);   /* texts: the first line is read already */
+    long n = head ? (long)g->reader.head_len : xr_stream_head(g->stream, HEAD, &head);
+    XR_TRY(n < 0 ? (xr_status)n : XR_OK);
+    if (xr_questions_detect(head, (size_t)n))
+        return xr_fail(XR_EDATA, "%s: is a document in SQuAD's layout, but %s (%s); give --model one that finetune --task qa made, or another file", path,
+                       g->kind->what, g->c->dir);
+    if (n > 0 && head[0] == '{' && (n == 1 || head[1] == '\n' || head[1] == '\r'))
+        return xr_fail(XR_EDATA, "%s:1: a JSON object over several lines; expected JSON lines, one object a line; write each record on one line (jq -c .[])",
+                       path);
+    return XR_OK;
+}
+
 static xr_status predict_file(xr_predicting *g, const char *path)
 {
     g->n_records = g->n_bad = 0;
     g->broken = 0;
     XR_TRY(g->kind->open(g, path));
-    xr_status status = read_records(g);
+    xr_status status = g->kind == &xr_predict_qa ? XR_OK : refuse_document(g);
+    if (status == XR_OK)
+        status = read_records(g);
     if (status == XR_OK)
         status = check_bad(g);
     g->kind->close(g);
@@ -241,12 +259,6 @@ static xr_status predict_file(xr_predicting *g, const char *path)
 }
 
 /* ---- texts ---- */
-
-static xr_status no_check(xr_predicting *g)
-{
-    (void)g;
-    return XR_OK;
-}
 
 static xr_status open_texts(xr_predicting *g, const char *path)
 {
@@ -287,7 +299,41 @@ static void close_texts(xr_predicting *g)
     xr_source_close(&g->reader);
 }
 
-static const xr_predict_kind texts = { no_check, open_texts, next_text, answer_text, close_texts, NULL };
+static const char *const text_options[] = { "text_column", "text_pair_column", "top_k", NULL };
+static const xr_predict_kind texts = {
+    "a classifier reads texts or pairs, one record a line, and gives each its labels", text_options, NULL, open_texts, next_text, answer_text, close_texts, NULL
+};
+
+/* ---- options ---- */
+
+xr_status xr_predict_fail_option(const xr_predicting *g, const char *option)
+{
+    char flag[64];
+    size_t n = 0;
+    for (; option[n] && n + 1 < sizeof flag; n++)
+        flag[n] = option[n] == '_' ? '-' : option[n];
+    flag[n] = '\0';
+    return xr_fail(XR_EUSAGE, "--%s has no effect with %s: %s; leave it out", flag, g->c->dir, g->kind->what);
+}
+
+static int has_option(const xr_predict_kind *k, const char *key)
+{
+    for (const char *const *known = k->options; *known; known++)
+        if (strcmp(*known, key) == 0)
+            return 1;
+    return 0;
+}
+
+/* Flags that only models of other kinds know; a configuration may serve several. */
+static xr_status check_options(const xr_predicting *g)
+{
+    static const xr_predict_kind *const kinds[] = { &texts, &xr_predict_tags, &xr_predict_choice, &xr_predict_qa };
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (const char *const *key = kinds[k]->options; *key; key++)
+            if (!has_option(g->kind, *key) && xr_options_origin(g->p->o, *key).kind == XR_FROM_FLAG)
+                return xr_predict_fail_option(g, *key);
+    return XR_OK;
+}
 
 /* ---- all files ---- */
 
@@ -315,7 +361,8 @@ static xr_status predict_files(xr_predicting *g)
         return xr_error_status();
     data_options(o, max_len, &g->data);
     g->kind = answers ? &xr_predict_qa : problem == XR_PROBLEM_TAGS ? &xr_predict_tags : problem == XR_PROBLEM_CHOICE ? &xr_predict_choice : &texts;
-    XR_TRY(g->kind->check(g));
+    XR_TRY(check_options(g));
+    XR_TRY(g->kind->check ? g->kind->check(g) : XR_OK);
     if (g->p->progress)
         g->p->progress(g->p->context, 0);
     if (o->n_args == 0)

@@ -10,12 +10,7 @@
 
 static xr_status check(xr_predicting *g)
 {
-    const xr_options *o = g->p->o;
-    const char *odd = o->top_k > 0 ? "--top-k" : o->text_column ? "--text-column" : o->text_pair_column ? "--text-pair-column"
-                      : g->data.format && strcmp(g->data.format, "jsonl") != 0 ? "--format" : NULL;
-    if (odd)
-        return xr_fail(XR_EUSAGE, "%s: a multiple-choice model (%s) reads JSON lines of questions and scores every choice; leave it out", odd, g->c->dir);
-    return XR_OK;
+    return g->data.format && strcmp(g->data.format, "jsonl") != 0 ? xr_predict_fail_option(g, "format") : XR_OK;
 }
 
 static xr_status open(xr_predicting *g, const char *path)
@@ -84,4 +79,7 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
     return xr_str_puts(&g->lines, "]}");
 }
 
-const xr_predict_kind xr_predict_choice = { check, open, next, answer, close, NULL };
+static const char *const options[] = { NULL };
+const xr_predict_kind xr_predict_choice = {
+    "a multiple-choice model reads JSON lines of questions and scores every choice", options, check, open, next, answer, close, NULL
+};

@@ -49,7 +49,9 @@ typedef struct xr_predicting {
 } xr_predicting;
 
 typedef struct xr_predict_kind {
-    xr_status (*check)(xr_predicting *g);                       /* model and options, once */
+    const char *what;                                           /* "a tagger" and what it reads and gives, for messages */
+    const char *const *options;                                 /* keys that mean something to only some kinds, this one among them; ended by NULL */
+    xr_status (*check)(xr_predicting *g);                       /* model and options, once; NULL: nothing to check */
     xr_status (*open)(xr_predicting *g, const char *path);      /* sets g->stream */
     int (*next)(xr_predicting *g);                              /* one more record into the chunk: 1, 0 at the end, < 0 it is bad */
     xr_status (*answer)(xr_predicting *g, size_t i, const float *logits);  /* the chunk's i-th good record, into g->lines */
@@ -64,6 +66,9 @@ int xr_predict_json_line(xr_predicting *g, xr_status (*look)(const char *line, c
 xr_status xr_predict_grouped(xr_predicting *g, size_t sentence, const float *logits);
 /* , "start_char": …, "end_char": …, "start_byte": …, "end_byte": … of bytes [begin, end) of the input. */
 xr_status xr_predict_offsets(const char *input, size_t begin, size_t end, xr_str *out);
+
+/* predict.c: refuses an option (a key, or "format csv") that means nothing to this kind. */
+xr_status xr_predict_fail_option(const xr_predicting *g, const char *option);
 
 extern const xr_predict_kind xr_predict_tags, xr_predict_choice, xr_predict_qa;
 

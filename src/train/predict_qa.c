@@ -13,11 +13,8 @@ enum { HEAD = 4096 };       /* bytes that tell the layout */
 static xr_status check(xr_predicting *g)
 {
     const xr_options *o = g->p->o;
-    const char *odd = o->text_column ? "--text-column" : o->text_pair_column ? "--text-pair-column"
-                      : g->data.format && strcmp(g->data.format, "jsonl") != 0 ? "--format" : NULL;
-    if (odd)
-        return xr_fail(XR_EUSAGE, "%s: a model that answers questions (%s) reads JSON lines, {\"question\": …, \"context\": …}, or a file in SQuAD's "
-                       "layout; leave it out", odd, g->c->dir);
+    if (g->data.format && strcmp(g->data.format, "jsonl") != 0)
+        return xr_predict_fail_option(g, "format");
     if (o->output_dir && o->n_args > 1)
         return xr_fail(XR_EUSAGE, "--output-dir: its files tell questions apart by their ids, which hold within one file; give one file");
     if (xr_options_origin(o, "max_seq_length").kind == XR_FROM_DEFAULT && g->data.max_len > XR_QA_MAX_LENGTH)
@@ -102,10 +99,16 @@ static xr_status put_place(const xr_passage *p, const xr_answer *a, xr_str *out)
     return xr_str_printf(out, ", \"start\": %zu, \"end\": %zu, \"start_byte\": %zu, \"end_byte\": %zu", start, start + n, a->begin, a->end);
 }
 
-/* The best, best first, with --top-k. */
+/* How many answers are shown beside the one: --top-k, or --n-best where that was asked for. */
+static size_t shown(const xr_options *o)
+{
+    return o->top_k > 0 ? (size_t)o->top_k : xr_options_origin(o, "n_best").kind != XR_FROM_DEFAULT ? (size_t)o->n_best : 0;
+}
+
+/* The best, best first. */
 static xr_status put_others(const xr_predicting *g, const xr_passage *p, xr_str *out)
 {
-    size_t most = (size_t)g->p->o->top_k;
+    size_t most = shown(g->p->o);
     XR_TRY(xr_str_puts(out, ", \"answers\": ["));
     for (size_t i = 0; i < g->answers.n && i < most; i++) {
         XR_TRY(xr_str_puts(out, i ? ", {\"answer\": " : "{\"answer\": "));
@@ -128,7 +131,7 @@ static xr_status put_line(const xr_predicting *g, const xr_squad_question *q, xr
     XR_TRY(put_place(p, &g->answers.v[g->answers.chosen], out));
     XR_TRY(xr_str_puts(out, ", \"null_odds\": "));
     XR_TRY(xr_str_float(out, (float)g->answers.null_odds));
-    if (g->p->o->top_k > 0)
+    if (shown(g->p->o) > 0)
         XR_TRY(put_others(g, p, out));
     return xr_str_puts(out, "}");
 }
@@ -149,4 +152,9 @@ static xr_status finish(xr_predicting *g)
     return xr_qa_predictions_write(&g->files, g->p->o->output_dir, g->how.may_be_none);
 }
 
-const xr_predict_kind xr_predict_qa = { check, open, next, answer, close, finish };
+static const char *const options[] = { "top_k", "n_best", "doc_stride", "max_query_length", "max_answer_length", "unanswerable", "null_threshold", "output_dir",
+                                       NULL };
+const xr_predict_kind xr_predict_qa = {
+    "a model that answers questions reads JSON lines, {\"question\": …, \"context\": …}, or a file in SQuAD's layout", options, check, open, next, answer,
+    close, finish
+};

@@ -17,13 +17,9 @@ static int is_grouped(const xr_predicting *g)
 
 static xr_status check(xr_predicting *g)
 {
-    const xr_options *o = g->p->o;
     const xr_config *c = &g->c->model.config;
-    const char *odd = o->top_k > 0 ? "--top-k" : o->text_column ? "--text-column" : o->text_pair_column ? "--text-pair-column"
-                      : g->data.format && strcmp(g->data.format, "csv") == 0 ? "--format csv" : NULL;
-    if (odd)
-        return xr_fail(XR_EUSAGE, "%s: a tagger (%s) reads JSON lines, {\"tokens\": [...]} or {\"text\": ...}, or the files it was trained on (--format tsv), "
-                       "and gives every word one tag; leave it out", odd, g->c->dir);
+    if (g->data.format && strcmp(g->data.format, "csv") == 0)
+        return xr_predict_fail_option(g, "format csv");
     return xr_tagset_init(&g->tags, (const char *const *)c->label, c->num_labels, g->c->dir);
 }
 
@@ -252,4 +248,8 @@ static xr_status answer(xr_predicting *g, size_t i, const float *logits)
     return put_entities(&a, &g->lines);
 }
 
-const xr_predict_kind xr_predict_tags = { check, open, next, answer, close, NULL };
+static const char *const options[] = { "grouping", "tag_stride", NULL };
+const xr_predict_kind xr_predict_tags = {
+    "a tagger reads JSON lines, {\"tokens\": [...]} or {\"text\": ...}, or the files it was trained on (--format tsv), and gives every word one tag", options,
+    check, open, next, answer, close, NULL
+};

@@ -82,7 +82,8 @@ const char *xr_report_title(const char *metric)
 {
     static const char *const titles[][2] = { { "f1", "F1" }, { "f1_macro", "macro F1" }, { "f1_micro", "micro F1" }, { "f1_strict", "strict F1" },
         { "mcc", "MCC" }, { "auc", "AUC" }, { "pearson", "Pearson" }, { "spearman", "Spearman" },
-        { "mse", "squared error" }, { "exact", "exact match" }, { "exact_match", "exact match" } };
+        { "mse", "squared error" }, { "exact", "exact match" }, { "exact_match", "exact match" },
+        { "gold_similarity", "similarity of the right one" } };
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         if (strcmp(titles[i][0], metric) == 0)
             return titles[i][1];

@@ -165,7 +165,8 @@ static xr_status put_words(const json_t *words, xr_str *out)
 
 static xr_status put_figures(const json_t *error, xr_str *out)
 {
-    static const char *const keys[] = { "probability", "loss", "f1", "exact_match", "right", "gold_entities", "predicted_entities" };
+    static const char *const keys[] = { "probability", "loss", "f1", "exact_match", "right", "gold_entities", "predicted_entities", "similarity",
+                                        "gold_similarity", "margin" };
     const char *id = xr_report_string(error, "id");
     double row = xr_report_number(error, "row");
     XR_TRY(xr_str_puts(out, "<p class=\"said\">"));

@@ -8,6 +8,8 @@
 #include "train/features.h"
 #include "util/alloc.h"
 
+const char *const xr_retrieval_options[] = { "layer", "pooling", NULL };
+
 /* ---- vectors ---- */
 
 int xr_retrieval_layer(const xr_context *c, const xr_options *o)

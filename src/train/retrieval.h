@@ -35,6 +35,7 @@ void xr_lines_free(xr_lines *l);
 
 /* ---- retrieval.c ---- */
 
+extern const char *const xr_retrieval_options[];    /* of benchmark.h */
 /* --layer, or what XTREME takes where it is not given: 7 of 12 layers, 13 of 24, in proportion of others. < 0: XR_EUSAGE. */
 int xr_retrieval_layer(const xr_context *c, const xr_options *o);
 /* Shows that n units of work of this language come next. */

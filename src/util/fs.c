@@ -246,16 +246,21 @@ xr_status xr_file_copy(const char *from, const char *to, size_t cap)
     return status;
 }
 
-static xr_status make_dir(const char *path)
+/* `path`, on the way to `wanted`, the directory that the user named; `shown`: which one the message blames. */
+static xr_status make_dir(const char *path, const char *wanted, const char *shown)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && xr_path_is_dir(path)))
         return XR_OK;
     /* mkdir says "exists" for a file in the way, which misleads. */
     const char *why = errno == EEXIST ? "a file with that name is in the way" : strerror(errno);
-    return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be created: %s", path, why);
+    int itself = strcmp(wanted, shown) == 0;
+    return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be created: %s%s%s; name a place that can be written to, or %s", wanted, itself ? "" : shown,
+                   itself ? "" : ": ", why,
+                   errno == EEXIST || errno == ENOTDIR ? "move the file away" : errno == ENOSPC || errno == EDQUOT ? "free space" : "make this one writable");
 }
 
-xr_status xr_mkdirs(const char *path)
+/* `path` and those above it, of which `wanted` is to be made. */
+static xr_status make_dirs(const char *path, const char *wanted)
 {
     char *p = xr_strdup(path);
     if (!p)
@@ -266,13 +271,18 @@ xr_status xr_mkdirs(const char *path)
             continue;
         *s = 0;
         if (!xr_path_is_dir(p))
-            status = make_dir(p);
+            status = make_dir(p, wanted, p);
         *s = '/';
     }
     if (status == XR_OK)
-        status = make_dir(p);
+        status = make_dir(p, wanted, p);
     xr_free(p);
     return status;
+}
+
+xr_status xr_mkdirs(const char *path)
+{
+    return make_dirs(path, path);
 }
 
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context)
@@ -387,7 +397,7 @@ static xr_status make_parent(const char *path)
     char *parent = parent_of(path);
     if (!parent)
         return xr_error_status();
-    xr_status status = xr_mkdirs(parent);
+    xr_status status = make_dirs(parent, path);
     xr_free(parent);
     return status;
 }
@@ -405,7 +415,7 @@ static xr_status begin(xr_outdir *o, const char *path, const char *remedy)
     /* A leftover of this very process number belongs to a process that is gone. */
     xr_status status = xr_remove_tree(tmp);
     if (status == XR_OK)
-        status = make_dir(tmp);
+        status = make_dir(tmp, o->path, o->path);
     if (status < 0)
         xr_free(tmp);
     else

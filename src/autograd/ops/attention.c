@@ -75,18 +75,18 @@ static xr_tensor *sample(xr_tape *t, int k)
     if (!q)
         return NULL;
     return xr_attention(t, xr_sample_input(t, q->n, 6, 1), xr_sample_input(t, 9, 6, 2), xr_sample_input(t, 9, 6, 3), 2,
-                        k > 0 ? 0.25f : 0.0f, 5, q, kv);
+                        k > 0 ? 0.25f : 0.0f, 5, q, kv, 0);
 }
 
 const xr_op xr_op_attention = { "attention", shape, forward, backward, sample, XR_PHASE_ATTENTION };
 
 xr_tensor *xr_attention(xr_tape *t, xr_tensor *q, xr_tensor *k, xr_tensor *v, int heads, float p, uint32_t site, const xr_rowset *rows_q,
-                        const xr_rowset *rows_kv)
+                        const xr_rowset *rows_kv, int bf16)
 {
     if (!q || !k || !v || !rows_q || !rows_kv)
         return NULL;
     xr_tensor *in[] = { q, k, v };
     xr_attn_shape a = { rows_q, rows_kv, (size_t)heads, q->cols / (size_t)heads,
-                        xr_dropout_make(xr_tape_train(t) ? p : 0.0f, xr_tape_seed(t), xr_tape_step(t), site) };
+                        xr_dropout_make(xr_tape_train(t) ? p : 0.0f, xr_tape_seed(t), xr_tape_step(t), site), bf16 };
     return xr_node(t, &xr_op_attention, in, 3, &a, sizeof a);
 }

@@ -3,23 +3,14 @@
  * What a product reads by vectors (its right operand) is copied into scratch first: contiguous, and padded to whole vectors. Left
  * operands are read element by element and results written where they stand. Each element of a product is one chain of multiply-adds
  * in the order of the inner index, whatever the blocking. */
-#include <math.h>
-#include "kernels/isa/math.h"
-#include "kernels/isa/philox.h"
-#include "kernels/isa/table.h"
+#include "kernels/isa/attention_rows.h"
 
 enum {
     MR = 6,                     /* rows and vectors of a register block */
     NV = VW == 16 ? 4 : 2,
     QB = 64,                    /* queries per block */
-    KB = 128,                   /* inner index per pass: what a pass reads of b stays in the first cache */
-    LINE = 16                   /* floats of a cache line */
+    KB = 128                    /* inner index per pass: what a pass reads of b stays in the first cache */
 };
-
-static size_t padded(size_t n) { return (n + VW - 1) / VW * VW; }
-/* Rows of scores: an odd number of cache lines, as an even one would crowd a column into few sets of the cache. */
-static size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* c[rows,cols] = sum over k of a(r,k) b[k,cols], a(r,k) = a[r ra + k ca]; rows and vectors are constants where this is inlined, and
  * the last vector has `last` columns. */
@@ -100,86 +91,10 @@ static void pack(float *restrict y, size_t ldy, const float *restrict x, size_t 
             vf_store(y + j, vf_load_upto(x + j, cols - j) * scale);
 }
 
-/* Eklundh's transposition: step s swaps the off-diagonal s x s blocks of each 2s x 2s block. */
-XR_INLINE void transpose(vf row[VW])
-{
-#define TAKE_A(l, s) (((l) & (s)) ? VW + (l) - (s) : (l))
-#define TAKE_B(l, s) (((l) & (s)) ? VW + (l) : (l) + (s))
-#define STEP(s)                                                                 \
-    for (size_t i = 0; (s) < VW && i < VW; i++)                                 \
-        if (!(i & (s))) {                                                       \
-            vf a = row[i], b = row[i + (s)];                                    \
-            row[i] = __builtin_shufflevector(a, b, XR_LANES(TAKE_A, s));           \
-            row[i + (s)] = __builtin_shufflevector(a, b, XR_LANES(TAKE_B, s));     \
-        }
-    STEP(1)
-    STEP(2)
-#if VW >= 8
-    STEP(4)
-#endif
-#if VW >= 16
-    STEP(8)
-#endif
-}
-
-/* y[c, r] = x[r, c]; columns of y from `rows` to whole vectors are zero. */
-static void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
-{
-    size_t whole = cols - cols % VW;
-    for (size_t r = 0; r < rows; r += VW)
-        for (size_t c = 0; c < whole; c += VW) {
-            vf m[VW];
-            for (size_t i = 0; i < VW; i++)
-                m[i] = r + i < rows ? vf_load(x + (r + i) * ldx + c) : vf_zero();
-            transpose(m);
-            for (size_t i = 0; i < VW; i++)
-                vf_store(y + (c + i) * ldy + r, m[i]);
-        }
-    for (size_t c = whole; c < cols; c++)
-        for (size_t r = 0; r < padded(rows); r++)
-            y[c * ldy + r] = r < rows ? x[r * ldx + c] : 0.0f;
-}
-
-static size_t mask_floats(size_t t) { return (t + 63) / 64 * 2; }
-
-/* The mask of query i in `bits`, or NULL without dropout. */
-static const uint8_t *row_mask(uint8_t *bits, const xr_attn_head *a, size_t i)
-{
-    size_t blocks = (a->t + 7) / 8;
-    if (a->drop->threshold == 0)
-        return NULL;
-    philox_keep(bits, a->drop, a->sample, (uint32_t)((a->head * a->t + a->index[i]) * blocks), blocks);
-    return bits;
-}
-
 static size_t scratch(size_t m, size_t t, size_t k)
 {
     size_t tp = score_ld(t), kp = padded(k), qb = least(m, QB);
     return 2 * k * tp + t * kp + 2 * qb * kp + 2 * qb * tp + mask_floats(t) + VW;
-}
-
-/* The scores s[0..t) become exp(scale s - max), those that dropout drops zero; returns the sum of all and log of it, max added. */
-static float exp_row(float *restrict s, size_t t, float scale, const uint8_t *bits, float *restrict lse)
-{
-    const vf none = vf_set(-INFINITY);
-    vf max = none, sum = vf_zero();
-    for (size_t j = 0; j < t; j += VW)
-        max = vf_max(vf_load_or(s + j, t - j, none), max);
-    float top = vf_hmax(max) * scale;
-    for (size_t j = 0; j < t; j += VW) {
-        vf e = vf_exp(vf_fma(vf_load_or(s + j, t - j, none), vf_set(scale), vf_set(-top)));
-        vf_store(s + j, bits ? vf_keep(e, bits, j) : e);
-        sum += e;
-    }
-    float total = vf_hsum(sum);
-    *lse = top + logf(total);
-    return total;
-}
-
-static void scale_row(float *o, size_t n, float scale)
-{
-    for (size_t j = 0; j < n; j += VW)
-        vf_store_upto(o + j, vf_load_upto(o + j, n - j) * scale, n - j);
 }
 
 static void forward(const xr_attn_head *a, float *mem)
@@ -199,29 +114,6 @@ static void forward(const xr_attn_head *a, float *mem)
         for (size_t r = 0; r < rows; r++)
             scale_row(o + r * a->ld, a->k, a->drop->scale / total[r]);
     }
-}
-
-/* s holds scores, dp the gradient of the dropped probabilities; they become dropped probabilities and gradient of the scaled scores. */
-static void softmax_row_backward(float *restrict s, float *restrict dp, size_t t, const xr_attn_head *a, float lse, float delta,
-                                 const uint8_t *bits)
-{
-    for (size_t j = 0; j < t; j += VW) {
-        vf p = vf_exp(vf_fma(vf_load(s + j), vf_set(a->scale), vf_set(-lse))), d = vf_load(dp + j), kept = p;
-        if (bits) {
-            kept = vf_keep(p * a->drop->scale, bits, j);
-            d = vf_keep(d * a->drop->scale, bits, j);
-        }
-        vf_store(s + j, kept);
-        vf_store(dp + j, p * (d - delta));
-    }
-}
-
-static float dot(const float *x, const float *y, size_t n)
-{
-    vf s = vf_zero();
-    for (size_t j = 0; j < n; j += VW)
-        s = vf_fma(vf_load_upto(x + j, n - j), vf_load_upto(y + j, n - j), s);
-    return vf_hsum(s);
 }
 
 /* Keys and queries are copied with the scale in them, which so enters the gradient of either once. A sequence without queries goes through
@@ -245,7 +137,7 @@ static void backward(const xr_attn_head *a, float *mem)
         for (size_t r = 0; r < rows; r++) {
             size_t i = start + r;
             softmax_row_backward(s + r * tp, dp + r * tp, a->t, a, a->saved_lse[i * a->ld_lse],
-                                 dot(a->dout + i * ld, a->saved_o + i * ld, a->k), row_mask(bits, a, i));
+                                 dot(a->dout + i * ld, a->saved_o + i * ld, a->k), row_mask(bits, a, i), 1.0f);
         }
         product(a->dq + at, ld, dp, tp, 1, key, kp, rows, a->k, a->t, a->acc_q);
         product(a->dk, ld, dp, 1, tp, q, kp, a->t, a->k, rows, a->acc_k || start > 0);

@@ -1,5 +1,6 @@
 /* BUCC 2018: which sentences of two texts are translations of each other, A-B.{split}.A and .B with lines "id TAB sentence", the right pairs of ids
  * in A-B.{split}.gold. Pairs are mined by margin, and kept from a threshold on that is the best for the dev files. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -306,6 +307,46 @@ static void corpus_free(corpus *c)
     xr_free(c->right);
 }
 
+static const char *text_of(const xr_lines *l, size_t i) { return l->bytes.s + l->text[i]; }
+
+/* The pair that was given for a line of A; NULL: none. A line stands in one pair, but a file of predictions may name several: then the last wrong one. */
+static const xr_mined *given_for(const mining *m, size_t i)
+{
+    const xr_mined *found = NULL;
+    for (size_t k = 0; k < m->n_kept; k++)
+        if (m->test.pair[k].a == i && (!found || !m->test.right[k]))
+            found = &m->test.pair[k];
+    return found;
+}
+
+/* The right line of B for a line of A; NULL: there is none. */
+static const uint64_t *right_for(const corpus *c, size_t i)
+{
+    for (size_t k = 0; k < c->n_gold; k++)
+        if (c->gold[k] >> 32 == i)
+            return &c->gold[k];
+    return NULL;
+}
+
+/* A wrong pair is the worse the surer it was; a right one that was not given follows these. */
+static xr_status error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
+{
+    const mining *m = s->private;
+    const double *part = s->part + 3 * i;
+    int wrong = part[1] > part[2], missed = part[0] > part[2];
+    const xr_mined *given = wrong ? given_for(m, i) : NULL;
+    *badness = given ? 1.0 + fmax(given->score, 0.0) : (double)missed;
+    if (!line)
+        return XR_OK;
+    const uint64_t *right = right_for(&m->test, i);
+    json_object_set_new(line, "gold", json_string(right ? text_of(&m->test.b, (uint32_t)*right) : "(no pair)"));
+    json_object_set_new(line, "predicted", json_string(given ? text_of(&m->test.b, given->b) : "(no pair)"));
+    json_object_set_new(line, "text", json_string(text_of(&m->test.a, i)));
+    if (given && !e->o->predictions)
+        json_object_set_new(line, "margin", json_real(given->score));
+    return XR_OK;
+}
+
 static void free_texts(xr_scored *s)
 {
     mining *m = s->private;
@@ -319,6 +360,7 @@ static void free_texts(xr_scored *s)
 
 const xr_benchmark xr_benchmark_bucc2018 = {
     .name = "bucc2018", .title = "BUCC 2018", .units = "sentences", .ending = ".tsv",
+    .options = xr_retrieval_options,
     .find = find, .open = open_model, .read = read_texts, .predicted = predicted, .score = score, .columns = columns, .main_figure = f1,
-    .predictions = predictions, .details = details, .free = free_texts,
+    .predictions = predictions, .details = details, .error = error, .free = free_texts,
 };

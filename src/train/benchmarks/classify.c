@@ -5,6 +5,7 @@
 
 const xr_benchmark xr_benchmark_classify = {
     .name = "classify", .title = NULL, .units = "examples", .ending = ".tsv", .translated = 1,
+    .options = xr_classes_options,
     .find = xr_evaluate_find, .open = xr_classes_open, .read = xr_classes_read,
     .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
     .main_figure = xr_classes_main_figure, .predictions = xr_classes_predictions, .details = xr_classes_details,

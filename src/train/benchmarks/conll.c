@@ -29,6 +29,7 @@ static const xr_published published[] = {
 
 const xr_benchmark xr_benchmark_conll = {
     .name = "conll", .title = "CoNLL NER", .units = "sentences", .ending = ".tsv",
+    .options = xr_words_options,
     .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score, .columns = xr_words_columns,
     .main_figure = xr_words_main_figure, .predictions = xr_words_predictions, .details = xr_words_details,
     .error = xr_words_error, .by_type = xr_words_by_type,

@@ -81,6 +81,7 @@ static const xr_published published[] = {
 const xr_benchmark xr_benchmark_mlqa = {
     .name = "mlqa", .title = "MLQA", .units = "questions", .ending = ".json",
     .scorer = "MLQA's rules for the passage's language (its articles, Unicode punctuation, zh by characters)",
+    .options = xr_qa_options,
     .find = find, .open = xr_qa_open, .read = xr_qa_read, .predicted = xr_qa_predicted, .score = score, .columns = xr_qa_columns,
     .main_figure = xr_qa_main_figure, .predictions = xr_qa_predictions_text, .more_files = xr_qa_more_files, .details = xr_qa_details,
     .error = xr_qa_error,

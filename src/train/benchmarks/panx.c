@@ -16,6 +16,7 @@ static xr_status score(xr_evaluation *e, xr_scored *s, const xr_evaluate_hooks *
 
 const xr_benchmark xr_benchmark_panx = {
     .name = "panx", .title = "PAN-X", .units = "sentences", .ending = ".tsv",
+    .options = xr_words_options,
     .find = xr_evaluate_find, .open = open, .read = xr_words_read, .predicted = xr_predicted_tags, .score = score,
     .columns = xr_words_columns, .main_figure = xr_words_main_figure, .predictions = xr_words_predictions,
     .details = xr_words_details,

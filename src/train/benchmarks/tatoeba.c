@@ -2,6 +2,8 @@
  *
  * What is right: numbers of lines of A, one for each line of B, in {split}-{A}.tsv; without that file line i belongs to line i, unless B is
  * sorted as XTREME sorts it, whose answers are not published. */
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ typedef struct parallel {
     xr_lines a, b;
     uint32_t *gold;             // [b.n] lines of a; NULL: not known
     uint32_t *found;            // [b.n] lines of a
+    float *found_product, *gold_product;        // [b.n] products with the line found, and with the right one; NULL: not known
 } parallel;
 
 static xr_status find(xr_evaluation *e)
@@ -147,9 +150,12 @@ static xr_status put_found(xr_scored *s, const xr_neighbours *of_a, const xr_nei
     parallel *p = s->private;
     size_t back = 0;
     p->found = xr_alloc(p->b.n, sizeof *p->found);
-    XR_TRY(p->found ? XR_OK : xr_error_status());
-    for (size_t i = 0; i < p->b.n; i++)
+    p->found_product = p->found ? xr_alloc(p->b.n, sizeof *p->found_product) : NULL;
+    XR_TRY(p->found_product ? XR_OK : xr_error_status());
+    for (size_t i = 0; i < p->b.n; i++) {
         p->found[i] = p->a.line[of_b->index[p->b.vector[i]]];
+        p->found_product[i] = of_b->product[p->b.vector[i]];
+    }
     XR_TRY(count_right(s));
     for (size_t i = 0; i < p->a.n && s->labelled; i++)
         back += p->gold[p->b.line[of_a->index[p->a.vector[i]]]] == i;
@@ -158,13 +164,28 @@ static xr_status put_found(xr_scored *s, const xr_neighbours *of_a, const xr_nei
     return XR_OK;
 }
 
+/* How near the right lines are, for the list of errors. */
+static xr_status measure_right(parallel *p, const float *a, const float *b, size_t H)    // [a.data.n, H], [b.data.n, H]
+{
+    p->gold_product = p->gold ? xr_alloc(p->b.n, sizeof *p->gold_product) : NULL;
+    if (p->gold && !p->gold_product)
+        return xr_error_status();
+    for (size_t i = 0; p->gold && i < p->b.n; i++) {
+        const float *x = a + p->a.vector[p->gold[i]] * H, *y = b + p->b.vector[i] * H;
+        for (size_t j = 0; j < H; j++)
+            p->gold_product[i] += x[j] * y[j];
+    }
+    return XR_OK;
+}
+
 static xr_status search(xr_evaluation *e, xr_scored *s, const float *a, const float *b, const xr_evaluate_hooks *h)
 {
     parallel *p = s->private;
+    size_t H = (size_t)e->context->model.config.hidden_size;
     xr_neighbours of_a, of_b;
     xr_retrieval_begin(s, p->a.data.n, h);
-    XR_TRY(xr_knn(&of_a, &of_b, a, p->a.data.n, b, p->b.data.n, (size_t)e->context->model.config.hidden_size, 1, h ? h->progress : NULL,
-                  h ? h->context : NULL));
+    XR_TRY(measure_right(p, a, b, H));
+    XR_TRY(xr_knn(&of_a, &of_b, a, p->a.data.n, b, p->b.data.n, H, 1, h ? h->progress : NULL, h ? h->context : NULL));
     xr_status status = put_found(s, &of_a, &of_b);
     xr_neighbours_free(&of_a);
     xr_neighbours_free(&of_b);
@@ -214,6 +235,26 @@ static json_t *details(const xr_evaluation *e, const xr_scored *s)
                      (json_int_t)p->a.data.n);
 }
 
+/* The further the found line is ahead of the right one, the worse. */
+static xr_status error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
+{
+    const parallel *p = s->private;
+    const xr_lines *a = &p->a, *b = &p->b;
+    (void)e;
+    int wrong = p->gold && p->found[i] != p->gold[i];
+    *badness = !wrong ? 0.0 : p->gold_product ? fmax((double)(p->found_product[i] - p->gold_product[i]), DBL_MIN) : 1.0;
+    if (!line || !p->gold)
+        return XR_OK;
+    json_object_set_new(line, "gold", json_string(a->bytes.s + a->text[p->gold[i]]));
+    json_object_set_new(line, "predicted", json_string(a->bytes.s + a->text[p->found[i]]));
+    json_object_set_new(line, "text", json_string(b->bytes.s + b->text[i]));
+    if (p->gold_product) {
+        json_object_set_new(line, "similarity", json_real((double)p->found_product[i]));
+        json_object_set_new(line, "gold_similarity", json_real((double)p->gold_product[i]));
+    }
+    return XR_OK;
+}
+
 static void free_pair(xr_scored *s)
 {
     parallel *p = s->private;
@@ -223,12 +264,15 @@ static void free_pair(xr_scored *s)
     xr_lines_free(&p->b);
     xr_free(p->gold);
     xr_free(p->found);
+    xr_free(p->found_product);
+    xr_free(p->gold_product);
     xr_free(p);
     s->private = NULL;
 }
 
 const xr_benchmark xr_benchmark_tatoeba = {
     .name = "tatoeba", .title = "Tatoeba", .units = "sentences", .ending = ".tsv",
+    .options = xr_retrieval_options,
     .find = find, .open = open_model, .read = read_pair, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
-    .predictions = predictions, .details = details, .free = free_pair,
+    .predictions = predictions, .details = details, .error = error, .free = free_pair,
 };

@@ -26,6 +26,7 @@ static xr_status find(xr_evaluation *e)
 const xr_benchmark xr_benchmark_tydiqa = {
     .name = "tydiqa", .title = "TyDi QA (gold passages)", .units = "questions", .ending = ".json",
     .scorer = "SQuAD 1.1's rules (English articles, ASCII punctuation), as XTREME",
+    .options = xr_qa_options,
     .find = find, .open = xr_qa_open, .read = xr_qa_read, .predicted = xr_qa_predicted, .score = xr_qa_score_squad1, .columns = xr_qa_columns,
     .main_figure = xr_qa_main_figure, .predictions = xr_qa_predictions_text, .more_files = xr_qa_more_files, .details = xr_qa_details,
     .error = xr_qa_error, .free = xr_qa_free,

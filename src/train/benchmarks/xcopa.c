@@ -92,7 +92,8 @@ static xr_status open_model(xr_evaluation *e)
 
 static xr_status read_questions(xr_evaluation *e, xr_scored *s)
 {
-    xr_data_options d = { .max_len = e->max_len, .max_samples = (long)e->o->max_eval_samples };
+    xr_data_options d;
+    xr_evaluate_data_options(e, &d);
     XR_TRY(xr_dataset_add_choices(&s->data, s->path, e->context->tokenizer, &d));
     s->n_rows = s->data.n;
     for (size_t i = 0; i < s->data.n; i++)
@@ -193,8 +194,11 @@ static xr_status predictions(const xr_evaluation *e, const xr_scored *s, xr_str 
     return XR_OK;
 }
 
+static const char *const options[] = { "on_bad_record", "max_bad_fraction", NULL };
+
 const xr_benchmark xr_benchmark_xcopa = {
     .name = "xcopa", .title = "XCOPA", .units = "questions", .ending = ".jsonl", .parallel = 1,
+    .options = options,
     .find = find, .open = open_model, .read = read_questions, .predicted = predicted, .score = score, .columns = columns, .main_figure = accuracy,
     .predictions = predictions,
     .error = xr_choice_error,

@@ -91,6 +91,7 @@ static const xr_published published[] = {
 
 const xr_benchmark xr_benchmark_xnli = {
     .name = "xnli", .title = "XNLI", .units = "pairs", .ending = ".tsv",
+    .options = xr_classes_options,
     .find = find, .open = open_model, .read = xr_classes_read_pairs,
     .predicted = xr_predicted_classes, .score = xr_classes_score, .columns = xr_classes_columns,
     .main_figure = xr_classes_main_figure, .parallel = 1, .translated = 1, .predictions = xr_classes_predictions, .details = xr_classes_details,

@@ -1,0 +1,46 @@
+/* f32 products. The kind of packing; the work is done in packed_words.c. */
+#include "kernels/cpu.h"
+#include "kernels/packed.h"
+#include "kernels/packed_words.h"
+
+static size_t bytes(size_t o, size_t i) { return xr_words_bytes(xr_kernels()->f32, i, o); }
+
+static void fill(void *data, const float *w, size_t o, size_t i) { xr_words_pack_transposed(xr_kernels()->f32, data, w, i, o, xr_threads()); }
+
+static size_t scratch(size_t n, size_t o, size_t i)
+{
+    (void)n, (void)o, (void)i;
+    return 0;
+}
+
+static void multiply(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
+                     size_t i, float beta, void *restrict unused)
+{
+    (void)unused;
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = data, .bias = bias, .c = y, .rows = n, .cols = o,
+                                          .inner = i, .beta = beta}, xr_threads());
+}
+
+static size_t grad_scratch(size_t n, size_t o, size_t i)
+{
+    size_t w = xr_words_bytes(xr_kernels()->f32, o, i), x = xr_words_bytes(xr_kernels()->f32, n, i);
+    return w > x ? w : x;
+}
+
+static void input_grad(float *restrict dx, const float *restrict dy, const float *restrict w, size_t n, size_t i, size_t o, float beta,
+                       void *restrict packed)
+{
+    xr_words_pack(xr_kernels()->f32, packed, w, o, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .b = packed, .c = dx, .rows = n, .cols = i, .inner = o,
+                                          .beta = beta}, xr_threads());
+}
+
+static void weight_grad(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
+                        void *restrict packed)
+{
+    xr_words_pack(xr_kernels()->f32, packed, x, n, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .across = 1, .b = packed, .c = dw, .rows = o, .cols = i,
+                                          .inner = n, .beta = beta}, xr_threads());
+}
+
+const xr_pack_kind xr_pack_f32 = {"f32", bytes, fill, scratch, multiply, grad_scratch, input_grad, weight_grad};
