@@ -77,9 +77,11 @@ enum { PARAMETERS = 8 << 20 };
 
 static void update(void *context)
 {
-    static const xr_adamw_scalars s = { 1.0f, 1e-3f, 1.0f, 0.9f, 0.999f, 1e-8f, 1.0f, 0.1f, 0.001f };
+    static const xr_adamw_scalars s = { .decay = 1.0f, .step_size = 1e-3f, .bias2_sqrt = 1.0f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .clip = 1.0f,
+                                        .rest1 = 0.1f, .rest2 = 0.001f };
     float *p = context;
-    xr_span_step(xr_adamw_span, p, p + PARAMETERS, p + 2 * (size_t)PARAMETERS, p + 3 * (size_t)PARAMETERS, PARAMETERS, &s);
+    const xr_span x = { p, p + PARAMETERS, p + 2 * (size_t)PARAMETERS };
+    xr_span_step(xr_span_adamw, &x, p + 3 * (size_t)PARAMETERS, PARAMETERS, &s);
 }
 
 double xr_rate_memory(double seconds)

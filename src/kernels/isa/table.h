@@ -17,6 +17,8 @@ typedef struct xr_isa_vec {
     int (*finite)(const float *x, size_t n);
     void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
                   const xr_adamw_scalars *s);
+    void (*adamw_bf16)(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                       const xr_adamw_scalars *s);
 } xr_isa_vec;
 
 typedef struct xr_isa_rows {
