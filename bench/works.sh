@@ -31,7 +31,7 @@ real_data() {
     for f in "$data"/xnli/dev-*.tsv.gz; do gzip -dc "$f" | head -400; done |
         awk -F'\t' 'NF == 3 { sub("contradictory", "contradiction", $3); print $1 "\t" $2 "\t" $3 }' |
         awk '{ n = NR % 97; line[n, ++count[n]] = $0 } END { for (n = 0; n < 97; n++) for (i = 1; i <= count[n]; i++) print line[n, i] }' >"$at/pairs"
-    gzip -dc "$data"/text/wiki-paragraphs/*.txt.gz | head -20000 >"$at/text.txt"
+    gzip -dc "$data"/text/wiki-paragraphs/*.txt.gz | head -6000 >"$at/text.txt"
 }
 made_up_data() {
     tokenizer=$at/spm.model
@@ -50,7 +50,7 @@ make_inputs() {
     head -128 "$at/pairs" | cut -f1,2 | tr '\t' ' ' >"$at/many"
     head -32 "$at/many" >"$at/first"
     head -4 "$at/many" >"$at/few"
-    "$xlmr" init --quiet --preset "${PRESET:-base}" --tokenizer "$tokenizer" --output-dir "$at/model"
+    "$xlmr" init --quiet --preset "${PRESET:-base}" --tokenizer "$tokenizer" --output-dir "$at/model" >/dev/null
     if wanted mlm; then "$xlmr" prepare --quiet --lang en --model "$at/model" --output-dir "$at/store" "$at/text.txt" >/dev/null; fi
 }
 
@@ -132,7 +132,7 @@ scaling() {
 cat "$at/peak"
 make_inputs
 vocabulary=$(jq .vocab_size "$at/model/config.json")
-echo "${PRESET:-base}, random weights, vocabulary $vocabulary; $([ -n "$data" ] && echo 'real text' || echo 'made-up text'); $steps steps; xlmr $("$xlmr" --version | cut -d' ' -f2), threads ${threads#0}"
+echo "${PRESET:-base}, random weights, vocabulary $vocabulary; $([ -n "$data" ] && echo 'real text' || echo 'made-up text'); $steps steps; xlmr $("$xlmr" --version | cut -d' ' -f2), threads $([ "$threads" = 0 ] && echo all || echo "$threads")"
 : >"$at/results"
 for part in mlm classify inference single; do
     wanted "$part" || continue
