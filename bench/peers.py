@@ -92,10 +92,9 @@ def short_of_memory(args, need):
 
 
 def has_modules(args, engine):
-    for module in MODULES[engine].split():
-        if subprocess.run([args.python, "-c", f"import {module}"], capture_output=True, env=environment(args.threads)).returncode:
-            return f"this Python ({args.python}) has no module {module}; give one that has {MODULES[engine]}: make bench-peers PYTHON=…"
-    return ""
+    look = "import importlib.util, sys; print(*[m for m in sys.argv[1:] if not importlib.util.find_spec(m)])"
+    missing = subprocess.run([args.python, "-c", look, *MODULES[engine].split()], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return f"{args.python} has no module {', '.join(missing)}; give a Python that has {MODULES[engine]}: make bench-peers PYTHON=…" if missing else ""
 
 
 # ---- comparing -----------------------------------------------------------------------------------------------------
