@@ -13,13 +13,13 @@ static const char *const isa_names[] = {"portable", "avx2", "avx512"};
 #if XR_HAVE_X86
 static const xr_kernel_table tables[] = {
     {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_attention_bf16_portable,
-     &xr_isa_bf16_portable, &xr_isa_int8_portable},
+     &xr_isa_f32_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable, &xr_isa_dot_portable},
     {&xr_isa_vec_avx2, &xr_isa_rows_avx2, &xr_isa_attention_avx2, &xr_isa_attention_bf16_avx2,
-     &xr_isa_bf16_avx2, &xr_isa_int8_avx2},
+     &xr_isa_f32_avx2, &xr_isa_bf16_avx2, &xr_isa_int8_avx2, &xr_isa_dot_avx2},
     {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
-     &xr_isa_bf16_avx512, &xr_isa_int8_avx512},
+     &xr_isa_f32_avx512, &xr_isa_bf16_avx512, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
     {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
-     &xr_isa_bf16_native, &xr_isa_int8_avx512},
+     &xr_isa_f32_avx512, &xr_isa_bf16_native, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
 };
 
 /* These look at the operating system's support for the wider registers as well. */
@@ -38,7 +38,7 @@ int xr_cpu_has_vnni(void) { return __builtin_cpu_supports("avx512vnni") != 0; }
 #else
 static const xr_kernel_table tables[] = {
     {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_attention_bf16_portable,
-     &xr_isa_bf16_portable, &xr_isa_int8_portable}};
+     &xr_isa_f32_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable, &xr_isa_dot_portable}};
 xr_isa xr_cpu_best(void) { return XR_ISA_PORTABLE; }
 int xr_cpu_has_bf16(void) { return 0; }
 int xr_cpu_has_vnni(void) { return 0; }

@@ -134,11 +134,40 @@ void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, con
                 1.0f, a, stride(a_across ? rows : inner), b, stride(b_across ? inner : cols), beta, c, stride(cols));
 }
 
+/* --- few rows --------------------------------------------------------------------------------------------------------- */
+
+/* Up to so many rows of x, laying out w anew for one use, as sgemm does, costs more than the less regular kernel that takes it as it stands
+ * (docs/performance.md). */
+enum { FEW_ROWS = 96, FEW_COLS = 96 };
+
+static void few_cols(void *context, size_t i, int worker)
+{
+    xr_dot d = *(const xr_dot *)context;
+    size_t c = i * FEW_COLS;
+    (void)worker;
+    d.cols = d.cols - c < FEW_COLS ? d.cols - c : FEW_COLS;
+    d.w += c * d.inner;
+    d.y += c;
+    d.bias = d.bias ? d.bias + c : NULL;
+    xr_kernels()->dot->multiply(&d);
+}
+
+static void multiply_few(xr_dot d)
+{
+    if (d.rows * d.cols * d.inner < 1 << 19)
+        xr_kernels()->dot->multiply(&d);
+    else
+        xr_gemm_parallel(ceil_div(d.cols, FEW_COLS), xr_threads(), few_cols, &d);
+}
+
 void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,
                 size_t n, size_t o, size_t i, float beta)
 {
     int phase = xr_phase_product(XR_PRODUCT_FORWARD, NULL, n, o, i);
-    multiply(&(product){CblasNoTrans, CblasTrans, x, w, bias, y, i, i, o, i, i, i, beta}, tiles(n, o, i));
+    if (n <= FEW_ROWS)
+        multiply_few((xr_dot){.y = y, .x = x, .w = w, .bias = bias, .rows = n, .cols = o, .inner = i, .ld_y = o, .beta = beta});
+    else
+        multiply(&(product){CblasNoTrans, CblasTrans, x, w, bias, y, i, i, o, i, i, i, beta}, tiles(n, o, i));
     xr_phase_enter(phase);
 }
 

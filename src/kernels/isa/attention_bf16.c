@@ -34,12 +34,12 @@ static void clear(float *c, size_t ldc, size_t m, size_t n)
 /* Words of rows 2i and 2i + 1: for a right operand x [rows, cols]. */
 static void pack_right(uint32_t *restrict to, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
-    const xr_isa_bf16 *isa = xr_kernels()->bf16;
+    const xr_isa_words *isa = xr_kernels()->bf16;
     for (size_t j = 0; j < cols; j += STRIP)
         for (size_t r = 0; r < rows; r += 2, to += STRIP) {
             size_t n = least(STRIP, cols - j);
             const float *even = x + r * ldx + j;
-            isa->pair(to, even, r + 1 < rows ? even + ldx : NULL, n);
+            isa->across(to, even, r + 1 < rows ? even + ldx : NULL, n);
             memset(to + n, 0, (STRIP - n) * sizeof *to);
         }
 }
@@ -48,14 +48,14 @@ static void pack_right(uint32_t *restrict to, const float *restrict x, size_t ld
 static void pack_left(uint32_t *restrict to, size_t ld, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
     for (size_t r = 0; r < rows; r++)
-        xr_kernels()->bf16->row(to + r * ld, x + r * ldx, cols);
+        xr_kernels()->bf16->along(to + r * ld, x + r * ldx, cols);
 }
 
 /* The same for a left operand x^T, x [cols, rows]. */
 static void pack_left_across(uint32_t *restrict to, size_t ld, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
     for (size_t c = 0; c < cols; c += 2)
-        xr_kernels()->bf16->pair(to + c / 2 * ld, x + c * ldx, c + 1 < cols ? x + (c + 1) * ldx : NULL, rows);
+        xr_kernels()->bf16->across(to + c / 2 * ld, x + c * ldx, c + 1 < cols ? x + (c + 1) * ldx : NULL, rows);
 }
 
 /* Right operand x^T, x [cols, rows], by way of `space` [rows, score_ld(cols)]. */

@@ -17,6 +17,8 @@ typedef struct xr_isa_vec {
     int (*finite)(const float *x, size_t n);
     void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
                   const xr_adamw_scalars *s);
+    void (*adamw_bf16)(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                       const xr_adamw_scalars *s);
 } xr_isa_vec;
 
 typedef struct xr_isa_rows {
@@ -60,15 +62,17 @@ typedef struct xr_isa_attention {
     void (*backward)(const xr_attn_head *a, float *scratch);
 } xr_isa_attention;
 
-/* Products of bf16 numbers in words of two, the even one in the lower half. A tile of the result is TILE_ROWS x TILE_COLS. */
+/* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
+ * A tile of the result is TILE_ROWS x TILE_COLS. */
 enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64 };
-typedef struct xr_isa_bf16 {
-    void (*row)(uint32_t *restrict to, const float *restrict x, size_t n);      /* x[0] and x[1], x[2] and x[3], ...; the last may be alone */
-    /* even[0] and odd[0], even[1] and odd[1], ...; n words; odd may be NULL */
-    void (*pair)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
+typedef struct xr_isa_words {
+    size_t numbers;             /* to a word */
+    void (*along)(uint32_t *restrict to, const float *restrict x, size_t n);    /* words of neighbours in x [n]; the last may be alone */
+    /* n words, of even[0] and odd[0], even[1] and odd[1], ...; odd NULL: there is none */
+    void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
     /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, TILE_COLS] stands on 64 bytes */
     void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n);
-} xr_isa_bf16;
+} xr_isa_words;
 
 /* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is
  * [blocks of 16 columns][quads][column][4 along the sum], then what makes floats of its sums. */
@@ -105,19 +109,35 @@ typedef struct xr_isa_int8 {
     void (*multiply)(const xr_int8_tile *t);
 } xr_isa_int8;
 
+/* y[r,c] = x[r] . w[c] + bias[c] + beta y[r,c] for few rows: both operands as they stand, rows of `inner` numbers one after another. */
+typedef struct xr_dot {
+    float *y;                           // [rows, ld_y], cols of it used
+    const float *x, *w;                 // [rows, inner], [cols, inner]
+    const float *bias;                  // [cols] or NULL
+    size_t rows, cols, inner, ld_y;
+    float beta;                         /* 0 or 1 */
+} xr_dot;
+
+typedef struct xr_isa_dot {
+    void (*multiply)(const xr_dot *d);
+} xr_isa_dot;
+
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
 extern const xr_isa_attention xr_isa_attention_portable, xr_isa_attention_bf16_portable;
-extern const xr_isa_bf16 xr_isa_bf16_portable;
+extern const xr_isa_words xr_isa_bf16_portable, xr_isa_f32_portable;
 extern const xr_isa_int8 xr_isa_int8_portable;
+extern const xr_isa_dot xr_isa_dot_portable;
 #if defined(__x86_64__)
 #define XR_HAVE_X86 1
 extern const xr_isa_vec xr_isa_vec_avx2, xr_isa_vec_avx512;
 extern const xr_isa_rows xr_isa_rows_avx2, xr_isa_rows_avx512;
 extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
 extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_avx512;
-extern const xr_isa_bf16 xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native;  /* native: AVX512-BF16 */
+extern const xr_isa_words xr_isa_f32_avx2, xr_isa_f32_avx512;
+extern const xr_isa_words xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native; /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else
 #define XR_HAVE_X86 0
 #endif
@@ -126,8 +146,9 @@ typedef struct xr_kernel_table {
     const xr_isa_vec *vec;
     const xr_isa_rows *rows;
     const xr_isa_attention *attention, *attention_bf16;     /* products of f32, of bf16 */
-    const xr_isa_bf16 *bf16;
+    const xr_isa_words *f32, *bf16;
     const xr_isa_int8 *int8;
+    const xr_isa_dot *dot;
 } xr_kernel_table;
 
 const xr_kernel_table *xr_kernels(void); /* of the instruction set in use (cpu.h) */

@@ -1,10 +1,62 @@
-/* bfloat16 products with sums in f32. Numbers lie in words of two, neighbours along the sum; the even one is the lower half.
+/* Products of numbers in words (table.h): f32 as they are, and bfloat16 with sums in f32.
  *
- * A word adds its odd product first, then its even one, each rounded: what VDPBF16PS does. Products of bf16 numbers are exact in f32, so that
- * every instruction set gives the same bits, but for subnormal numbers, which that instruction takes and gives as zero. */
+ * A word of bf16 adds its odd product first, then its even one, each rounded: what VDPBF16PS does. Products of bf16 numbers are exact in f32, so
+ * that every instruction set gives the same bits, but for subnormal numbers, which that instruction takes and gives as zero. */
 #include "kernels/isa/simd.h"
 #include "kernels/isa/table.h"
 #include "util/half.h"
+
+enum { ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS };
+
+/* --- f32 -------------------------------------------------------------------------------------------------------------- */
+
+static void copy(uint32_t *restrict to, const float *restrict x, size_t n) { memcpy(to, x, n * sizeof *to); }
+
+static void copy_across(uint32_t *restrict to, const float *restrict x, const float *restrict none, size_t n)
+{
+    (void)none;
+    memcpy(to, x, n * sizeof *to);
+}
+
+enum { WIDE = VW == 16 ? 4 : 2 };       /* vectors of a row of sums: as many sums as there are registers for */
+
+XR_INLINE vf load_words(const uint32_t *p)
+{
+    vf x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* WIDE vectors of columns. */
+XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+{
+    vf sum[ROWS][WIDE] = {{{0}}};
+    const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
+    for (size_t k = 0; k < n; k++, b += STRIP) {
+        vf w[WIDE];
+        for (int j = 0; j < WIDE; j++)
+            w[j] = load_words(b + j * VW);
+        const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
+        for (int r = 0; r < ROWS; r++) {
+            vf x = vf_set(xr_float_of_bits(word[r]));
+            for (int j = 0; j < WIDE; j++)
+                sum[r][j] = vf_fma(x, w[j], sum[r][j]);
+        }
+    }
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t j = 0; j < WIDE; j++)
+            vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
+}
+
+static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+{
+    for (size_t j = 0; j < STRIP; j += WIDE * VW)
+        tile_part_f32(c + j, ld, a, step, b + j, n);
+}
+
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, copy, copy_across, tile_f32};
+
+/* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
 static void words(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t stride, size_t n)
 {
@@ -12,16 +64,16 @@ static void words(uint32_t *restrict to, const float *restrict even, const float
         to[k] = xr_bf16_of_float(even[k * stride]) | (odd ? (uint32_t)xr_bf16_of_float(odd[k * stride]) << 16 : 0);
 }
 
-static void row(uint32_t *restrict to, const float *restrict x, size_t n)
+static void along(uint32_t *restrict to, const float *restrict x, size_t n)
 {
     words(to, x, x + 1, 2, n / 2);
     if (n % 2)
         words(to + n / 2, x + n - 1, NULL, 1, 1);
 }
 
-static void pair(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
+static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
 
-enum { ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS, PART = 2 * VW };
+enum { PART = 2 * VW };
 
 XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
 XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
@@ -31,9 +83,7 @@ static void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, si
 {
     vf sum[ROWS][2] = {{{0}}};
     for (size_t k = 0; k < n; k++) {
-        vi w0, w1;
-        memcpy(&w0, b + k * STRIP, sizeof w0);
-        memcpy(&w1, b + k * STRIP + VW, sizeof w1);
+        vi w0 = (vi)load_words(b + k * STRIP), w1 = (vi)load_words(b + k * STRIP + VW);
         for (int r = 0; r < ROWS; r++) {
             vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
             sum[r][0] = vf_fma(even_of(x), even_of(w0), vf_fma(odd_of(x), odd_of(w0), sum[r][0]));
@@ -52,21 +102,20 @@ static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t 
         tile_part(c + j, ld, a, step, b + j, n);
 }
 
-const xr_isa_bf16 XR_ISA_NAME(xr_isa_bf16) = {row, pair, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, along, across, tile};
 
 #if defined(__AVX512F__)
 #define BF16 __attribute__((target("avx512bf16")))
 
-BF16 static void row_native(uint32_t *restrict to, const float *restrict x, size_t n)
+BF16 static void along_native(uint32_t *restrict to, const float *restrict x, size_t n)
 {
     size_t k = 0;
     for (; k + 2 * VW <= n; k += 2 * VW)
         _mm512_storeu_si512(to + k / 2, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + k + VW), _mm512_loadu_ps(x + k)));
-    row(to + k / 2, x + k, n - k);
+    along(to + k / 2, x + k, n - k);
 }
 
-/* Of the 32 numbers that one conversion gives, those from `even` are the first 16: neighbours stand 16 apart. */
-BF16 static void pair_native(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n)
+BF16 static void across_native(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n)
 {
     size_t k = 0;
     for (; odd && k + VW <= n; k += VW) {
@@ -74,12 +123,11 @@ BF16 static void pair_native(uint32_t *restrict to, const float *restrict even, 
         __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(odd + k)));
         _mm512_storeu_si512(to + k, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
     }
-    pair(to + k, even + k, odd ? odd + k : NULL, n - k);
+    across(to + k, even + k, odd ? odd + k : NULL, n - k);
 }
 
 BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
 {
-    enum { WIDE = STRIP / VW };
     __m512 sum[ROWS][WIDE];
     for (int r = 0; r < ROWS; r++)
         for (int j = 0; j < WIDE; j++)
@@ -99,5 +147,5 @@ BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const
             _mm512_storeu_ps(c + r * ld + j, _mm512_add_ps(_mm512_loadu_ps(c + r * ld + j), sum[r][j / VW]));
 }
 
-const xr_isa_bf16 xr_isa_bf16_native = {row_native, pair_native, tile_native};
+const xr_isa_words xr_isa_bf16_native = {2, along_native, across_native, tile_native};
 #endif

@@ -1,0 +1,50 @@
+/* f32 products with kernels of our own. A training step changes the weights, so that a packed copy would serve once: they are packed into scratch at
+ * each product. The work is done in packed_words.c. */
+#include "kernels/cpu.h"
+#include "kernels/packed.h"
+#include "kernels/packed_words.h"
+
+static size_t scratch(size_t n, size_t o, size_t i)
+{
+    (void)n;
+    return xr_words_bytes(xr_kernels()->f32, i, o);
+}
+
+static void multiply(float *restrict y, const float *restrict x, const void *restrict w, const float *restrict bias, size_t n, size_t o, size_t i,
+                     float beta, void *restrict packed)
+{
+    xr_words_pack_transposed(xr_kernels()->f32, packed, w, i, o, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = packed, .bias = bias, .c = y, .rows = n, .cols = o,
+                                          .inner = i, .beta = beta}, xr_threads());
+}
+
+static size_t grad_scratch(size_t n, size_t o, size_t i)
+{
+    size_t w = xr_words_bytes(xr_kernels()->f32, o, i), x = xr_words_bytes(xr_kernels()->f32, n, i);
+    return w > x ? w : x;
+}
+
+static void input_grad(float *restrict dx, const float *restrict dy, const float *restrict w, size_t n, size_t i, size_t o, float beta,
+                       void *restrict packed)
+{
+    xr_words_pack(xr_kernels()->f32, packed, w, o, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .b = packed, .c = dx, .rows = n, .cols = i, .inner = o,
+                                          .beta = beta}, xr_threads());
+}
+
+static void weight_grad(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
+                        void *restrict packed)
+{
+    xr_words_pack(xr_kernels()->f32, packed, x, n, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .across = 1, .b = packed, .c = dw, .rows = o, .cols = i,
+                                          .inner = n, .beta = beta}, xr_threads());
+}
+
+const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad};
+
+/* Fewer rows do not pay for packing; with AVX2, whose tile has half the sums, OpenBLAS is ahead (docs/performance.md). */
+const xr_pack_kind *xr_pack_f32_for(size_t n)
+{
+    enum { ENOUGH_ROWS = 512 };
+    return xr_cpu_isa() == XR_ISA_AVX512 && n >= ENOUGH_ROWS ? &xr_pack_f32 : NULL;
+}

@@ -1,0 +1,161 @@
+#include "kernels/packed_words.h"
+
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+
+enum {
+    ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
+    MAX_ROWS = 8 * ROWS,        /* of a tile: with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
+    MAX_WORDS = 512,
+    MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
+    ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
+    GAP = 16                    /* words between rows of a block, or six of them would share cache sets */
+};
+
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->numbers); }
+
+typedef struct tiling { size_t n, down, step_r, step_c; } tiling;
+
+static tiling cut(const xr_words_product *p)
+{
+    size_t down = ceil_div(p->rows, MAX_ROWS), strips = ceil_div(p->cols, STRIP);
+    if (!down || !strips)
+        return (tiling){0};
+    size_t across = ceil_div(ENOUGH_TILES, down), least = ceil_div(strips, MAX_STRIPS);
+    across = across < least ? least : across < strips ? across : strips;
+    tiling t = {.down = down, .step_r = ceil_div(ceil_div(p->rows, down), ROWS) * ROWS, .step_c = ceil_div(strips, across) * STRIP};
+    t.n = down * ceil_div(p->cols, t.step_c);
+    return t;
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
+typedef struct block {
+    _Alignas(64) uint32_t word[MAX_ROWS * (MAX_WORDS + GAP)];
+    size_t row, step;
+} block;
+
+static void fill_block(block *k, const xr_words_product *p, size_t r, size_t rows, size_t first, size_t n)
+{
+    const xr_isa_words *isa = p->isa;
+    size_t from = isa->numbers * first, numbers = least(isa->numbers * n, p->inner - from);
+    k->row = p->across ? 1 : n + GAP;
+    k->step = p->across ? MAX_ROWS : 1;
+    for (size_t i = 0; i < rows && !p->across; i++)
+        isa->along(k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers);
+    for (size_t w = 0; w < n && p->across; w++) {
+        const float *even = p->a + (from + isa->numbers * w) * p->lda + r;
+        isa->across(k->word + w * k->step, even, isa->numbers * w + 1 < numbers ? even + p->lda : NULL, rows);
+    }
+}
+
+/* Rows that are missing are computed as the last one again, and thrown away. */
+void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
+                   size_t rows, size_t cols)
+{
+    const uint32_t *at[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+        at[i] = a + (i < rows ? i : rows - 1) * row;
+    if (rows == ROWS && cols == STRIP) {
+        isa->tile(c, ld, at, step, b, n);
+        return;
+    }
+    float edge[ROWS * STRIP] = {0};
+    for (size_t i = 0; i < rows; i++)
+        memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
+    isa->tile(edge, STRIP, at, step, b, n);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
+}
+
+/* What the sums are added to. */
+static void begin(const xr_words_product *p, size_t r, size_t rows, size_t c, size_t cols)
+{
+    for (size_t i = r; i < r + rows && p->beta == 0.0f; i++)
+        memset(p->c + i * p->cols + c, 0, cols * sizeof *p->c);
+    if (p->bias)
+        xr_kernels()->rows->bias(p->c + r * p->cols + c, p->bias + c, rows, cols, p->cols);
+}
+
+typedef struct tiled { const xr_words_product *p; tiling t; } tiled;
+
+static void run_tile(void *context, size_t i, int worker)
+{
+    const xr_words_product *p = ((const tiled *)context)->p;
+    const tiling *t = &((const tiled *)context)->t;
+    size_t r = i % t->down * t->step_r, c = i / t->down * t->step_c, total = words_of(p->isa, p->inner), blocks = ceil_div(total, MAX_WORDS);
+    size_t rows = least(t->step_r, p->rows - r), cols = least(t->step_c, p->cols - c);
+    block k;
+    (void)worker;
+    begin(p, r, rows, c, cols);
+    for (size_t b = 0; b < blocks; b++) {
+        size_t first = b * total / blocks, n = (b + 1) * total / blocks - first;
+        fill_block(&k, p, r, rows, first, n);
+        for (size_t j = 0; j < cols; j += STRIP)
+            for (size_t m = 0; m < rows; m += ROWS)
+                xr_words_tile(p->isa, p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step,
+                              p->b + ((c + j) / STRIP * total + first) * STRIP, n, least(ROWS, rows - m), least(STRIP, cols - j));
+    }
+}
+
+void xr_words_multiply(const xr_words_product *p, int threads)
+{
+    tiling t = cut(p);
+    if (t.n)
+        xr_gemm_parallel(t.n, threads, run_tile, &(tiled){p, t});
+}
+
+/* --- packing b -------------------------------------------------------------------------------------------------------- */
+
+size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols)
+{
+    return ceil_div(cols, STRIP) * words_of(isa, inner) * STRIP * sizeof(uint32_t);
+}
+
+/* One strip of w^T, whose columns are rows of w: words of a few rows at a time, then those in the order of the strip. */
+static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols)
+{
+    enum { PART = 16 };
+    uint32_t part[STRIP][PART] = {{0}};
+    size_t total = words_of(isa, inner);
+    for (size_t first = 0; first < total; first += PART) {
+        size_t n = least(PART, total - first), from = isa->numbers * first;
+        for (size_t j = 0; j < cols; j++)
+            isa->along(part[j], w + j * inner + from, least(isa->numbers * n, inner - from));
+        for (size_t k = 0; k < n; k++)
+            for (size_t j = 0; j < STRIP; j++)
+                to[(first + k) * STRIP + j] = part[j][k];
+    }
+}
+
+void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads)
+{
+    size_t size = words_of(isa, inner) * STRIP;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && cols * inner > 1 << 14)
+    for (size_t s = 0; s < ceil_div(cols, STRIP); s++)
+        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, least(STRIP, cols - s * STRIP));
+}
+
+/* Word k of every strip. */
+static void pack_word(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, size_t k)
+{
+    size_t from = isa->numbers * k;
+    for (size_t c = 0; c < cols; c += STRIP) {
+        const float *even = x + from * cols + c;
+        uint32_t *word = to + (c / STRIP * words_of(isa, inner) + k) * STRIP;
+        size_t n = least(STRIP, cols - c);
+        isa->across(word, even, from + 1 < inner ? even + cols : NULL, n);
+        memset(word + n, 0, (STRIP - n) * sizeof *word);
+    }
+}
+
+void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
+{
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
+    for (size_t k = 0; k < words_of(isa, inner); k++)
+        pack_word(isa, to, x, inner, cols, k);
+}

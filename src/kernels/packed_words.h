@@ -1,0 +1,35 @@
+/* The macro-kernel of packed products: c[r,j] = beta c + bias[j] + sum over k of a[r,k] b[k,j], of numbers that lie in words of 32 bits.
+ *
+ * b is packed beforehand: strips of columns, in each the words of neighbours along the sum, word by word. a is made words block by block as
+ * it is used, into cache: there it is met by every strip of a tile. Tiles of c and the blocks of the sum follow from the shape alone, each
+ * tile is one thread's, and a block's sum goes from its first word to its last: same bits at any number of threads. */
+#ifndef XR_KERNELS_PACKED_WORDS_H
+#define XR_KERNELS_PACKED_WORDS_H
+
+#include "kernels/isa/table.h"
+
+typedef struct xr_words_product {
+    const xr_isa_words *isa;
+    const float *a;             /* rows of c are rows of it, or, across, its columns */
+    size_t lda;
+    int across;
+    const uint32_t *b;          /* packed, on 64 bytes */
+    const float *bias;          // [cols] or NULL
+    float *c;                   // [rows, cols]
+    size_t rows, cols, inner;
+    float beta;                 /* 0 or 1 */
+} xr_words_product;
+
+/* threads: how many to use at most; 1 within a parallel region. */
+void xr_words_multiply(const xr_words_product *p, int threads);
+
+/* One tile of at most XR_TILE_ROWS x XR_TILE_COLS, of words laid out already: c += a b. a's words stand `row` apart from row to row and `step`
+ * along the n of a sum; b [n, XR_TILE_COLS] on 64 bytes. */
+void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
+                   size_t rows, size_t cols);
+
+size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols);                                   /* of a packed b */
+void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads);   /* b = x [inner, cols] */
+void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads);
+                                                                                                             /* b = w^T, w [cols, inner] */
+#endif
