@@ -112,6 +112,9 @@ teardown() { rm -rf "$dir"; }
     paste "$dir/a/xcopa/test-et.jsonl" "$base/data/test.et.jsonl" | awk '{ split($0, a, "\"label\": "); good += substr(a[2], 1, 1) == substr(a[3], 1, 1) }
         END { printf "%.2f\n", 100 * good / NR }' >"$dir/right"
     [[ ${lines[2]} =~ ^et\ +60\ +$(cat "$dir/right") ]]
+    "$xlmr" evaluate --quiet --task choice --model "$base/run/best" --data-dir "$base/data" --output-dir "$dir/mine" >"$dir/said"      # the same as one's own data
+    grep -q "/data, test: $base/run/best$" "$dir/said"
+    cmp "$dir/a/xcopa/test-et.jsonl" "$dir/mine/choice/test-et.jsonl"
     "$xlmr" evaluate --quiet --task xcopa --predictions "$dir/a" --data-dir "$base/data" >"$dir/again"
     [ "$(awk '$1 == "et" { print $3 }' "$dir/again")" = "$(cat "$dir/right")" ]
     echo '{"label": 2}' >"$dir/one"

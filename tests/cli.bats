@@ -68,6 +68,9 @@ refused() {
     COMP_WORDS=(xlmr finetune --learning) COMP_CWORD=2
     _xlmr
     [ "${COMPREPLY[*]}" = --learning-rate ]
+    COMP_WORDS=(xlmr estimate pretrain --block) COMP_CWORD=3
+    _xlmr
+    [ "${COMPREPLY[*]}" = --block-length ]
     COMP_WORDS=(xlmr init --preset b) COMP_CWORD=3
     _xlmr
     [ "${COMPREPLY[*]}" = base ]

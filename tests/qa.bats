@@ -113,6 +113,11 @@ J
     [ ! -e "$dir/x" ]
     run -0 --separate-stderr "$xlmr" "${p[@]}" --on-bad-record skip --max-bad-fraction 1 "$dir/a.jsonl"
     [[ ${lines[0]} == '{"error": '* ]]
+    printf 'za?\tkiru\n' >"$dir/table.json"
+    no 65 'table.json: is no JSON; expected one JSON document in SQuAD' "${t[@]}" --train-file "$dir/table.json"
+    : >"$dir/empty.json"
+    no 65 'empty.json: is empty; expected one JSON document in SQuAD' "${t[@]}" --train-file "$dir/empty.json"
+    no 66 'none.json: cannot be opened: No such file or directory; check the path' "${t[@]}" --train-file "$dir/none.json"
     sed 's/"answer_start": \([0-9]*\)/"answer_start": 9\1/g' "$base/dev.json" >"$dir/far.json"
     no 65 'far.json: data[0].paragraphs[0].qas[0], id z0: answer_start is 9' "${t[@]}" --train-file "$dir/far.json"
     no 65 'are bad; at most a share of 0.01 may be left out' "${t[@]}" --on-bad-record skip --train-file "$dir/far.json"

@@ -117,6 +117,25 @@ same_results() {
     cmp "$dir/ref/final/model.safetensors" "$dir/p/final/model.safetensors"
 }
 
+@test "moments in bf16: stopped and gone on with other threads, the same bytes, smaller checkpoints that inspect reads; refused for another recipe and for sgd" {
+    tune "$dir/ref" --moments bf16 >/dev/null
+    tune "$dir/f32" >/dev/null
+    ! cmp -s "$dir/ref/final/model.safetensors" "$dir/f32/final/model.safetensors"
+    [ "$(stat -c %s "$dir/ref/checkpoints/step-00000024/state.h5")" -lt "$(stat -c %s "$dir/f32/checkpoints/step-00000024/state.h5")" ]
+    for threads in 1 3 2; do
+        status=0
+        tune "$dir/p" --moments bf16 --threads $threads --max-time 0.05s >/dev/null 2>&1 || status=$?
+        [ $status -eq 75 ] || [ $status -eq 0 ]
+    done
+    tune "$dir/p" --moments bf16 >/dev/null
+    same_results "$dir/ref" "$dir/p"
+    "$xlmr" verify "$dir/p" >/dev/null
+    "$xlmr" inspect "$dir/p/checkpoints/step-00000024" >"$dir/shown"
+    grep -q 'moment1/classifier.dense.weight.*BF16' "$dir/shown"
+    refused 78 'moments is "bf16" there and "f32" here' -- finetune --config "$dir/p/config.yaml" --moments f32
+    refused 78 'moments: bf16 needs a rule that has some' -- finetune --model "$model" --train-file "$train" --output-dir "$dir/o" --optimizer sgd --moments bf16
+}
+
 @test "no room for checkpoints: the run goes on with a warning, and the third failure in a row ends it" {
     ( ulimit -f 800 && tune "$dir/a" --save-steps 10 ) >/dev/null 2>"$dir/err"
     cat "$dir/err"

@@ -92,6 +92,9 @@ sweep() {
     head -17 "$dev" >"$dir/data/test-sw.tsv"
     run -0 --separate-stderr sweep "$dir/s" --grid seed=1,2 -- --learning-rate 1e-3 -- --task classify --data-dir "$dir/data"
     grep -q 'evaluate: accuracy' <<<"$output"
+    "$xlmr" report --quiet "$dir/s" --output "$dir/page.html" | grep -q 'page.html: 2 runs, 0 evaluations'
+    grep -q '<h1>Sweep: s</h1>' "$dir/page.html"
+    [ "$(grep -c '<a href="#run[12]"><bdi>seed=[12]</bdi></a></th><td class="n">[12]</td><td>finished</td>' "$dir/page.html")" -eq 2 ]
     [ -s "$dir/s/eval/seed=2/results.json" ]
     before=$(stat -c %i "$dir/s/eval/seed=1/results.json")
     sweep "$dir/s" --quiet --grid seed=1,2 -- --learning-rate 1e-3 -- --task classify --data-dir "$dir/data" >/dev/null

@@ -206,7 +206,7 @@ static void ten_steps(const char *name)
     char key[192];
     float losses[10], norms[10];
     open_case(&c, name);
-    xr_optim_options o = { "adamw", "linear", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 3, 0, 1.0, 0.0 };
+    xr_optim_options o = { "adamw", "linear", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 10, 3, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     xr_batch_bound bound = { 64, 8, (size_t)xr_config_max_tokens(&c.m.config), 16, 0 };
     if (xr_trainer_init(&trainer, &c.m, &o, 0, &bound) < 0)
         fail_msg("%s: %s", name, xr_error_message());

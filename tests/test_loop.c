@@ -447,7 +447,7 @@ static void refusals(void **state)
     begin_anew();
     must_stop("run", 8, 0);
     expect_refused(XR_ECONFIG, "learning-rate", "0.002", "run: holds a run of another recipe: learning_rate is 0.001 there and 0.002 here; ");
-    expect_refused(XR_ECONFIG, "max-steps", "30", "max_steps is 24 there and 30 here");
+    expect_refused(XR_ECONFIG, "max-steps", "20", "max_steps is 24 there and 20 here");
     expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
     expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
     expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
@@ -578,7 +578,7 @@ static xr_status damaged_save(void *context, const char *name)
 static xr_status run_damaged(damaged *d, const char *save_steps)
 {
     const xr_loop_task task = { d, "none", NULL, damaged_begin, damaged_batch, damaged_epoch, NULL, damaged_save };
-    const xr_optim_options how = { "adamw", "constant", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 12, 0, 0, 1.0, 0.0 };
+    const xr_optim_options how = { "adamw", "constant", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 12, 0, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     const xr_batch_bound bound = { 8, 2, 4, 0, 0 };
     xr_load_options quiet = { .quiet = 1 };
     xr_options o;
@@ -654,6 +654,7 @@ static void make_overflow(void)
     assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
     xr_model_free(&m);
     write_sentences("foreign.tsv", 0, 17);
+    write_sentences("late.tsv", 0, 30);      /* not among the first two updates */
     write_scratch("foreign4.tsv", "text\tlabel\nba \xe4\xbd\xa0\tyes\nbe \xe4\xbd\xa0\tno\n");
 }
 
@@ -717,6 +718,48 @@ static void not_finite_and_stopped(void **state)
     expect_same_file("run", "skipped", "final/model.safetensors");
 }
 
+/* `save`: --save-steps. */
+static xr_status run_back(uint64_t at, const char *save, const char *more)
+{
+    xr_options o;
+    stopper s = { at, 0, 0, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    xr_error_clear();
+    choose(&o, "run");
+    o.train_file.n = 0;
+    set(&o, "train-file", in_scratch("late.tsv"));
+    set(&o, "model", in_scratch("overflow"));
+    set(&o, "on-nonfinite", "rollback");
+    set(&o, "save-steps", save);
+    set(&o, "rollback-skip", more);
+    xr_status status = xr_finetune_run(&o, &hooks, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* One sentence an epoch of five updates overflows: the run goes back to the checkpoint and on behind it, stopped anywhere or not. */
+static void goes_back(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run_back(0, "10", "0"), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, "--on-nonfinite rollback: there is no checkpoint yet to go back to (--save-steps makes them)");
+    begin_anew();
+    if (run_back(0, "2", "1") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    size_t returns = count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":");
+    assert_int_equal(returns, 6);
+    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
+    for (uint64_t at = 1; at < STEPS; at++) {
+        use_threads(at);
+        assert_int_equal(run_back(at, "2", "1"), XR_ETEMPFAIL);
+    }
+    assert_int_equal(run_back(0, "2", "1"), XR_OK);
+    expect_same_file("run", "back", "metrics.jsonl");
+    expect_same_file("run", "back", "final/model.safetensors");
+}
+
 /* Kept beside the weights, and what best/ and final/ are. */
 static void averaged(void **state)
 {
@@ -739,6 +782,37 @@ static void averaged(void **state)
     assert_true(n == m && memcmp(averaged, plain, n) != 0);
     xr_free(averaged);
     xr_free(plain);
+}
+
+/* Of a run that was stopped, and of one that is finished: the schedule from there on is that of a run of 30 updates, and the log says so. */
+static void longer(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 13, 0);
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_OK);
+    assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"longer\",\"step\":13,\"from\":24,\"to\":30}"), 1);
+    assert_int_equal(xr_remove_tree(in_scratch("longer")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("longer")), 0);
+    must_stop("run", 13, 0);
+    assert_int_equal(run("run", 17, 0, "max-steps", "30"), XR_ETEMPFAIL);
+    assert_int_equal(run("run", 0, 0, NULL, NULL), XR_ECONFIG);
+    assert_non_null(strstr(xr_error_message(), "max_steps is 30 there and 24 here"));
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_OK);
+    expect_same_file("run", "longer", "metrics.jsonl");
+    expect_same_file("run", "longer", "final/model.safetensors");
+    begin_anew();
+    must_end("run");
+    assert_int_equal(run("run", 0, 0, "max-steps", "25"), XR_OK);
+    json_t *end = xr_rundir_end(in_scratch("run"));
+    assert_int_equal(json_integer_value(json_object_get(end, "step")), 25);
+    json_decref(end);
+    assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"longer\",\"step\":20,\"from\":24,\"to\":25}"), 1);
+    assert_int_equal(count_in("run/metrics.jsonl", "\"event\":\"end\""), 1);
+    assert_int_equal(xr_remove_tree(in_scratch("run/checkpoints")), XR_OK);
+    assert_int_equal(run("run", 0, 0, "max-steps", "30"), XR_ECANTCREAT);
+    assert_non_null(strstr(xr_error_message(), "has kept no checkpoint to go on from"));
+    assert_true(xr_path_exists(in_scratch("run/final")));
 }
 
 static xr_status run_impatiently(uint64_t at, int in_evaluation)
@@ -781,7 +855,7 @@ int main(void)
         TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(averaged), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

@@ -130,6 +130,7 @@ typedef struct plan {
     size_t vocab, cols;
     uint64_t steps;
     uint32_t read_until;        /* after this step only two rows are read: the others sleep */
+    xr_moments moments;
 } plan;
 
 static side side_new(const plan *pl, int deferred)
@@ -152,6 +153,8 @@ static side side_new(const plan *pl, int deferred)
     opt.warmup_steps = pl->steps / 10;
     opt.lr_power = 2.0;
     opt.lr_end = pl->lr / 10.0;
+    opt.moments = pl->moments;
+    opt.seed = 99;
     s.o = xr_optim_new(s.ps, &opt, 1);
     assert_non_null(s.o);
     return s;
@@ -198,13 +201,24 @@ static double side_step(side *s, uint32_t t, const int32_t id[TOKENS])
     return norm;
 }
 
+static void *moment_of(const side *s, size_t i, int k)
+{
+    float *x = xr_optim_moment(s->o, i, k);
+    return x ? (void *)x : xr_optim_moment_bf16(s->o, i, k);
+}
+
+static size_t moment_bytes(const side *s, size_t i)
+{
+    return xr_numel(&s->ps->row[i]->t) * (xr_optim_moment(s->o, i, 0) ? sizeof(float) : sizeof(uint16_t));
+}
+
 static void assert_sides_equal(side *a, side *b)
 {
     for (size_t i = 0; i < a->ps->n; i++) {
         size_t bytes = xr_numel(&a->ps->row[i]->t) * sizeof(float);
         assert_memory_equal(a->ps->row[i]->t.x, b->ps->row[i]->t.x, bytes);
-        for (int k = 0; k < 2 && xr_optim_moment(a->o, i, k); k++)
-            assert_memory_equal(xr_optim_moment(a->o, i, k), xr_optim_moment(b->o, i, k), bytes);
+        for (int k = 0; k < 2 && moment_of(a, i, k); k++)
+            assert_memory_equal(moment_of(a, i, k), moment_of(b, i, k), moment_bytes(a, i));
     }
 }
 
@@ -240,15 +254,17 @@ static void test_deferred_is_dense(void **state)
 {
     (void)state;
     const plan plans[] = {
-        {"adamw", "linear", 0.1, 1e-2, 300, 40, 300, UINT32_MAX},
-        {"adamw", "linear", 0.0, 1e-2, 300, 40, 300, UINT32_MAX},
-        {"adamw", "cosine", 0.1, 1e-2, 300, 37, 300, UINT32_MAX},
-        {"adamw", "constant", 0.0, 1e-2, 100, 64, 300, UINT32_MAX},
-        {"adamw", "constant", 1e-4, 2e-5, 300, 40, 300, UINT32_MAX},   /* a decay that float32 rounds to 1 */
-        {"adam", "polynomial", 0.1, 1e-2, 300, 40, 300, UINT32_MAX},
-        {"adam", "polynomial", 0.0, 1e-2, 300, 37, 300, UINT32_MAX},
-        {"sgd", "linear", 0.1, 1e-2, 300, 40, 100, UINT32_MAX},
-        {"sgd", "linear", 0.0, 1e-2, 300, 5, 100, UINT32_MAX},
+        {"adamw", "linear", 0.1, 1e-2, 300, 40, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"adamw", "linear", 0.0, 1e-2, 300, 40, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"adamw", "cosine", 0.1, 1e-2, 300, 37, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"adamw", "constant", 0.0, 1e-2, 100, 64, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"adamw", "constant", 1e-4, 2e-5, 300, 40, 300, UINT32_MAX, XR_MOMENTS_F32},   /* a decay that float32 rounds to 1 */
+        {"adam", "polynomial", 0.1, 1e-2, 300, 40, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"adam", "polynomial", 0.0, 1e-2, 300, 37, 300, UINT32_MAX, XR_MOMENTS_F32},
+        {"sgd", "linear", 0.1, 1e-2, 300, 40, 100, UINT32_MAX, XR_MOMENTS_F32},
+        {"adamw", "linear", 0.1, 1e-2, 300, 37, 300, UINT32_MAX, XR_MOMENTS_BF16},
+        {"adam", "polynomial", 0.0, 1e-2, 300, 64, 300, UINT32_MAX, XR_MOMENTS_BF16},
+        {"sgd", "linear", 0.0, 1e-2, 300, 5, 100, UINT32_MAX, XR_MOMENTS_F32},
     };
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++)
         for (int isa = 0; isa <= (int)xr_cpu_best(); isa++) {
@@ -262,19 +278,19 @@ static void test_deferred_long_sleep(void **state)
 {
     (void)state;
     const plan plans[] = {
-        {"adamw", "linear", 0.1, 1e-3, 30, 40, 2400, 40},
-        {"adamw", "linear", 0.0, 1e-3, 30, 40, 2400, 40},
-        {"adamw", "constant", 0.0, 1e-3, 30, 37, 2400, 40},
-        {"adam", "polynomial", 0.01, 1e-3, 30, 40, 2400, 40},
+        {"adamw", "linear", 0.1, 1e-3, 30, 40, 2400, 40, XR_MOMENTS_F32},
+        {"adamw", "linear", 0.0, 1e-3, 30, 40, 2400, 40, XR_MOMENTS_F32},
+        {"adamw", "constant", 0.0, 1e-3, 30, 37, 2400, 40, XR_MOMENTS_F32},
+        {"adam", "polynomial", 0.01, 1e-3, 30, 40, 2400, 40, XR_MOMENTS_F32},
+        {"adamw", "linear", 0.1, 1e-3, 30, 37, 2400, 40, XR_MOMENTS_BF16},
     };
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++)
         compare_deferred(&plans[i]);
 }
 
-static void test_threads_agree(void **state)
+static void threads_agree(xr_moments moments)
 {
-    (void)state;
-    const plan pl = {"adamw", "linear", 0.1, 1e-2, 4000, 40, 6, UINT32_MAX};
+    const plan pl = {"adamw", "linear", 0.1, 1e-2, 4000, 40, 6, UINT32_MAX, moments};
     for (int deferred = 0; deferred < 2; deferred++) {
         xr_threads_set(1);
         side one = side_new(&pl, deferred);
@@ -303,6 +319,13 @@ static void test_threads_agree(void **state)
     xr_threads_set(0);
 }
 
+static void test_threads_agree(void **state)
+{
+    (void)state;
+    threads_agree(XR_MOMENTS_F32);
+    threads_agree(XR_MOMENTS_BF16);
+}
+
 static size_t resident_pages(const void *x, size_t bytes)
 {
     static unsigned char page[4096];
@@ -319,7 +342,7 @@ static size_t resident_pages(const void *x, size_t bytes)
 static void test_untouched_moments_cost_nothing(void **state)
 {
     (void)state;
-    const plan pl = {"adamw", "linear", 0.1, 1e-2, 4096, 768, 40, 0};  /* reads rows 0 and 1 only */
+    const plan pl = {"adamw", "linear", 0.1, 1e-2, 4096, 768, 40, 0, XR_MOMENTS_F32};  /* reads rows 0 and 1 only */
     side s = side_new(&pl, 1);
     for (uint32_t t = 0; t < pl.steps; t++) {
         int32_t id[TOKENS];
@@ -330,15 +353,14 @@ static void test_untouched_moments_cost_nothing(void **state)
             xr_optim_flush(s.o);
     }
     for (int k = 0; k < 2; k++)
-        assert_true(resident_pages(xr_optim_moment(s.o, 0, k), pl.vocab * pl.cols * sizeof(float)) <= 2);
+        assert_true(resident_pages(moment_of(&s, 0, k), moment_bytes(&s, 0)) <= 2);
     side_free(&s);
 }
 
 /* 60 updates = 25, save, a new optimizer with the saved values, 35 more. */
-static void test_resume(void **state)
+static void resumes(xr_moments moments)
 {
-    (void)state;
-    const plan pl = {"adamw", "cosine", 0.1, 1e-2, 200, 40, 60, UINT32_MAX};
+    const plan pl = {"adamw", "cosine", 0.1, 1e-2, 200, 40, 60, UINT32_MAX, moments};
     side whole = side_new(&pl, 1), part = side_new(&pl, 1);
     for (uint32_t t = 0; t < pl.steps; t++) {
         int32_t id[TOKENS];
@@ -350,7 +372,7 @@ static void test_resume(void **state)
                 size_t bytes = xr_numel(&fresh.ps->row[i]->t) * sizeof(float);
                 memcpy(fresh.ps->row[i]->t.x, part.ps->row[i]->t.x, bytes);
                 for (int k = 0; k < 2; k++)
-                    memcpy(xr_optim_moment(fresh.o, i, k), xr_optim_moment(part.o, i, k), bytes);
+                    memcpy(moment_of(&fresh, i, k), moment_of(&part, i, k), moment_bytes(&fresh, i));
             }
             xr_optim_set_steps(fresh.o, t);
             side_free(&part);
@@ -366,6 +388,13 @@ static void test_resume(void **state)
     assert_sides_equal(&whole, &part);
     side_free(&whole);
     side_free(&part);
+}
+
+static void test_resume(void **state)
+{
+    (void)state;
+    resumes(XR_MOMENTS_F32);
+    resumes(XR_MOMENTS_BF16);
 }
 
 static void refused(xr_optim_options opt, const char *key)
@@ -403,6 +432,8 @@ static void test_bad_options(void **state)
     refused(o, "lr_power");
     o = defaults, o.lr_end = 2.0 * o.learning_rate;
     refused(o, "lr_end");
+    o = defaults, o.rule = "sgd", o.moments = XR_MOMENTS_BF16;
+    refused(o, "moments");
 }
 
 static void test_divergence_changes_nothing(void **state)

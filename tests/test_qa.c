@@ -124,7 +124,7 @@ static void refusals(void **state)
     refuse_file("{\"data\": [{\"paragraphs\": [{\"qas\": []}]}]}", "\"context\" is missing");
     refuse_file("{\"data\": [{\"paragraphs\": [{\"context\": \"a\"}]}]}", "\"qas\" is missing");
     refuse_file("{\"data\": []", "qa.json: not valid JSON");
-    refuse_file("", "not valid JSON");
+    refuse_file("", "qa.json: is empty; expected one JSON document");
 }
 
 static void bad_questions_are_left_out(void **state)

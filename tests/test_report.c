@@ -286,16 +286,50 @@ static void several(void **state)
     xr_free(again);
 }
 
+static const char sweep_results[] =
+    "{\"verb\":\"finetune\",\"metric\":\"accuracy\",\"best_run\":\"seed=1,x=2\",\"runs\":["
+    "{\"name\":\"seed=1,x=2\",\"values\":{\"seed\":\"1\",\"x\":\"2\"},\"state\":\"finished\",\"steps\":1234,\"best_step\":56,"
+    "\"validation\":{\"metric\":\"accuracy\",\"value\":0.875},\"evaluate\":{\"metric\":\"f1\",\"value\":0.625}},"
+    "{\"name\":\"seed=1,x=" EVIL "\",\"values\":{\"seed\":\"1\",\"x\":\"" EVIL "\"},\"state\":\"failed\",\"exit\":65,\"message\":\"" EVIL "\"}, 7],"
+    "\"settings\":[{\"values\":{\"x\":\"2\"},\"validation\":{\"runs\":1,\"mean\":0.875,\"standard_deviation\":0.125,\"min\":0.75,\"max\":0.9375},"
+    "\"evaluate\":{\"runs\":1,\"mean\":0.625,\"standard_deviation\":null,\"min\":0.5,\"max\":0.6875},\"best\":true},"
+    "{\"values\":{\"x\":\"" EVIL "\"},\"validation\":null,\"best\":false}]}";
+
+/* The table of its runs, which link to their sections; one of them was never begun. */
+static void sweep_page(void **state)
+{
+    char path[300];
+    const char *dirs[] = { path };
+    (void)state;
+    make_run("sweep/runs/seed=1,x=2");
+    write_file("sweep", "results.json", sweep_results);
+    snprintf(path, sizeof path, "%s//", in_scratch("sweep"));
+    char *page = page_of(dirs, 1);
+    assert_non_null(page);
+    check_page(page);
+    assert_null(strstr(page, "<xss"));
+    expect(page, "<h1>Sweep: sweep</h1>");
+    expect(page, "finished runs</span><b><bdi>1</bdi></b><span>of 3</span>");
+    expect(page, "best setting</span><b><bdi>x=2</bdi></b><span>accuracy 0.8750 ± 0.1250</span>");
+    expect(page, "<a href=\"#run1\"><bdi>seed=1,x=2</bdi></a></th><td class=\"n\">1</td><td class=\"n\">2</td><td>finished</td><td class=\"n\">1,234</td>"
+                 "<td class=\"n\">0.8750</td><td class=\"n\">56</td><td class=\"n\">0.6250</td><td>best</td>");
+    expect(page, "<td>failed (65): <span class=\"soft\">" EVIL_HTML "</span></td>");
+    expect(page, "<td class=\"n\">1</td><td class=\"n\">0.6250</td><td class=\"n\">-</td><td class=\"n\">0.5000</td>");
+    expect(page, "<section id=\"run1\">");
+    expect(page, "<h2>Pretraining <bdi>seed=1,x=2</bdi></h2>");
+    xr_free(page);
+}
+
 static void wrong_paths(void **state)
 {
     (void)state;
     assert_null(page_of_one("nothing"));
-    expect_error(XR_ENOINPUT, "no such directory; name a run directory");
+    expect_error(XR_ENOINPUT, "no such directory; name a directory of pretrain, finetune or sweep");
     write_file("file", "x", "");
     assert_null(page_of_one("file/x"));
     expect_error(XR_ENOINPUT, "is a file; name the directory");
     assert_null(page_of_one("file"));
-    expect_error(XR_ENOINPUT, "neither a run (metrics.jsonl, config.yaml) nor an evaluation (results.json)");
+    expect_error(XR_ENOINPUT, "neither a run (metrics.jsonl, config.yaml) nor an evaluation or a sweep (results.json)");
     write_file("model", "config.json", "{}");
     assert_null(page_of_one("model"));
     expect_error(XR_ENOINPUT, "a model or checkpoint, without logs");
@@ -316,17 +350,20 @@ static void memory(void **state)
     make_run("run");
     write_file("run", "results.json", results);             /* both in one directory */
     write_file("run", "errors.jsonl", errors);
+    make_run("sweep/runs/seed=1,x=2");
+    write_file("sweep", "results.json", sweep_results);
     long before = xr_alloc_live();
     char *page = NULL;
     for (long k = 0; !page; k += 1 + k / 20) {
         xr_options o;
         xr_report_counts counts;
-        char path[300];
-        const char *dirs[] = { path };
+        char path[300], sweep[300];
+        const char *dirs[] = { path, sweep };
         snprintf(path, sizeof path, "%s", in_scratch("run"));
+        snprintf(sweep, sizeof sweep, "%s", in_scratch("sweep"));
         assert_int_equal(xr_options_init(&o, XR_V_REPORT), XR_OK);
         o.args = dirs;
-        o.n_args = 1;
+        o.n_args = 2;
         o.output = in_scratch("page.html");
         xr_alloc_fail_after(k);
         xr_status status = xr_report_write(&o, &counts);
@@ -347,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(run_page, clear_error), cmocka_unit_test_teardown(broken_runs, clear_error),
         cmocka_unit_test_teardown(evaluation_page, clear_error), cmocka_unit_test_teardown(several, clear_error),
+        cmocka_unit_test_teardown(sweep_page, clear_error),
         cmocka_unit_test_teardown(wrong_paths, clear_error), cmocka_unit_test_teardown(memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -190,6 +190,23 @@ static void refusals(void **state)
     xr_dataset_free(&d);
 }
 
+/* A tag named "-", which means "no gold label" where texts are classified. */
+static void dash(void **state)
+{
+    (void)state;
+    static const int32_t tag[] = { 0, 1, 0, 1 };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training(), test = { .max_len = 128 };
+    assert_int_equal(add(&d, &l, "babo\tDT\nnulu\t-\n", &o), XR_OK);
+    assert_int_equal(add(&d, &l, "babo\tDT\nnulu\t-\n", &test), XR_OK);
+    assert_memory_equal(d.words.tag, tag, sizeof tag);
+    assert_int_equal(l.n, 2);
+    xr_labels_free(&l);
+    xr_dataset_free(&d);
+    assert_int_equal(xr_labels_find(&l, "-"), -2);
+}
+
 static void skipping_and_limits(void **state)
 {
     (void)state;
@@ -555,7 +572,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_and_tags),      cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
-        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),    cmocka_unit_test(skipping_and_limits),
+        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),    cmocka_unit_test(dash), cmocka_unit_test(skipping_and_limits),
         cmocka_unit_test(batches),             cmocka_unit_test(out_of_memory),   cmocka_unit_test(real_files),
         cmocka_unit_test(formats),             cmocka_unit_test(schemes),         cmocka_unit_test(windows),
         cmocka_unit_test(all_pieces),          cmocka_unit_test(all_real_files),

@@ -20,6 +20,7 @@ typedef struct run {
     int masked;                 /* every fourth token of most examples, instead of labels */
     uint32_t first_sample;
     int late;                   /* no clipping; 1: the vocabulary's gradient in memory all the same, 2: made by tiles */
+    xr_moments moments;
     int fail_at;                /* micro-batch that cannot be had; -1: none */
 } run;
 
@@ -75,7 +76,7 @@ static void start_masked(run *r, size_t micro, int recompute)
 
 static void begin(run *r, double learning_rate)
 {
-    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, r->late ? 0.0 : 1.0, 1.0, 10, 0, 0, 1.0, 0.0 };
+    xr_optim_options o = { "adamw", "constant", learning_rate, 0.01, 0.9, 0.999, 1e-8, r->late ? 0.0 : 1.0, 1.0, 10, 0, 0, 1.0, 0.0, r->moments, 9 };
     xr_batch_bound bound = { EXAMPLES * MAX_LEN, EXAMPLES, MAX_LEN, r->masked ? EXAMPLES * MAX_LEN : 0, r->late == 2 };
     if (xr_trainer_init(&r->t, &r->m, &o, 42, &bound) < 0)
         fail_msg("%s", xr_error_message());
@@ -286,23 +287,24 @@ static xr_step_result late_step(run *r)
     return result;
 }
 
-static void start_late(run *r, int late, int recompute, const xr_pack_kind *pack)
+static void start_late(run *r, int late, int recompute, const xr_pack_kind *pack, xr_moments moments)
 {
     start_masked(r, EXAMPLES, recompute);
+    r->moments = moments;
     r->late = late;
     xr_model_pack(&r->m, pack);
     begin(r, 1e-3);
     assert_true((r->m.word->t.g == NULL) == (late == 2));
 }
 
-static void bits_of_late_steps(const xr_pack_kind *pack)
+static void bits_of_late_steps(const xr_pack_kind *pack, xr_moments moments)
 {
     run want;
     char expected[33], found[33];
     xr_step_result first[3];
     int before = xr_threads();
     xr_threads_set(1);
-    start_late(&want, 1, 0, pack);
+    start_late(&want, 1, 0, pack, moments);
     for (int k = 0; k < 3; k++)
         first[k] = late_step(&want);
     assert_int_equal(xr_state_digest(&want.t.state, expected), XR_OK);
@@ -310,7 +312,7 @@ static void bits_of_late_steps(const xr_pack_kind *pack)
         for (int threads = 1; threads <= 3; threads += 2) {
             run got;
             xr_threads_set(threads);
-            start_late(&got, 2, recompute, pack);
+            start_late(&got, 2, recompute, pack, moments);
             for (int k = 0; k < 3; k++) {
                 xr_step_result r = late_step(&got);
                 assert_true(r.loss == first[k].loss && fabs(r.grad_norm / first[k].grad_norm - 1.0) < 1e-12);
@@ -327,8 +329,9 @@ static void bits_of_late_steps(const xr_pack_kind *pack)
 static void a_late_gradient_keeps_the_bits(void **state)
 {
     (void)state;
-    bits_of_late_steps(NULL);
-    bits_of_late_steps(&xr_pack_bf16);
+    bits_of_late_steps(NULL, XR_MOMENTS_F32);
+    bits_of_late_steps(NULL, XR_MOMENTS_BF16);
+    bits_of_late_steps(&xr_pack_bf16, XR_MOMENTS_F32);
 }
 
 /* A pass that fails half-way, or whose update is refused, leaves nothing of a late gradient for the next. */
@@ -337,8 +340,8 @@ static void a_failed_late_step_leaves_nothing(void **state)
     (void)state;
     run r, want;
     xr_step_result result;
-    start_late(&r, 2, 0, NULL);
-    start_late(&want, 2, 0, NULL);
+    start_late(&r, 2, 0, NULL, XR_MOMENTS_F32);
+    start_late(&want, 2, 0, NULL, XR_MOMENTS_F32);
     float *x = &r.m.layer[0].key_b->t.x[3], good = *x;
     *x = NAN;
     assert_int_equal(xr_trainer_step(&r.t, 1, next, &r, &result), XR_EDIVERGED);

@@ -12,7 +12,8 @@ static long long integer(const json_t *s, const char *key)
 static xr_status print_plan(const json_t *s)
 {
     return xr_out("%lld training examples, %lld for validation; %lld updates, %lld an epoch; %lld parameters; about %.0f MiB of memory at most\n"
-                  "nothing was written (--dry-run)\n", integer(s, "train_examples"), integer(s, "validation_examples"), integer(s, "steps"),
+                  "nothing was written (--dry-run); xlmr estimate finetune, with the same options, tells memory and time more closely\n",
+                  integer(s, "train_examples"), integer(s, "validation_examples"), integer(s, "steps"),
                   integer(s, "steps_per_epoch"), integer(s, "parameters"), json_number_value(json_object_get(s, "memory_mb")));
 }
 

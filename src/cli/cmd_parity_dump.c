@@ -370,7 +370,7 @@ static xr_status run_model(const job *j, xr_model *m, input *in)
     const xr_batch *b = in->batch;
     const xr_batch_bound bound = { b->rows.n, b->rows.n_seq, b->max_len, b->n_mask, 0 };
     const xr_optim_options optim = { "adamw", "linear", j->learning_rate, j->weight_decay, 0.9, 0.999, 1e-8, j->max_grad_norm, 1.0,
-                                     (uint64_t)j->steps, (uint64_t)j->warmup_steps, 0, 1.0, 0.0 };
+                                     (uint64_t)j->steps, (uint64_t)j->warmup_steps, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     xr_trainer t;
     m->config.hidden_dropout_prob = m->config.attention_probs_dropout_prob = m->config.classifier_dropout = 0.0f;
     XR_TRY(check_batch(b, m, in->buffer.n_target));

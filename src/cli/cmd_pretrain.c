@@ -29,7 +29,8 @@ static double number(const json_t *s, const char *key)
 static xr_status print_plan(const json_t *s)
 {
     return xr_out("%lld updates of %lld blocks, %lld at once; %lld parameters; about %.0f MiB of memory at most\n"
-                  "no training (--dry-run)\n", integer(s, "steps"), integer(s, "blocks_per_step"), integer(s, "micro_batch_size"),
+                  "no training (--dry-run); xlmr estimate pretrain, with the same options, tells memory and time more closely\n",
+                  integer(s, "steps"), integer(s, "blocks_per_step"), integer(s, "micro_batch_size"),
                   integer(s, "parameters"), number(s, "memory_mb"));
 }
 

@@ -1,4 +1,4 @@
-/* xlmr report: a page about runs and evaluations (train/report.c). */
+/* xlmr report: a page about runs, evaluations and sweeps (train/report.c). */
 #include "cli/cmd.h"
 #include "train/report.h"
 
@@ -17,9 +17,9 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_report = {
-    "report", XR_V_REPORT, "one HTML page about runs and evaluations: curves, tables, worst errors", "RUN|EVAL ...",
+    "report", XR_V_REPORT, "one HTML page about runs, evaluations and sweeps: curves, tables, worst errors", "RUN|EVAL|SWEEP ...",
     "xlmr report my-run\n"
     "xlmr report my-run my-run/eval --output my-run.html\n"
-    "xlmr report sweep/*/ --output sweep.html\n",
+    "xlmr report my-sweep --output sweep.html\n",
     run,
 };

@@ -268,6 +268,9 @@ xr_status xr_help_man(const xr_cmd *c, xr_str *out)
     return xr_str_puts(out, ".fi\n");
 }
 
+/* estimate takes the options of the commands that it can be about. */
+static unsigned verbs_completed(const xr_cmd *c) { return c->verb & XR_V_ESTIMATE ? c->verb | XR_V_TRAIN : c->verb; }
+
 static xr_status bash_flags(xr_str *out, const xr_cmd *c)
 {
     size_t n;
@@ -275,7 +278,7 @@ static xr_status bash_flags(xr_str *out, const xr_cmd *c)
     const xr_option *table = xr_option_table(&n);
     XR_TRY(xr_str_printf(out, "        %s) flags='", c->name));
     for (size_t i = 0; i < n; i++)
-        if (table[i].verbs & c->verb) {
+        if (table[i].verbs & verbs_completed(c)) {
             XR_TRY(xr_str_printf(out, "--%s ", xr_option_flag(table[i].key, flag)));
             if (table[i].type == XR_OPT_BOOL)
                 XR_TRY(xr_str_printf(out, "--no-%s ", flag));
@@ -291,7 +294,7 @@ static xr_status bash_choices(xr_str *out, const xr_cmd *c)
     const xr_option *table = xr_option_table(&n);
     for (size_t i = 0; i < n; i++) {
         const xr_option *r = &table[i];
-        if (!(r->verbs & c->verb) || r->type != XR_OPT_CHOICE)
+        if (!(r->verbs & verbs_completed(c)) || r->type != XR_OPT_CHOICE)
             continue;
         XR_TRY(xr_str_printf(out, "        %s:--%s) choices='", c->name, xr_option_flag(r->key, flag)));
         for (const char *p = r->meta; *p; p++)

@@ -103,7 +103,7 @@ static xr_status map_file(xr_block_index *x, const char *path)
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        return xr_fail_open(path);
     xr_status status = XR_OK;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof(header))
         status = xr_fail(XR_EDATA, "%s: too short for an index of blocks", path);

@@ -24,7 +24,8 @@ int xr_labels_add(xr_labels *l, const char *name);
 /* What a trimmed label is called: the mapping first, then a known name, then known aliases, else the text itself.
  * Borrowed. */
 const char *xr_labels_resolve(const xr_labels *l, const char *text);
-/* Id of a label after mapping, known aliases and trailing-space trimming; -1 = unknown; -2 = "-" (no gold label). */
+/* Id of a label after mapping, known aliases and trailing-space trimming; -1 = unknown; -2 = "-" (no gold
+ * label), unless one is called so. */
 int xr_labels_find(const xr_labels *l, const char *text);
 
 struct xr_dataset;

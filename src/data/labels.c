@@ -174,7 +174,8 @@ int xr_labels_find(const xr_labels *l, const char *text)
     memcpy(name, text, n);
     name[n] = '\0';
     known = xr_labels_resolve(l, name);
-    return !strcmp(known, "-") ? -2 : find_name(l, known);
+    int id = find_name(l, known);       /* a tag may be called "-" */
+    return id < 0 && !strcmp(known, "-") ? -2 : id;
 }
 
 char *xr_labels_list(const xr_labels *l)

@@ -345,11 +345,21 @@ static xr_status read_bytes(xr_str *out, xr_stream *s)
     return got < 0 ? (xr_status)got : XR_OK;
 }
 
+/* A table of columns or an empty file would be told as a JSON error. */
+static xr_status check_begin(const xr_str *text, const xr_stream *s)
+{
+    const char *at = text->len ? text->s + (text->len >= 3 && memcmp(text->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0) : "";
+    at += strspn(at, " \t\r\n");
+    return *at == '{' || *at == '[' ? XR_OK
+           : xr_fail(XR_EDATA, "%s: is %s; expected one JSON document in SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}; "
+                     "convert the file", xr_stream_path(s), *at ? "no JSON" : "empty");
+}
+
 /* NULL with the error set. */
 static json_t *read_document(xr_stream *s)
 {
     xr_str bytes = { 0 };
-    json_t *root = read_bytes(&bytes, s) == XR_OK ? xr_json_parse(bytes.s ? bytes.s : "", bytes.len, xr_stream_path(s)) : NULL;
+    json_t *root = read_bytes(&bytes, s) == XR_OK && check_begin(&bytes, s) == XR_OK ? xr_json_parse(bytes.s, bytes.len, xr_stream_path(s)) : NULL;
     xr_str_free(&bytes);
     return root;
 }

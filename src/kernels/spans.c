@@ -14,24 +14,37 @@ void xr_adamw_span(float *restrict p, float *restrict m, float *restrict v, cons
     xr_kernels()->vec->adamw(p, m, v, g, n, s);
 }
 
-void xr_sgd_span(float *p, float *m, float *v, const float *g, size_t n, const xr_adamw_scalars *s)
+void xr_adamw_bf16_span(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                        const xr_adamw_scalars *s)
 {
-    (void)m, (void)v;
-    float rate = s->step_size * s->clip, decay = s->decay;
+    xr_kernels()->vec->adamw_bf16(p, m, v, g, at, n, s);
+}
+
+void xr_span_adamw(const xr_span *x, size_t at, const float *g, size_t n, const xr_adamw_scalars *s)
+{
+    xr_adamw_span(x->p + at, (float *)x->m + at, (float *)x->v + at, g, n, s);
+}
+
+void xr_span_adamw_bf16(const xr_span *x, size_t at, const float *g, size_t n, const xr_adamw_scalars *s)
+{
+    xr_adamw_bf16_span(x->p + at, (uint16_t *)x->m + at, (uint16_t *)x->v + at, g, at, n, s);
+}
+
+void xr_span_sgd(const xr_span *x, size_t at, const float *g, size_t n, const xr_adamw_scalars *s)
+{
+    float *p = x->p + at, rate = s->step_size * s->clip, decay = s->decay;
     for (size_t i = 0; i < n; i++) {
-        float x = p[i] * decay;
-        p[i] = g ? x - rate * g[i] : x;
+        float decayed = p[i] * decay;
+        p[i] = g ? decayed - rate * g[i] : decayed;
     }
 }
 
-static float *at(float *x, size_t i) { return x ? x + i : NULL; }
-
-void xr_span_step(xr_span_update update, float *p, float *m, float *v, float *g, size_t n, const xr_adamw_scalars *s)
+void xr_span_step(xr_span_update update, const xr_span *x, float *g, size_t n, const xr_adamw_scalars *s)
 {
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > BLOCK)
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t k = n - i < BLOCK ? n - i : BLOCK;
-        update(p + i, at(m, i), at(v, i), g + i, k, s);
+        update(x, i, g + i, k, s);
         memset(g + i, 0, k * sizeof *g);
     }
 }
@@ -41,10 +54,8 @@ void xr_span_rows_step(xr_span_update update, const xr_span_rows *x, const uint3
 {
     size_t cols = x->cols;
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n * cols > BLOCK)
-    for (size_t i = 0; i < n; i++) {
-        size_t o = row[i] * cols;
-        update(x->p + o, at(x->m, o), at(x->v, o), g + i * cols, cols, s);
-    }
+    for (size_t i = 0; i < n; i++)
+        update(&x->x, row[i] * cols, g + i * cols, cols, s);
 }
 
 /* With zero moments an update is one multiplication: m and v stay zero and the step is zero. */
@@ -66,11 +77,11 @@ static void replay_row(xr_span_update update, const xr_span_rows *x, size_t row,
 {
     size_t o = row * x->cols;
     if (!x->live[row]) {
-        replay_decay(x->p + o, x->cols, s, end);
+        replay_decay(x->x.p + o, x->cols, s, end);
         return;
     }
     for (; s < end; s++)
-        update(x->p + o, at(x->m, o), at(x->v, o), NULL, x->cols, s);
+        update(&x->x, o, NULL, x->cols, s);
 }
 
 void xr_span_rows_replay(xr_span_update update, const xr_span_rows *x, const xr_span_job *job, size_t n,
@@ -81,10 +92,11 @@ void xr_span_rows_replay(xr_span_update update, const xr_span_rows *x, const xr_
         replay_row(update, x, job[i].row, steps + job[i].first, steps + n_steps);
 }
 
-void xr_span_rows_live(uint8_t *live, const float *x, size_t rows, size_t cols)
+void xr_span_rows_live(uint8_t *live, const void *x, size_t rows, size_t row_bytes)
 {
+    const uint8_t *byte = x;
 #pragma omp parallel for schedule(static) num_threads(xr_threads())
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols && !live[r]; c++)
-            live[r] = x[r * cols + c] != 0.0f;
+        for (size_t c = 0; c < row_bytes && !live[r]; c++)
+            live[r] = byte[r * row_bytes + c] != 0;
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "util/rng.h"
 
 /* y = gelu(x + bias), erf form: 0.5 u (1 + erf(u / sqrt 2)). bias [cols] may be NULL. */
 void xr_bias_gelu_forward(float *restrict y, const float *restrict x, const float *restrict bias, size_t rows, size_t cols);
@@ -33,8 +34,18 @@ void xr_rows_scatter_add(float *restrict dx, const float *restrict dy, const uin
 typedef struct xr_adamw_scalars {
     float decay, step_size, bias2_sqrt, beta1, beta2, eps, clip;
     float rest1, rest2;         /* 1 - beta1, 1 - beta2, from the betas in double: 1 - 0.999f is off by 5e-5 */
+    xr_philox_key key;          /* of rounding to bfloat16: with the number of the update and the parameter's, whence its random numbers */
+    uint32_t step, parameter;
 } xr_adamw_scalars;
 /* On the calling thread; kernels/spans.h has the parallel drivers. */
 void xr_adamw_span(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n, const xr_adamw_scalars *s);
+
+/* The same with moments in bfloat16: m and v are computed in f32 from what is stored, p from these, then they are rounded up or down at
+ * random, up with the probability of the part cut off, so that what is lost is lost to both sides alike (to nearest, v would stand still:
+ * it changes by 1/1000 of itself, and bfloat16 has steps of 1/128 to 1/256). Elements [at, at + n) of the parameter. Element e takes its
+ * random bits from block 16 (e / 64) + e % 16, word e / 16 % 4, of Philox(key, step, parameter, 0, block): the low half for m, the high
+ * half for v. A moment of zero stays zero. */
+void xr_adamw_bf16_span(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                        const xr_adamw_scalars *s);
 
 #endif

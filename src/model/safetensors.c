@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/half.h"
 #include "util/json.h"
 #include "util/utf8.h"
@@ -98,7 +99,7 @@ static xr_status open_file(xr_st_file *f)
     struct stat st;
     f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (f->fd < 0 || fstat(f->fd, &st) < 0)
-        return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", f->path, strerror(errno));
+        return xr_fail_open(f->path);
     if (!S_ISREG(st.st_mode))
         return xr_fail(XR_ENOINPUT, "%s: is %s; a safetensors file was expected", f->path,
                        S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");

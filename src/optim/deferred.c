@@ -8,28 +8,29 @@
 #include "optim/internal.h"
 #include "util/alloc.h"
 
-static size_t moment_bytes(const xr_deferred *d) { return d->rows * d->x.cols * sizeof(float); }
+static size_t moment_bytes(const xr_deferred *d) { return d->rows * d->row_bytes; }
 
 static uint64_t now(const xr_deferred *d) { return d->base + d->n; }
 
-xr_deferred *xr_deferred_new(const xr_rule *rule, const xr_param *p)
+xr_deferred *xr_deferred_new(const xr_rule *rule, xr_moments kind, const xr_param *p)
 {
     xr_deferred *d = xr_alloc(1, sizeof *d);
     if (!d)
         return NULL;
-    d->update = rule->update;
+    d->update = rule->update[kind];
     d->rows = p->t.rows;
     d->x.cols = p->t.cols;
-    d->x.p = p->t.x;
+    d->row_bytes = p->t.cols * xr_moment_size(kind);
+    d->x.x.p = p->t.x;
     d->live = xr_alloc(d->rows, sizeof *d->live);
     d->last = xr_alloc(d->rows, sizeof *d->last);
     d->job = xr_alloc(d->rows, sizeof *d->job);
     d->x.live = d->live;
     int ok = d->live && d->last && d->job;
     if (ok && rule->n_moments > 0)
-        ok = (d->x.m = xr_map_alloc(moment_bytes(d), 0)) != NULL;
+        ok = (d->x.x.m = xr_map_alloc(moment_bytes(d), 0)) != NULL;
     if (ok && rule->n_moments > 1)
-        ok = (d->x.v = xr_map_alloc(moment_bytes(d), 0)) != NULL;
+        ok = (d->x.x.v = xr_map_alloc(moment_bytes(d), 0)) != NULL;
     if (ok)
         return d;
     xr_deferred_free(d);
@@ -40,10 +41,10 @@ void xr_deferred_free(xr_deferred *d)
 {
     if (!d)
         return;
-    if (d->x.m)
-        xr_map_free(d->x.m, moment_bytes(d));
-    if (d->x.v)
-        xr_map_free(d->x.v, moment_bytes(d));
+    if (d->x.x.m)
+        xr_map_free(d->x.x.m, moment_bytes(d));
+    if (d->x.x.v)
+        xr_map_free(d->x.x.v, moment_bytes(d));
     xr_free(d->live);
     xr_free(d->last);
     xr_free(d->job);
@@ -60,7 +61,7 @@ void xr_deferred_step(xr_deferred *d, xr_rowgrad *rg, const xr_adamw_scalars *s)
         XR_ASSERT(d->last[row] == now(d), "row %u has %u of %llu updates: it was read before xr_optim_touch", row,
                   d->last[row], (unsigned long long)now(d));
         d->last[row] = (uint32_t)now(d) + 1;
-        d->live[row] = d->x.m != NULL;
+        d->live[row] = d->x.x.m != NULL;
     }
     xr_span_rows_step(d->update, &d->x, rg->row, rg->g, rg->n, s);
     d->steps[d->n++] = *s;
@@ -108,8 +109,8 @@ void xr_deferred_set_steps(xr_deferred *d, uint64_t steps)
     memset(d->live, 0, d->rows);
     for (size_t r = 0; r < d->rows; r++)
         d->last[r] = (uint32_t)steps;
-    if (d->x.m)
-        xr_span_rows_live(d->live, d->x.m, d->rows, d->x.cols);
-    if (d->x.v)
-        xr_span_rows_live(d->live, d->x.v, d->rows, d->x.cols);
+    if (d->x.x.m)
+        xr_span_rows_live(d->live, d->x.x.m, d->rows, d->row_bytes);
+    if (d->x.x.v)
+        xr_span_rows_live(d->live, d->x.x.v, d->rows, d->row_bytes);
 }

@@ -17,7 +17,7 @@ double xr_clip_factor(double max_norm, double norm);
 typedef struct xr_deferred {
     xr_span_update update;
     xr_span_rows x;
-    size_t rows;
+    size_t rows, row_bytes;     /* of moments */
     uint8_t *live;              // [rows]
     uint32_t *last;             // [rows]
     xr_span_job *job;           // [rows] scratch
@@ -27,7 +27,9 @@ typedef struct xr_deferred {
     int decays;                 /* some step in the table has a decay other than 1 */
 } xr_deferred;
 
-xr_deferred *xr_deferred_new(const xr_rule *rule, const xr_param *p);
+size_t xr_moment_size(xr_moments kind);         /* optim.c: bytes of an element */
+
+xr_deferred *xr_deferred_new(const xr_rule *rule, xr_moments kind, const xr_param *p);
 void xr_deferred_free(xr_deferred *d);
 xr_status xr_deferred_reserve(xr_deferred *d);                              /* room for one more step */
 void xr_deferred_step(xr_deferred *d, xr_rowgrad *rg, const xr_adamw_scalars *s);   /* update base + n + 1; clears rg */
@@ -47,6 +49,6 @@ typedef struct xr_late {
 xr_status xr_late_reserve(xr_late *l, const xr_param *p);
 void xr_late_free(xr_late *l);
 /* One update; returns the sum of squares of the gradient, which then is gone. */
-double xr_late_step(xr_late *l, const xr_rule *rule, xr_param *p, float *m, float *v, const xr_adamw_scalars *s);
+double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *const moment[2], const xr_adamw_scalars *s);
 
 #endif

@@ -7,10 +7,10 @@
 #include "util/phase.h"
 
 typedef struct pass {
-    const xr_rule *rule;
+    xr_span_update update;
     const xr_adamw_scalars *s;
     const xr_param *p;
-    float *m, *v;
+    xr_span x;
     xr_late *late;
 } pass;
 
@@ -62,12 +62,12 @@ static void update_tile(void *context, size_t i, int worker)
     late->tile(late->context, i, worker, g, a->late->memory);
     add_looked_up(g, p, first, end);
     a->late->sumsq[i] = xr_vec_sumsq(g, n);
-    a->rule->update(p->t.x + at, a->m ? a->m + at : NULL, a->v ? a->v + at : NULL, g, n, a->s);
+    a->update(&a->x, at, g, n, a->s);
 }
 
-double xr_late_step(xr_late *l, const xr_rule *rule, xr_param *p, float *m, float *v, const xr_adamw_scalars *s)
+double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *const moment[2], const xr_adamw_scalars *s)
 {
-    pass a = {rule, s, p, m, v, l};
+    pass a = {update, s, p, {p->t.x, moment[0], moment[1]}, l};
     double sum = 0.0;
     xr_phase_work(p->late->work);
     xr_gemm_parallel(p->late->n, p->late->workers, update_tile, &a);

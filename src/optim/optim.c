@@ -8,10 +8,10 @@
 #include "optim/internal.h"
 #include "util/alloc.h"
 
-enum { MAX_MOMENTS = 2, SLICE = 16 };   /* floats in 64 bytes */
+enum { MAX_MOMENTS = 2, SLICE = 32 };   /* halves in 64 bytes */
 
 typedef struct slot {
-    float *moment[MAX_MOMENTS];
+    void *moment[MAX_MOMENTS];
     xr_deferred *deferred;      /* row-list parameters only */
 } slot;
 
@@ -26,9 +26,10 @@ struct xr_optim {
     size_t n;                   /* rows of the table when the optimizer was made */
     slot *slot;                 // [n]
     xr_deferred *vocabulary;    /* the one that xr_optim_touch brings up to date; NULL if none */
-    float *block;
+    char *block;
     size_t block_bytes;
     xr_late late;
+    xr_philox_key key;          /* of the moments' rounding */
     double norm;                /* of the last update's gradient */
 };
 
@@ -55,27 +56,36 @@ static xr_status check_options(const xr_optim_options *o)
     return XR_OK;
 }
 
+/* bfloat16 without moments would say that something is saved. */
+static xr_status check_moments(const xr_optim *o)
+{
+    return o->rule->update[o->opt.moments] ? XR_OK : xr_fail(XR_ECONFIG, "moments: bf16 needs a rule that has some; %s has none, leave --moments out",
+                                                             o->rule->name);
+}
+
+size_t xr_moment_size(xr_moments kind) { return kind == XR_MOMENTS_BF16 ? sizeof(uint16_t) : sizeof(float); }
+
 static int is_dense(const xr_param *p) { return !(p->flags & XR_PARAM_FROZEN) && !p->t.rowgrad; }
 
 static size_t padded(size_t n) { return (n + SLICE - 1) / SLICE * SLICE; }
 
 static xr_status alloc_dense(xr_optim *o)
 {
-    size_t total = 0;
+    size_t total = 0, size = xr_moment_size(o->opt.moments);
     for (size_t i = 0; i < o->n; i++)
         total += is_dense(o->ps->row[i]) ? padded(xr_numel(&o->ps->row[i]->t)) : 0;
-    o->block_bytes = total * (size_t)o->rule->n_moments * sizeof(float);
+    o->block_bytes = total * (size_t)o->rule->n_moments * size;
     if (!o->block_bytes)
         return XR_OK;
     o->block = xr_map_alloc(o->block_bytes, 1);
     if (!o->block)
         return xr_fail_context("optimizer state (%zu bytes)", o->block_bytes);
-    float *next = o->block;
+    char *next = o->block;
     for (int k = 0; k < o->rule->n_moments; k++)
         for (size_t i = 0; i < o->n; i++)
             if (is_dense(o->ps->row[i])) {
                 o->slot[i].moment[k] = next;
-                next += padded(xr_numel(&o->ps->row[i]->t));
+                next += padded(xr_numel(&o->ps->row[i]->t)) * size;
             }
     return XR_OK;
 }
@@ -86,11 +96,11 @@ static xr_status alloc_deferred(xr_optim *o)
         const xr_param *p = o->ps->row[i];
         if ((p->flags & XR_PARAM_FROZEN) || !p->t.rowgrad)
             continue;
-        xr_deferred *d = o->slot[i].deferred = xr_deferred_new(o->rule, p);
+        xr_deferred *d = o->slot[i].deferred = xr_deferred_new(o->rule, o->opt.moments, p);
         if (!d)
             return xr_fail_context("optimizer state of %s", p->name);
-        o->slot[i].moment[0] = d->x.m;
-        o->slot[i].moment[1] = d->x.v;
+        o->slot[i].moment[0] = d->x.x.m;
+        o->slot[i].moment[1] = d->x.x.v;
         if (!o->vocabulary || d->rows > o->vocabulary->rows)
             o->vocabulary = d;
     }
@@ -108,9 +118,11 @@ static xr_status init(xr_optim *o, xr_params *ps, const xr_optim_options *opt, i
     o->opt = *opt;
     o->plan = (xr_schedule_plan){opt->total_steps, opt->warmup_steps, opt->lr_power, share(opt->lr_end, opt->learning_rate)};
     o->n_layers = n_layers;
+    o->key = xr_rng_key(opt->seed, XR_RNG_MOMENTS);
     o->n = ps->n;
     if (!(o->rule = xr_rule_find(opt->rule)) || !(o->schedule = xr_schedule_find(opt->schedule)))
         return xr_error_status();
+    XR_TRY(check_moments(o));
     if (!(o->slot = xr_alloc(o->n, sizeof *o->slot)))
         return xr_error_status();
     XR_TRY(alloc_dense(o));
@@ -145,10 +157,20 @@ double xr_optim_lr(const xr_optim *o)
     return o->opt.learning_rate * o->schedule->factor(o->steps, &o->plan);
 }
 
-float *xr_optim_moment(xr_optim *o, size_t param, int k)
+static void *moment(const xr_optim *o, size_t param, int k, xr_moments kind)
 {
     XR_ASSERT(param < o->n && k >= 0, "moment %d of row %zu of %zu", k, param, o->n);
-    return k < o->rule->n_moments ? o->slot[param].moment[k] : NULL;
+    return k < o->rule->n_moments && kind == o->opt.moments ? o->slot[param].moment[k] : NULL;
+}
+
+float *xr_optim_moment(xr_optim *o, size_t param, int k)
+{
+    return moment(o, param, k, XR_MOMENTS_F32);
+}
+
+uint16_t *xr_optim_moment_bf16(xr_optim *o, size_t param, int k)
+{
+    return moment(o, param, k, XR_MOMENTS_BF16);
 }
 
 double xr_optim_grad_norm(const xr_optim *o, double grad_scale)
@@ -184,12 +206,16 @@ static double step_row(xr_optim *o, size_t i, double lr, double clip)
     slot *sl = &o->slot[i];
     xr_hyper h = xr_group_hyper(&o->opt, o->n_layers, p, lr);
     xr_adamw_scalars s;
+    xr_span_update update = o->rule->update[o->opt.moments];
     o->rule->scalars(&s, &h, o->steps + 1, clip);
+    s.key = o->key;
+    s.step = (uint32_t)o->steps;
+    s.parameter = (uint32_t)i;
     xr_param_changed(p);
     if (p->late)
-        return xr_late_step(&o->late, o->rule, p, sl->moment[0], sl->moment[1], &s);
+        return xr_late_step(&o->late, update, p, sl->moment, &s);
     if (!sl->deferred) {
-        xr_span_step(o->rule->update, p->t.x, sl->moment[0], sl->moment[1], p->t.g, xr_numel(&p->t), &s);
+        xr_span_step(update, &(xr_span){p->t.x, sl->moment[0], sl->moment[1]}, p->t.g, xr_numel(&p->t), &s);
         return 0.0;
     }
     xr_deferred_step(sl->deferred, p->t.rowgrad, &s);

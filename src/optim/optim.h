@@ -29,6 +29,9 @@ const xr_schedule *xr_schedule_find(const char *name);
 /* Values of one group at one step. */
 typedef struct xr_hyper { double lr, weight_decay, beta1, beta2, eps; } xr_hyper;
 
+/* How moments are kept. */
+typedef enum xr_moments { XR_MOMENTS_F32, XR_MOMENTS_BF16 } xr_moments;
+
 /* An elementwise rule: the scalars of an update and the kernel that uses them. Everything that depends on the step
  * goes through the scalars, so that missed updates can be replayed from a table of them. */
 typedef struct xr_rule {
@@ -36,7 +39,7 @@ typedef struct xr_rule {
     int n_moments;                                              /* 0..2 */
     /* Scalars of update number `t` (1-based); the gradient is multiplied by `clip`. */
     void (*scalars)(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double clip);
-    xr_span_update update;
+    xr_span_update update[2];                                   /* by xr_moments; NULL: no such moments */
 } xr_rule;
 extern const xr_rule *const xr_rules[];
 const xr_rule *xr_rule_find(const char *name);
@@ -49,6 +52,8 @@ typedef struct xr_optim_options {
     uint64_t total_steps, warmup_steps;
     int decay_all;                                              /* fairseq: biases and LayerNorm are decayed too */
     double lr_power, lr_end;                                    /* polynomial schedule: its power, the rate it ends at */
+    xr_moments moments;
+    uint64_t seed;                                              /* of their rounding */
 } xr_optim_options;
 
 typedef struct xr_optim xr_optim;
@@ -76,7 +81,8 @@ void xr_optim_set_steps(xr_optim *o, uint64_t steps);
 void xr_optim_touch(xr_optim *o, const int32_t *id, size_t n);
 void xr_optim_flush(xr_optim *o);
 
-/* Moments of row k of the table, for checkpoints: [numel] or NULL. */
+/* Moments of row k of the table, for checkpoints: [numel] of the kind asked for, or NULL. */
 float *xr_optim_moment(xr_optim *o, size_t param, int k);
+uint16_t *xr_optim_moment_bf16(xr_optim *o, size_t param, int k);
 
 #endif

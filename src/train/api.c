@@ -272,7 +272,7 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
     if (c->read_only)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
-                           recipe->total_steps, recipe->warmup_steps, 0, 1.0, 0.0 };
+                           recipe->total_steps, recipe->warmup_steps, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     size_t most = (size_t)xr_config_max_tokens(&c->model.config);
     xr_batch_bound bound = { TRAIN_PART * most, TRAIN_PART, most, 0, 0 };
     c->trainer = xr_alloc(1, sizeof *c->trainer);

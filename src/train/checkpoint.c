@@ -26,7 +26,8 @@ enum { FORMAT_VERSION = 1, ROW_OVERHEAD = 4096 };
 
 static xr_h5_type h5_type(xr_state_type type)
 {
-    return type == XR_STATE_F32 ? XR_H5_F32 : type == XR_STATE_F64 ? XR_H5_F64 : XR_H5_U64;
+    static const xr_h5_type types[] = { [XR_STATE_F32] = XR_H5_F32, [XR_STATE_F64] = XR_H5_F64, [XR_STATE_U64] = XR_H5_U64, [XR_STATE_BF16] = XR_H5_U16 };
+    return types[type];
 }
 
 /* Where a row lies in the file: its name with a group for every dot. */
@@ -68,6 +69,8 @@ static xr_status write_rows(xr_h5_out *h, const xr_state *s)
         dataset_name(r, name);
         XR_TRY(xr_h5_write(h, name, h5_type(r->type), r->data, r->n));
         XR_TRY(xr_h5_attribute(h, name, "name", r->name));
+        if (r->type == XR_STATE_BF16)       /* HDF5 has no such type */
+            XR_TRY(xr_h5_attribute(h, name, "element", "bf16"));
     }
     return XR_OK;
 }
@@ -89,7 +92,7 @@ static xr_status write_state(const char *path, const xr_state *s, size_t bytes)
 /* Through a small buffer: rows of moments that are still zero stay untouched pages. */
 static xr_status read_parts(xr_h5_in *h, int dataset, const xr_state_row *r, char *buffer)
 {
-    size_t size = r->type == XR_STATE_F32 ? 4 : 8, most = PART_BYTES / size;
+    size_t size = xr_state_size(r->type), most = PART_BYTES / size;
     for (size_t at = 0; at < r->n; at += most) {
         size_t part = r->n - at < most ? r->n - at : most;
         char *to = (char *)r->data + at * size;
@@ -390,7 +393,7 @@ static xr_status remove_step(const char *folder, uint64_t step)
 
 static int is_kept(const xr_checkpoint_keep *keep, uint64_t step)
 {
-    return step == keep->best || (keep->every > 0 && step % keep->every == 0);
+    return step == keep->best || step == keep->back || (keep->every > 0 && step % keep->every == 0);
 }
 
 /* Only those before `step` go: a newer one is of a run that went on from an older one, and may be good. */

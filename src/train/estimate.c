@@ -5,6 +5,7 @@
 #include "kernels/packed.h"
 #include "kernels/rate.h"
 #include "train/runlog.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 
 /* Updates that are looked at, and tokens after which no more are. Without data the vocabulary's rows that will be touched are a guess: what the
@@ -140,7 +141,7 @@ static void complete_touched(survey *s, int is_made_up)
         s->touched[k * v / guessed] = 1;
 }
 
-static void add_list(const survey *s, const xr_param *p, int n_moments)
+static void add_list(const survey *s, const xr_param *p, double n_moments)
 {
     double per_row = sizeof(uint8_t) + sizeof(uint32_t);     /* of the deferred updates: live, last */
     s->e->memory[XR_MEMORY_GRADIENTS] += (double)p->t.rows * sizeof(int32_t) + (double)s->most_rows * (double)p->t.cols * sizeof(float);
@@ -157,7 +158,7 @@ static void add_parameters(survey *s)
 {
     xr_estimate *e = s->e;
     const xr_params *ps = &s->run->model->params;
-    int n_moments = xr_rule_find(s->run->o->optimizer)->n_moments;
+    double n_moments = xr_rule_find(s->run->o->optimizer)->n_moments * (xr_setup_moments(s->run->o) == XR_MOMENTS_BF16 ? 0.5 : 1.0);   /* of f32 */
     for (size_t i = 0; i < ps->n; i++) {
         const xr_param *p = ps->row[i];
         e->memory[XR_MEMORY_WEIGHTS] += bytes_of(p);

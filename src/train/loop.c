@@ -5,6 +5,8 @@
 
 #include "kernels/rate.h"
 #include "train/checkpoint.h"
+#include "util/alloc.h"
+#include "util/fs.h"
 #include "util/log.h"
 #include "util/phase.h"
 
@@ -24,7 +26,7 @@ static double save_estimate(const xr_loop *l)
     if (l->save_seconds > 0.0)
         return l->save_seconds;
     for (size_t i = 0; i < l->trainer->state.n; i++)
-        bytes += (double)l->trainer->state.row[i].n * 4.0;
+        bytes += (double)l->trainer->state.row[i].n * (double)xr_state_size(l->trainer->state.row[i].type);
     return bytes / 100e6;
 }
 
@@ -107,7 +109,7 @@ static double window_loss(const xr_loop *l)
 static xr_status log_window(xr_loop *l, const xr_step_result *r)
 {
     const xr_trainer *t = l->trainer;
-    json_t *j = json_pack("{sI sf sI sI}", "step", (json_int_t)t->step, "epoch", l->task->epoch(l->task->context, t->step), "samples",
+    json_t *j = json_pack("{sI sf sI sI}", "step", (json_int_t)t->step, "epoch", l->task->epoch(l->task->context, t->step + l->data_ahead), "samples",
                           (json_int_t)t->samples, "tokens", (json_int_t)t->tokens);
     if (l->task->weight)
         json_object_set_new(j, l->task->weight, json_integer((json_int_t)l->weight));
@@ -151,13 +153,78 @@ static xr_status skip(xr_loop *l, const xr_step_result *r)
     return xr_runlog_metrics(&l->log, j);
 }
 
+/* The newest step at which a checkpoint was due; 0: none was. */
+static uint64_t last_due_save(const xr_loop *l)
+{
+    uint64_t every = (uint64_t)l->o->save_steps;
+    return every ? l->trainer->step / every * every : 0;
+}
+
+/* The checkpoint to go back to: the last that was due, not one that a stop has made since, so that stops do not change what a run learns. NULL with the
+ * cause of the trouble and what is missing. Caller frees. */
+static char *checkpoint_to_return_to(const xr_loop *l)
+{
+    char why[2048], *path = last_due_save(l) ? xr_checkpoint_path(l->o->output_dir, last_due_save(l)) : NULL;
+    snprintf(why, sizeof why, "%s", xr_error_message());
+    xr_error_clear();
+    if (path && xr_path_is_dir(path))
+        return path;
+    xr_free(path);
+    path = NULL;
+    if (xr_checkpoint_find(l->o->output_dir, &path) < 0)
+        xr_fail_context("%s; --on-nonfinite rollback", why);
+    else if (!path)
+        xr_fail(XR_EDIVERGED, "%s; --on-nonfinite rollback: there is no checkpoint yet to go back to (--save-steps makes them)", why);
+    return path;
+}
+
+/* What came after the checkpoint leaves the log, which says instead that it was left out. */
+static xr_status note_return(xr_loop *l, uint64_t failed, const xr_step_result *r)
+{
+    json_t *j = json_pack("{ss sI sI sI}", "event", "rollback", "step", (json_int_t)l->trainer->step, "from", (json_int_t)failed, "data_ahead",
+                          (json_int_t)l->data_ahead);
+    json_object_set_new(j, "loss", xr_json_number(r->loss));
+    json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    xr_warn("update %llu was not finite (loss %g, gradient norm %g): back to the checkpoint after update %llu; the data of %llu updates are left out "
+            "(--on-nonfinite rollback)", (unsigned long long)failed, r->loss, r->grad_norm, (unsigned long long)l->trainer->step,
+            (unsigned long long)(failed - l->trainer->step + (uint64_t)l->o->rollback_skip));
+    xr_status status = xr_runlog_cut(&l->log, l->metrics_bytes, l->trainer->step);
+    if (status == XR_OK && l->o->tensorboard)
+        status = xr_runlog_tensorboard(&l->log, l->o->output_dir, 1, l->trainer->step);
+    if (status == XR_OK && evaluation_due(l))       /* a stop has saved that step before its evaluation */
+        status = evaluate(l);
+    if (status == XR_OK)
+        return xr_runlog_metrics(&l->log, j);
+    json_decref(j);
+    return status;
+}
+
+/* Back to the newest checkpoint, and on with the data behind the update that was not finite. A run that is stopped before its next checkpoint meets that
+ * update again and goes back again, to the same bits. */
+static xr_status roll_back(xr_loop *l, const xr_step_result *r)
+{
+    uint64_t failed = l->trainer->step + 1, behind = failed + l->data_ahead + (uint64_t)l->o->rollback_skip;
+    char *path = checkpoint_to_return_to(l);
+    xr_status status = path ? xr_loop_load(l, path) : xr_error_status();
+    xr_free(path);
+    XR_TRY(status);
+    l->returns = l->returned_to == l->trainer->step ? l->returns + 1 : 1;
+    l->returned_to = l->trainer->step;
+    l->data_ahead = behind - l->trainer->step;
+    if (l->returns > (uint64_t)l->o->max_skipped)
+        return xr_fail(XR_EDIVERGED, "update %llu: loss %g, gradient norm %g: not finite, after %llu returns to the checkpoint after update %llu "
+                       "(--max-skipped); lower --learning-rate, or look for broken input", (unsigned long long)failed, r->loss, r->grad_norm,
+                       (unsigned long long)(l->returns - 1), (unsigned long long)l->returned_to);
+    return note_return(l, failed, r);
+}
+
 /* --- checkpoints ------------------------------------------------------------------------------------------------ */
 
 static xr_status write_checkpoint(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
     XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
-    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step };
+    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step, last_due_save(l) };
     return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, &keep);
 }
 
@@ -223,13 +290,14 @@ static const xr_batch *dumped_batch(void *context, int k)
     const xr_batch *b = l->task->micro_batch(l->task->context, k);
     if (!b)
         return NULL;
-    xr_status status = xr_batch_dump_write(&l->dump, b, (size_t)l->trainer->model->config.num_labels, step, k, l->task->epoch(l->task->context, step));
+    double epoch = l->task->epoch(l->task->context, step + l->data_ahead);
+    xr_status status = xr_batch_dump_write(&l->dump, b, (size_t)l->trainer->model->config.num_labels, step, k, epoch);
     return status == XR_OK ? b : NULL;
 }
 
 static xr_status update(xr_loop *l, xr_step_result *r)
 {
-    int phase = xr_phase_enter(XR_PHASE_DATA), n_micro = l->task->begin_step(l->task->context, l->trainer->step);
+    int phase = xr_phase_enter(XR_PHASE_DATA), n_micro = l->task->begin_step(l->task->context, l->trainer->step + l->data_ahead);
     xr_phase_enter(phase);
     xr_status status = n_micro < 0     ? (xr_status)n_micro
                        : l->dump.file ? xr_trainer_step(l->trainer, n_micro, dumped_batch, l, r)
@@ -238,6 +306,8 @@ static xr_status update(xr_loop *l, xr_step_result *r)
         count(l, r);
     else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
         status = skip(l, r);
+    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "rollback") == 0)
+        status = roll_back(l, r);
     else if (status == XR_EDATA || status == XR_EIO)
         status = save_before_failing(l, status);
     return status;
@@ -265,7 +335,10 @@ static xr_status one_step(xr_loop *l)
 {
     xr_step_result r;
     double began = xr_clock();
+    uint64_t before = l->trainer->step;
     XR_TRY(update(l, &r));
+    if (l->trainer->step <= before)
+        return XR_OK;           /* gone back */
     double seconds = xr_clock() - began;
     l->step_seconds = seconds > l->step_seconds ? seconds : l->step_seconds;
     if (l->updates++ == 0)

@@ -61,9 +61,12 @@ struct xr_loop {
     uint64_t updates;                   /* of this process */
     uint64_t saved_step;                /* the newest that was saved, or tried */
     int failed_saves;                   /* in a row */
+    uint64_t returned_to, returns;      /* the checkpoint of the last rollbacks, and how many there were to it */
     /* progress: rows of the run's state */
     double best_value;
     uint64_t best_step, evals, evals_since_best, eval_step, skipped, skipped_in_row;
+    uint64_t data_ahead;                /* updates' data left out by rollbacks: update k takes that of k + data_ahead */
+    uint64_t planned_steps;             /* total_steps of the process that wrote the checkpoint */
     double weight;                      /* of all updates */
     /* since the last line of metrics.jsonl; rows as well */
     double window_loss, window_weight;
@@ -86,6 +89,9 @@ xr_status xr_loop_begin(xr_loop *l, json_t *start);
  * had (XR_EDATA, XR_EIO), the state before it is saved if that can be done. */
 xr_status xr_loop_run(xr_loop *l);
 void xr_loop_free(xr_loop *l);
+
+/* For the loop itself: the checkpoint `path` of this run into the trainer and the loop's rows. */
+xr_status xr_loop_load(xr_loop *l, const char *path);
 
 int xr_loop_stopping(const xr_loop *l);         /* 1: a signal came or time is up: an evaluation ends with XR_ETEMPFAIL */
 

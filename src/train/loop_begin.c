@@ -87,9 +87,11 @@ json_t *xr_loop_finished(const xr_loop *l)
 
 /* --- what must be the same when a run goes on --------------------------------------------------------------------- */
 
+/* Without --max-steps, which may be raised. */
 static xr_status digest_recipe(const xr_options *o, char hex[33])
 {
     json_t *j = xr_options_to_json(o, XR_RECIPE);
+    json_object_del(j, "max_steps");
     char *text = j ? xr_json_dump(j, 0) : NULL;
     xr_xxh *h = text ? xr_xxh_new() : NULL;
     if (h) {
@@ -182,6 +184,8 @@ static xr_status declare_rows(xr_loop *l)
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->eval_step, 1, "run/evaluated_step"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped, 1, "run/skipped"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped_in_row, 1, "run/skipped_in_row"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->data_ahead, 1, "run/data_ahead"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->planned_steps, 1, "run/planned_steps"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->weight, 1, "run/weight"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_loss, 1, "log/loss"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_weight, 1, "log/weight"));
@@ -199,7 +203,7 @@ static xr_status begin_new(xr_loop *l, json_t *start)
     return xr_runlog_metrics(&l->log, json_incref(start));
 }
 
-static xr_status load(xr_loop *l, const char *path)
+xr_status xr_loop_load(xr_loop *l, const char *path)
 {
     json_t *manifest = NULL;
     xr_trainer *t = l->trainer;
@@ -211,8 +215,27 @@ static xr_status load(xr_loop *l, const char *path)
     xr_params_changed(&t->model->params);
     xr_optim_set_steps(t->optim, t->step - l->skipped);
     l->saved_step = t->step;
-    xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)t->step, (unsigned long long)l->total_steps);
     return XR_OK;
+}
+
+static xr_status load(xr_loop *l, const char *path)
+{
+    XR_TRY(xr_loop_load(l, path));
+    xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)l->trainer->step, (unsigned long long)l->total_steps);
+    return XR_OK;
+}
+
+/* The checkpoint is of a run that was to have fewer updates: rates follow the longer schedule from here on, and the log says since when. */
+static xr_status note_longer(xr_loop *l)
+{
+    unsigned long long step = l->trainer->step, before = l->planned_steps, now = l->total_steps;
+    if (l->planned_steps == l->total_steps)
+        return XR_OK;
+    xr_warn("--max-steps: %llu updates instead of %llu; from update %llu on the learning rate follows the longer schedule", now, before, step + 1);
+    l->planned_steps = l->total_steps;
+    XR_TRY(xr_rundir_write_config(l->o->output_dir, l->o));
+    json_t *line = json_pack("{ss sI sI sI}", "event", "longer", "step", (json_int_t)step, "from", (json_int_t)before, "to", (json_int_t)now);
+    return xr_runlog_metrics(&l->log, line);
 }
 
 /* From a checkpoint of this run. */
@@ -226,6 +249,9 @@ static xr_status go_on(xr_loop *l, const char *path)
 /* From nothing, or from a checkpoint of another run; the logs begin here. */
 static xr_status begin_anew(xr_loop *l, json_t *start)
 {
+    if (l->kind == XR_RUNDIR_RESUME && xr_rundir_has_final(l->o->output_dir))
+        return xr_fail(XR_ECANTCREAT, "%s: this run is finished and has kept no checkpoint to go on from (--save-steps makes them); to train longer, begin "
+                       "with --model %s/final in another --output-dir", l->o->output_dir, l->o->output_dir);
     if (names_a_checkpoint(l->o))
         XR_TRY(load(l, l->o->resume));
     else if (l->kind == XR_RUNDIR_RESUME)
@@ -249,13 +275,15 @@ static xr_status begin_or_go_on(xr_loop *l, json_t *start)
 
 static xr_status begin(xr_loop *l, json_t *start)
 {
+    l->planned_steps = l->total_steps;
     XR_TRY(xr_rundir_lock_take(&l->lock, l->o->output_dir));
     XR_TRY(xr_rundir_look(l->o, &l->kind));     /* another writer may have come first */
     if (l->kind == XR_RUNDIR_FINISHED)
         return xr_fail(XR_ETEMPFAIL, "%s: another process has finished this run in the meantime", l->o->output_dir);
     XR_TRY(declare_rows(l));
     XR_TRY(complete_facts(l));
-    return begin_or_go_on(l, start);
+    XR_TRY(begin_or_go_on(l, start));
+    return note_longer(l);
 }
 
 xr_status xr_loop_begin(xr_loop *l, json_t *start)

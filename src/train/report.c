@@ -13,6 +13,8 @@ static xr_status read_all(xr_report *r)
 static xr_status put_page(const xr_report *r, xr_str *out)
 {
     XR_TRY(xr_report_head(r, out));
+    for (size_t i = 0; i < r->n_sweeps; i++)
+        XR_TRY(xr_report_put_sweep(r, i, out));
     if (r->n_runs > 1)
         XR_TRY(xr_report_compare_runs(r, out));
     if (r->n_evaluations > 1)
@@ -29,7 +31,7 @@ xr_status xr_report_write(const xr_options *o, xr_report_counts *counts)
     xr_report r = { .o = o };
     xr_str page = { 0 };
     xr_status status = o->n_args ? read_all(&r)
-                                 : xr_fail(XR_EUSAGE, "nothing to report on; name run directories, or directories that evaluate --output-dir wrote");
+                                 : xr_fail(XR_EUSAGE, "nothing to report on; name run directories, those of sweeps, or what evaluate --output-dir wrote");
     if (status == XR_OK)
         status = put_page(&r, &page);
     if (status == XR_OK)

@@ -1,4 +1,4 @@
-/* One HTML page about runs and evaluations: what `xlmr report` writes. It needs nothing but itself: no scripts, fonts or images from elsewhere.
+/* One HTML page about runs, evaluations and sweeps: what `xlmr report` writes. It needs nothing but itself: no scripts, fonts or images from elsewhere.
  *
  * Directories are taken as they are, also those of a run that is not finished or was killed; the page says what is missing. The same
  * directories give the same bytes. */

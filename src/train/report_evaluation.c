@@ -274,7 +274,7 @@ xr_status xr_report_put_evaluation(const xr_report *r, size_t i, xr_str *out)
 {
     const xr_report_evaluation *e = &r->evaluation[i];
     XR_TRY(xr_str_printf(out, "<section id=\"evaluation%zu\">\n", i + 1));
-    if (r->n_runs + r->n_evaluations > 1)
+    if (!xr_report_is_single(r))
         XR_TRY(xr_markup_put(out, "<h2>Evaluation <bdi>%s</bdi></h2>\n", e->name));
     XR_TRY(put_what(e, out));
     XR_TRY(put_notes(e, out));

@@ -55,12 +55,16 @@ static const char *const style[] = {
     "details::details-content{content-visibility:visible;block-size:auto}details pre{white-space:pre-wrap}summary{list-style:none}}\n"
 };
 
+int xr_report_is_single(const xr_report *r) { return r->n_sweeps == 0 && r->n_runs + r->n_evaluations == 1; }
+
 static xr_status put_title(const xr_report *r, xr_str *out)
 {
-    if (r->n_runs + r->n_evaluations == 1) {
+    if (xr_report_is_single(r)) {
         int run = r->n_runs > 0;
         return xr_markup_put(out, "%s: %s", run ? xr_report_kind(r->run) : "Evaluation", run ? r->run->name : r->evaluation->name);
     }
+    if (r->n_sweeps == 1 && r->n_evaluations == 0)
+        return xr_markup_put(out, "Sweep: %s", r->sweep->name);
     if (r->n_runs)
         XR_TRY(xr_str_printf(out, "%zu run%s", r->n_runs, r->n_runs == 1 ? "" : "s"));
     if (r->n_evaluations)
@@ -70,9 +74,13 @@ static xr_status put_title(const xr_report *r, xr_str *out)
 
 static xr_status put_contents(const xr_report *r, xr_str *out)
 {
-    if (r->n_runs + r->n_evaluations == 1)
+    if (xr_report_is_single(r))
         return XR_OK;
     XR_TRY(xr_str_puts(out, "<ul class=\"contents\">\n"));
+    for (size_t i = 0; i < r->n_sweeps; i++) {
+        XR_TRY(xr_str_printf(out, "<li><a href=\"#sweep%zu\">", i + 1));
+        XR_TRY(xr_markup_put(out, "<bdi>%s</bdi></a> <span class=\"soft\">Sweep</span></li>\n", r->sweep[i].name));
+    }
     for (size_t i = 0; i < r->n_runs; i++) {
         XR_TRY(xr_str_printf(out, "<li><a href=\"#run%zu\">", i + 1));
         XR_TRY(xr_markup_put(out, "<bdi>%s</bdi></a> <span class=\"soft\">%s</span></li>\n", r->run[i].name, xr_report_kind(&r->run[i])));

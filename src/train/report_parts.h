@@ -26,8 +26,12 @@ typedef struct xr_report_evaluation {
     xr_str notes;
 } xr_report_evaluation;
 
+/* A directory of sweep; its runs are among those of the page. */
+typedef struct xr_report_sweep { char *path, *name; json_t *results; } xr_report_sweep;
+
 typedef struct xr_report {
     const xr_options *o;
+    xr_report_sweep *sweep; size_t n_sweeps, cap_sweeps;
     xr_report_run *run; size_t n_runs, cap_runs;
     xr_report_evaluation *evaluation; size_t n_evaluations, cap_evaluations;
 } xr_report;
@@ -58,6 +62,9 @@ const char *xr_report_kind(const xr_report_run *run);                       /* "
 /* The evaluation with the best figure, not counting the one before training; NULL if there is none. */
 const json_t *xr_report_best(const xr_report_run *run);
 
+/* report_sweep.c: the section of one sweep. */
+xr_status xr_report_put_sweep(const xr_report *r, size_t i, xr_str *out);
+
 /* report_evaluation.c, report_errors.c: the same for evaluations. */
 xr_status xr_report_put_evaluation(const xr_report *r, size_t i, xr_str *out);
 xr_status xr_report_compare_evaluations(const xr_report *r, xr_str *out);
@@ -69,7 +76,8 @@ xr_status xr_report_command(unsigned verb, const json_t *values, xr_str *out);
 /* The same of a config.yaml. */
 xr_status xr_report_command_yaml(unsigned verb, const char *yaml, xr_str *out);
 
-/* report_page.c: head and end of the page, and what sections have in common. */
+/* report_page.c: head and end of the page, and what sections have in common. Whether the page is about one run or evaluation and nothing else. */
+int xr_report_is_single(const xr_report *r);
 xr_status xr_report_head(const xr_report *r, xr_str *out);
 xr_status xr_report_foot(xr_str *out);
 xr_status xr_report_card(xr_str *out, const char *label, const char *value, const char *more);     /* a summary figure */

@@ -1,4 +1,4 @@
-/* What the report is about: runs and evaluations from their directories. */
+/* What the report is about: runs, evaluations and sweeps from their directories. */
 #include <string.h>
 
 #include "train/report_parts.h"
@@ -151,18 +151,63 @@ static xr_status read_models(xr_report *r, const char *path)
     return status;
 }
 
+/* ---- sweeps ---- */
+
+/* Runs that were not begun have no directory. */
+static xr_status read_sweep_run(xr_report *r, const char *path, const char *name)
+{
+    name = name && !strchr(name, '/') ? name : NULL;        /* nothing outside the sweep */
+    char *dir = name ? xr_asprintf("%s/runs/%s", path, name) : NULL;
+    xr_status status = name && !dir ? xr_error_status() : dir && xr_dir_has(dir, "metrics.jsonl") ? read_run(r, dir) : XR_OK;
+    xr_free(dir);
+    return status;
+}
+
+/* Takes over the results. Slashes at the end of the path are left out, so that the paths of runs begin with it. */
+static xr_status read_sweep(xr_report *r, const char *path, json_t *results)
+{
+    size_t n = strlen(path), i;
+    json_t *run;
+    if (xr_grow(&r->sweep, &r->cap_sweeps, r->n_sweeps + 1, sizeof *r->sweep) < 0) {
+        json_decref(results);
+        return xr_error_status();
+    }
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    xr_report_sweep *s = &r->sweep[r->n_sweeps++];
+    *s = (xr_report_sweep){ xr_strndup(path, n), NULL, results };
+    if (!s->path)
+        return xr_error_status();
+    json_array_foreach(json_object_get(results, "runs"), i, run)
+        XR_TRY(read_sweep_run(r, s->path, xr_report_string(run, "name")));
+    return XR_OK;
+}
+
+/* *results stays NULL when that is something else. */
+static xr_status sweep_results(const char *path, json_t **results)
+{
+    char *file = xr_path_join(path, "results.json");
+    json_t *j = file ? xr_json_file(file, MOST_BYTES) : NULL;
+    int is_sweep = json_is_array(json_object_get(j, "settings")) && json_is_array(json_object_get(j, "runs"));
+    xr_free(file);
+    *results = is_sweep ? json_incref(j) : NULL;
+    xr_status status = j ? XR_OK : xr_error_status();
+    json_decref(j);
+    return status;
+}
+
 /* ---- a path ---- */
 
 static xr_status fail_other(const char *path)
 {
     if (!xr_path_exists(path))
-        return xr_fail(XR_ENOINPUT, "%s: no such directory; name a run directory of pretrain or finetune, or what evaluate --output-dir wrote", path);
+        return xr_fail(XR_ENOINPUT, "%s: no such directory; name a directory of pretrain, finetune or sweep, or what evaluate --output-dir wrote", path);
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ENOINPUT, "%s: is a file; name the directory it stands in", path);
     if (xr_dir_has(path, "config.json") || xr_dir_has(path, "MANIFEST.json"))
         return xr_fail(XR_ENOINPUT, "%s: a model or checkpoint, without logs; name the run directory it was saved in", path);
-    return xr_fail(XR_ENOINPUT, "%s: neither a run (metrics.jsonl, config.yaml) nor an evaluation (results.json); name a directory of pretrain or "
-                   "finetune, or what evaluate --output-dir wrote", path);
+    return xr_fail(XR_ENOINPUT, "%s: neither a run (metrics.jsonl, config.yaml) nor an evaluation or a sweep (results.json); name a directory of "
+                   "pretrain, finetune or sweep, or what evaluate --output-dir wrote", path);
 }
 
 xr_status xr_report_add(xr_report *r, const char *path)
@@ -174,6 +219,10 @@ xr_status xr_report_add(xr_report *r, const char *path)
         XR_TRY(read_run(r, path));
     if (!evaluation)
         return XR_OK;
+    json_t *sweep;
+    XR_TRY(sweep_results(path, &sweep));
+    if (sweep)
+        return read_sweep(r, path, sweep);
     return xr_dir_has(path, "model-1") ? read_models(r, path) : read_evaluation(r, path);
 }
 
@@ -227,6 +276,8 @@ xr_status xr_report_name_all(xr_report *r)
         if (is_distinct(r))
             break;
     }
+    for (size_t i = 0; i < r->n_sweeps; i++)
+        XR_TRY(rename_to(&r->sweep[i].name, r->sweep[i].path, 1));
     return XR_OK;
 }
 
@@ -253,10 +304,16 @@ static void evaluation_free(xr_report_evaluation *e)
 
 void xr_report_free(xr_report *r)
 {
+    for (size_t i = 0; i < r->n_sweeps; i++) {
+        xr_free(r->sweep[i].path);
+        xr_free(r->sweep[i].name);
+        json_decref(r->sweep[i].results);
+    }
     for (size_t i = 0; i < r->n_runs; i++)
         run_free(&r->run[i]);
     for (size_t i = 0; i < r->n_evaluations; i++)
         evaluation_free(&r->evaluation[i]);
+    xr_free(r->sweep);
     xr_free(r->run);
     xr_free(r->evaluation);
     memset(r, 0, sizeof *r);

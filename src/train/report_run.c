@@ -229,7 +229,7 @@ static xr_status put_command(const xr_report_run *run, xr_str *out)
 xr_status xr_report_put_run(const xr_report *r, size_t i, xr_str *out)
 {
     const xr_report_run *run = &r->run[i];
-    int alone = r->n_runs + r->n_evaluations == 1;
+    int alone = xr_report_is_single(r);
     XR_TRY(xr_str_printf(out, "<section id=\"run%zu\">\n", i + 1));
     if (!alone)
         XR_TRY(xr_markup_put(out, "<h2>%s <bdi>%s</bdi></h2>\n", xr_report_kind(run), run->name));

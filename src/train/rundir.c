@@ -97,20 +97,26 @@ static xr_status add_difference(xr_str *s, const char *key, const json_t *there,
     return status;
 }
 
+/* More updates than the run was to have: it goes on, which the loop writes down. */
+static int is_longer(const xr_options *there, const xr_options *here)
+{
+    return there->max_steps > 0 && here->max_steps > there->max_steps;
+}
+
 static xr_status compare(const xr_options *there, const xr_options *here, xr_str *differences)
 {
     const char *key;
     json_t *value, *a = xr_options_to_json(there, XR_RECIPE), *b = xr_options_to_json(here, XR_RECIPE);
     xr_status status = a && b ? XR_OK : xr_error_status();
     json_object_foreach(a, key, value)
-        if (status == XR_OK)
+        if (status == XR_OK && !(strcmp(key, "max_steps") == 0 && is_longer(there, here)))
             status = add_difference(differences, key, value, json_object_get(b, key));
     json_decref(a);
     json_decref(b);
     return status;
 }
 
-static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len)
+static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len, int *longer)
 {
     xr_options there;
     xr_str s = { 0 };
@@ -120,11 +126,10 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len)
         status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
     if (status == XR_OK)
         status = compare(&there, o, &s);
-    int longer = o->max_steps > there.max_steps && there.max_steps > 0;
+    *longer = status == XR_OK && is_longer(&there, o);
     if (status == XR_OK && s.len)
-        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir%s%s%s, or give "
-                         "--overwrite-output-dir to replace that run", o->output_dir, s.s, longer ? " (to train longer: with --model " : "",
-                         longer ? o->output_dir : "", longer ? "/final)" : "");
+        status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
+                         "--overwrite-output-dir to replace that run", o->output_dir, s.s);
     xr_options_free(&there);
     xr_str_free(&s);
     xr_free(path);
@@ -173,7 +178,7 @@ int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint)
     return lies_in_entry(checkpoint, path, "checkpoints");
 }
 
-static int has_final(const char *dir)
+int xr_rundir_has_final(const char *dir)
 {
     char *path = xr_path_join(dir, "final");
     int is = path && xr_path_is_dir(path);
@@ -184,17 +189,18 @@ static int has_final(const char *dir)
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
+    int longer = 0;
     char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
     xr_status status;
     if (is_run(o, yaml))
-        status = check_recipe(o, yaml, len);
+        status = check_recipe(o, yaml, len, &longer);
     else if ((status = check_foreign(o)) == XR_OK)
         status = xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
                          o->output_dir);
     xr_free(yaml);
     XR_TRY(status);
     json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
-    *kind = end && has_final(o->output_dir) ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
+    *kind = end && xr_rundir_has_final(o->output_dir) && !longer ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
     json_decref(end);
     return XR_OK;
 }
@@ -260,7 +266,7 @@ static xr_status remove_entry(const char *dir, const char *name)
     return status;
 }
 
-static xr_status write_config(const char *dir, const xr_options *o)
+xr_status xr_rundir_write_config(const char *dir, const xr_options *o)
 {
     xr_str yaml = { 0 };
     char *path = xr_path_join(dir, "config.yaml");
@@ -277,7 +283,7 @@ xr_status xr_rundir_create(const char *path, const xr_options *o)
     XR_TRY(xr_mkdirs(path));
     for (size_t i = 0; i < N_ENTRIES; i++)
         XR_TRY(remove_entry(path, run_entry[i]));
-    return write_config(path, o);
+    return xr_rundir_write_config(path, o);
 }
 
 static xr_status write_model(const char *dir, const xr_model *m, const char *tokenizer_dir, const char *card)

@@ -7,7 +7,7 @@
 
 typedef enum xr_rundir_kind {
     XR_RUNDIR_NEW,          /* absent, empty, or to be overwritten */
-    XR_RUNDIR_RESUME,       /* holds this run, begun and not ended */
+    XR_RUNDIR_RESUME,       /* holds this run, begun and not ended, or ended after fewer updates than --max-steps says now */
     XR_RUNDIR_FINISHED      /* holds this run, ended */
 } xr_rundir_kind;
 
@@ -32,6 +32,8 @@ int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint);
 xr_status xr_model_dir_check(const char *path);
 /* Creates the directory; an overwritten one loses what a run writes, and nothing else. Writes config.yaml. */
 xr_status xr_rundir_create(const char *path, const xr_options *o);
+xr_status xr_rundir_write_config(const char *path, const xr_options *o);
+int xr_rundir_has_final(const char *path);      /* 1: the run in it has ended once */
 /* Writes the model as the Hugging Face directory path/name with `card` as its README.md; the directory is complete or absent. */
 xr_status xr_rundir_save_model(const char *path, const char *name, const xr_model *m, const char *tokenizer_dir, const char *card);
 

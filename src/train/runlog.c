@@ -43,8 +43,8 @@ xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
 {
     memset(l, 0, sizeof *l);
     l->start = l->last = xr_clock();
-    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "w"));
-    return open_log(&l->timing, run_dir, "timing.jsonl", "w");
+    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "w+"));
+    return open_log(&l->timing, run_dir, "timing.jsonl", "w+");
 }
 
 /* Where the first line behind `step` begins, or one that was cut. */
@@ -82,6 +82,15 @@ xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_b
         xr_warn("%s: is shorter than it was at the checkpoint: lines are missing, and will be", l->metrics.path);
     else
         XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));
+    return cut(&l->timing, behind_step(l->timing.file, step));
+}
+
+xr_status xr_runlog_cut(xr_runlog *l, uint64_t metrics_bytes, uint64_t step)
+{
+    if (fflush(l->metrics.file) != 0 || fflush(l->timing.file) != 0)
+        return xr_fail(XR_EIO, "%s: writing failed: %s", l->metrics.path, strerror(errno));
+    XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));
+    rewind(l->timing.file);
     return cut(&l->timing, behind_step(l->timing.file, step));
 }
 
@@ -126,6 +135,7 @@ static xr_status board_open(xr_runlog *l, const char *dir, int go_on, uint64_t s
 xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, uint64_t step)
 {
     char *dir = xr_path_join(run_dir, "tensorboard");
+    XR_TRY(xr_tensorboard_close(&l->board));
     xr_status status = dir ? board_open(l, dir, go_on, step) : xr_error_status();
     xr_free(dir);
     return status;

@@ -27,6 +27,8 @@ typedef struct xr_runlog {
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir);
 /* Goes on with the logs of a run: metrics.jsonl is cut back to `metrics_bytes`, timing.jsonl behind the lines of `step`. */
 xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step);
+/* The same in the middle of a run that goes back to a checkpoint. */
+xr_status xr_runlog_cut(xr_runlog *l, uint64_t metrics_bytes, uint64_t step);
 /* From here every line also goes to TensorBoard, into a new file in RUN/tensorboard. go_on: the run went on from a checkpoint after `step`; what the
  * logs have kept of that step, or all of it when the folder is new, is written again. */
 xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, uint64_t step);

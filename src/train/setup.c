@@ -78,18 +78,22 @@ xr_status xr_setup_warmup(const xr_options *o, uint64_t total_steps, uint64_t *w
     return XR_OK;
 }
 
+xr_moments xr_setup_moments(const xr_options *o) { return strcmp(o->moments, "bf16") == 0 ? XR_MOMENTS_BF16 : XR_MOMENTS_F32; }
+
 xr_optim_options xr_setup_optim(const xr_options *o, uint64_t total_steps, uint64_t warmup)
 {
     return (xr_optim_options){ .rule = o->optimizer, .schedule = o->lr_scheduler, .learning_rate = o->learning_rate, .weight_decay = o->weight_decay,
                                .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .eps = o->adam_epsilon, .max_grad_norm = o->max_grad_norm,
                                .layer_decay = o->layer_decay, .total_steps = total_steps, .warmup_steps = warmup, .decay_all = o->decay_all,
-                               .lr_power = o->lr_power, .lr_end = o->lr_end };
+                               .lr_power = o->lr_power, .lr_end = o->lr_end, .moments = xr_setup_moments(o),
+                               .seed = (uint64_t)o->seed };
 }
 
 double xr_setup_memory_mb(const xr_trainer *t, const xr_options *o, size_t word_rows)
 {
     const xr_params *ps = &t->model->params;
     double floats = (double)xr_params_count(ps), moments = xr_rule_find(o->optimizer)->n_moments;
+    moments *= xr_setup_moments(o) == XR_MOMENTS_BF16 ? 0.5 : 1.0;
     for (size_t i = 0; i < ps->n; i++) {
         const xr_tensor *p = &ps->row[i]->t;
         size_t rows = p->rowgrad && t->model->word == ps->row[i] ? word_rows : p->rows;

@@ -17,6 +17,7 @@ xr_status xr_setup_precision(xr_model *m, const xr_options *o);
 xr_status xr_setup_freeze(xr_model *m, const xr_options *o);
 /* Updates of warm-up, by --warmup-steps or --warmup-ratio; XR_EUSAGE when there are more than the run has. */
 xr_status xr_setup_warmup(const xr_options *o, uint64_t total_steps, uint64_t *warmup);
+xr_moments xr_setup_moments(const xr_options *o);
 xr_optim_options xr_setup_optim(const xr_options *o, uint64_t total_steps, uint64_t warmup);
 /* Weights, gradients and moments, and the most that the tape may take, in MiB. word_rows: rows of the vocabulary that are ever touched, where the
  * gradient is a list of rows. */

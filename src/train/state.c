@@ -7,9 +7,9 @@
 #include "util/alloc.h"
 #include "util/xxh.h"
 
-static size_t type_size(xr_state_type type)
+size_t xr_state_size(xr_state_type type)
 {
-    return type == XR_STATE_F32 ? sizeof(float) : 8;
+    return type == XR_STATE_F32 ? sizeof(float) : type == XR_STATE_BF16 ? sizeof(uint16_t) : 8;
 }
 
 xr_status xr_state_add(xr_state *s, xr_state_type type, void *data, size_t n, const char *format, ...)
@@ -56,7 +56,7 @@ xr_status xr_state_digest(const xr_state *s, char hex[33])
         uint64_t head[2] = { (uint64_t)r->type, r->n };
         xr_xxh_update(h, r->name, strlen(r->name) + 1);
         xr_xxh_update(h, head, sizeof head);
-        xr_xxh_update(h, r->data, r->n * type_size(r->type));
+        xr_xxh_update(h, r->data, r->n * xr_state_size(r->type));
     }
     xr_xxh_final(h, hex);
     return XR_OK;

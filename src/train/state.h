@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include "util/error.h"
 
-typedef enum xr_state_type { XR_STATE_F32, XR_STATE_F64, XR_STATE_U64 } xr_state_type;
+typedef enum xr_state_type { XR_STATE_F32, XR_STATE_F64, XR_STATE_U64, XR_STATE_BF16 } xr_state_type;
 
 typedef struct xr_state_row {
     char *name;                 /* "param/roberta…", "moment0/roberta…", "run/step" */
@@ -15,6 +15,8 @@ typedef struct xr_state_row {
     size_t n;
     void *data;                 /* borrowed from its owner */
 } xr_state_row;
+
+size_t xr_state_size(xr_state_type type);   /* bytes of an element */
 
 typedef struct xr_state { xr_state_row *row; size_t n, cap; } xr_state;
 

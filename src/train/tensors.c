@@ -81,6 +81,10 @@ static xr_status add_dataset(const xr_h5_item *item, void *context)
     xr_tensor_entry e = { .type = item->type_name, .known = item->known, .element = elements[item->known ? item->type : XR_H5_F32], .rank = item->rank,
                           .h5 = t->h5 };
     memcpy(e.shape, item->shape, sizeof e.shape);
+    if (item->known && item->type == XR_H5_U16 && xr_h5_has_text(t->h5, item->name, "element")) {
+        e.type = "BF16";
+        e.element = XR_EL_BF16;
+    }
     e.place = xr_strdup(item->name);
     if (!e.place)
         return xr_error_status();
@@ -162,8 +166,8 @@ const xr_tensor_entry *xr_tensors_find(const xr_tensors *t, const char *name)
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
-static const xr_h5_type h5_types[] = { [XR_EL_F32] = XR_H5_F32, [XR_EL_F64] = XR_H5_F64, [XR_EL_U16] = XR_H5_U16, [XR_EL_U32] = XR_H5_U32,
-                                       [XR_EL_U64] = XR_H5_U64 };
+static const xr_h5_type h5_types[] = { [XR_EL_F32] = XR_H5_F32, [XR_EL_F64] = XR_H5_F64, [XR_EL_U16] = XR_H5_U16, [XR_EL_BF16] = XR_H5_U16,
+                                       [XR_EL_U32] = XR_H5_U32, [XR_EL_U64] = XR_H5_U64 };
 
 static xr_status find_rows(xr_tensor_reader *r)
 {

@@ -14,8 +14,10 @@ static xr_status declare_state(xr_trainer *t, int n_moments)
         XR_TRY(xr_state_add(&t->state, XR_STATE_F32, p->t.x, xr_numel(&p->t), "param/%s", p->name));
         for (int k = 0; k < n_moments; k++) {
             float *moment = xr_optim_moment(t->optim, i, k);
-            if (moment)
-                XR_TRY(xr_state_add(&t->state, XR_STATE_F32, moment, xr_numel(&p->t), "moment%d/%s", k, p->name));
+            uint16_t *half = xr_optim_moment_bf16(t->optim, i, k);
+            if (moment || half)
+                XR_TRY(xr_state_add(&t->state, half ? XR_STATE_BF16 : XR_STATE_F32, half ? (void *)half : moment, xr_numel(&p->t), "moment%d/%s", k,
+                                    p->name));
         }
     }
     XR_TRY(xr_state_add(&t->state, XR_STATE_U64, &t->step, 1, "run/step"));

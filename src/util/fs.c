@@ -72,19 +72,25 @@ static char *read_all(int fd, const char *path, size_t guess, size_t cap, size_t
     return NULL;
 }
 
+xr_status xr_fail_open(const char *path)
+{
+    return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s; %s", path, strerror(errno), errno == EACCES || errno == EPERM ? "make it readable (chmod)" :
+                   errno == EMFILE || errno == ENFILE ? "raise the limit of open files (ulimit -n)" : "check the path");
+}
+
 char *xr_file_read(const char *path, size_t cap, size_t *len)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        xr_fail_open(path);
         if (fd >= 0)
             close(fd);
         return NULL;
     }
     char *text = NULL;
     if (S_ISDIR(st.st_mode)) {
-        xr_fail(XR_ENOINPUT, "%s: is a directory; a file was expected", path);
+        xr_fail(XR_ENOINPUT, "%s: is a directory; a file was expected; name one", path);
     } else {
         size_t guess = S_ISREG(st.st_mode) && (unsigned long long)st.st_size < cap ? (size_t)st.st_size + 2 : 4096;
         text = read_all(fd, path, guess, cap, len);
@@ -93,6 +99,7 @@ char *xr_file_read(const char *path, size_t cap, size_t *len)
     return text;
 }
 
+/* `path`: for the message. */
 static xr_status write_all(int fd, const char *path, const char *data, size_t len)
 {
     for (size_t done = 0; done < len;) {
@@ -100,7 +107,8 @@ static xr_status write_all(int fd, const char *path, const char *data, size_t le
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return xr_fail(XR_EIO, "%s: writing failed after %zu of %zu bytes: %s", path, done, len, strerror(errno));
+            return xr_fail(XR_EIO, "%s: writing failed after %zu of %zu bytes: %s; %s", path, done, len, strerror(errno),
+                           errno == ENOSPC || errno == EDQUOT ? "free space, or choose another place" : "check the disk");
         done += (size_t)n;
     }
     return XR_OK;
@@ -213,14 +221,15 @@ xr_status xr_outfile_commit(xr_outfile *o)
     return status;
 }
 
-static xr_status write_new(const char *path, const char *data, size_t len)
+/* The temporary file of `wanted`, which is what the messages name. */
+static xr_status write_new(const char *path, const char *wanted, const char *data, size_t len)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", path, strerror(errno));
-    xr_status status = write_all(fd, path, data, len);
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; choose another place", wanted, strerror(errno));
+    xr_status status = write_all(fd, wanted, data, len);
     if (close(fd) < 0 && status == XR_OK)
-        status = xr_fail(XR_EIO, "%s: closing failed: %s", path, strerror(errno));
+        status = xr_fail(XR_EIO, "%s: closing failed: %s; check the disk", wanted, strerror(errno));
     return status;
 }
 
@@ -228,7 +237,7 @@ xr_status xr_file_write(const char *path, const void *data, size_t len)
 {
     xr_outfile o;
     XR_TRY(xr_outfile_begin(&o, path));
-    xr_status status = write_new(o.tmp, data, len);
+    xr_status status = write_new(o.tmp, o.path, data, len);
     if (status == XR_OK)
         return xr_outfile_commit(&o);
     xr_outfile_abort(&o);

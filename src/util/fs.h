@@ -13,6 +13,8 @@ int xr_dir_has(const char *dir, const char *name);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
 char *xr_file_read(const char *path, size_t cap, size_t *len);
+/* XR_ENOINPUT for a file that could not be opened, by errno, with what to do. */
+xr_status xr_fail_open(const char *path);
 
 /* Writes via a temporary sibling, fsync and rename: the file is whole or absent. */
 xr_status xr_file_write(const char *path, const void *data, size_t len);

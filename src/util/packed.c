@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/log.h"
 
 enum { SNIFF, MEMBER, BETWEEN, END };       /* stages */
@@ -84,12 +85,12 @@ static xr_status open_file(xr_packed *p, const char *path)
     if (strcmp(path, "-")) {
         p->fd = open(path, O_RDONLY | O_CLOEXEC);
         if (p->fd < 0)
-            return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+            return xr_fail_open(path);
     } else {
         p->fd = STDIN_FILENO;
     }
     if (fstat(p->fd, &st) == 0 && S_ISDIR(st.st_mode))
-        return xr_fail(XR_ENOINPUT, "%s: is a directory; a file was expected", path);
+        return xr_fail(XR_ENOINPUT, "%s: is a directory; a file was expected; name one", path);
     return XR_OK;
 }
 

@@ -15,7 +15,8 @@ typedef enum xr_purpose {
     XR_RNG_TEST = 5,
     XR_RNG_SAMPLE = 6,      /* which block of which language is trained on next */
     XR_RNG_BOOTSTRAP = 7,   /* units of a resample */
-    XR_RNG_EXCHANGE = 8     /* units whose results two models exchange */
+    XR_RNG_EXCHANGE = 8,    /* units whose results two models exchange */
+    XR_RNG_MOMENTS = 9      /* which way a moment is rounded */
 } xr_purpose;
 
 typedef struct xr_philox_key { uint32_t k[2]; } xr_philox_key;

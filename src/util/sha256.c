@@ -109,7 +109,7 @@ xr_status xr_file_sha256(const char *path, char hex[65])
     sha256 s;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        return xr_fail_open(path);
     unsigned char *chunk = xr_alloc(CHUNK, 1);
     ssize_t n = chunk ? 1 : -1;
     sha256_begin(&s);

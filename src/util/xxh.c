@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "util/alloc.h"
+#include "util/fs.h"
 
 enum { STATE_ALIGN = 64 };
 
@@ -74,7 +75,7 @@ xr_status xr_xxh_file(const char *path, char hex[33])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return xr_fail(XR_ENOINPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        return xr_fail_open(path);
     xr_xxh *h = xr_xxh_new();
     xr_status status = h ? update_from(h, fd, path) : xr_error_status();
     close(fd);

@@ -21,8 +21,21 @@ XR_INLINE void philox_keep_scalar(uint8_t *bits, const xr_dropout *d, uint32_t s
     }
 }
 
+enum { PHILOX_BLOCKS = 16, PHILOX_WORDS = 4 * PHILOX_BLOCKS };
+
 #if VW == 4
 #define philox_keep philox_keep_scalar
+
+/* The words of blocks [first, first + 16): all first words, then all second ones, … */
+XR_INLINE void philox_words(uint32_t *w, xr_philox_key key, uint32_t step, uint32_t sample, uint32_t site, uint32_t first)
+{
+    for (uint32_t b = 0; b < PHILOX_BLOCKS; b++) {
+        uint32_t out[4];
+        xr_philox(out, key, step, sample, site, first + b);
+        for (uint32_t k = 0; k < 4; k++)
+            w[k * PHILOX_BLOCKS + b] = out[k];
+    }
+}
 #else
 
 typedef uint64_t vl __attribute__((vector_size(VW * 4)));
@@ -36,6 +49,7 @@ XR_INLINE vl vl_mul(vl a, vl b) { return (vl)_mm512_mul_epu32((__m512i)a, (__m51
 
 /* Interleaving the two halves of each block puts even lanes before odd ones: hence the order of the counters. */
 static const vl philox_order = {0, 4, 1, 5, 2, 6, 3, 7};
+#define PHILOX_LANE {0, 1, 2, 3, 4, 5, 6, 7}
 
 XR_INLINE uint64_t keep_bits(vl first, vl second, uint32_t threshold)
 {
@@ -47,6 +61,7 @@ XR_INLINE uint64_t keep_bits(vl first, vl second, uint32_t threshold)
 XR_INLINE vl vl_mul(vl a, vl b) { return (vl)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 
 static const vl philox_order = {0, 1, 2, 3};
+#define PHILOX_LANE {0, 1, 2, 3}
 
 XR_INLINE uint64_t keep_bits(vl first, vl second, uint32_t threshold)
 {
@@ -69,8 +84,27 @@ XR_INLINE void philox_round(philox_state *s, vl k0, vl k1)
     s->x[3] = p0;
 }
 
+typedef uint32_t vl_words __attribute__((vector_size(VW * 2)));
+
+/* The words of blocks [first, first + 16): all first words, then all second ones, … */
+XR_INLINE void philox_words(uint32_t *w, xr_philox_key key, uint32_t step, uint32_t sample, uint32_t site, uint32_t first)
+{
+    enum { GROUPS = PHILOX_BLOCKS / PHILOX_LANES };
+    philox_state s[GROUPS];
+    for (uint32_t g = 0; g < GROUPS; g++)
+        s[g] = (philox_state){{vl_set(step), vl_set(sample), vl_set(site), (vl)PHILOX_LANE + (uint64_t)(first + g * PHILOX_LANES)}};
+    for (unsigned round = 0; round < 10; round++)
+        for (unsigned g = 0; g < GROUPS; g++)
+            philox_round(&s[g], vl_set(key.k[0] + round * 0x9E3779B9u), vl_set(key.k[1] + round * 0xBB67AE85u));
+    for (unsigned g = 0; g < GROUPS; g++)
+        for (unsigned k = 0; k < 4; k++) {
+            vl_words out = __builtin_convertvector(s[g].x[k], vl_words);
+            memcpy(w + k * PHILOX_BLOCKS + g * PHILOX_LANES, &out, sizeof out);
+        }
+}
+
 /* Two independent groups of blocks at a time, so that the multiplier does not stand idle. */
-static void philox_keep(uint8_t *bits, const xr_dropout *d, uint32_t sample, uint32_t first, size_t blocks)
+static __attribute__((unused)) void philox_keep(uint8_t *bits, const xr_dropout *d, uint32_t sample, uint32_t first, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b += 2 * PHILOX_LANES) {
         philox_state s[2];

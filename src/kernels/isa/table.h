@@ -17,6 +17,8 @@ typedef struct xr_isa_vec {
     int (*finite)(const float *x, size_t n);
     void (*adamw)(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, size_t n,
                   const xr_adamw_scalars *s);
+    void (*adamw_bf16)(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                       const xr_adamw_scalars *s);
 } xr_isa_vec;
 
 typedef struct xr_isa_rows {
@@ -135,6 +137,7 @@ extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_
 extern const xr_isa_words xr_isa_f32_avx2, xr_isa_f32_avx512;
 extern const xr_isa_words xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native; /* native: AVX512-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_int8 xr_isa_int8_avxvnni, xr_isa_int8_narrow;       /* AVX2 with AVX-VNNI; the same on AVX512-VNNI, for tests */
 extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else
 #define XR_HAVE_X86 0

@@ -1,5 +1,6 @@
 /* Elementwise kernels and sums over contiguous spans. */
 #include "kernels/isa/math.h"
+#include "kernels/isa/philox.h"
 #include "kernels/isa/table.h"
 
 /* `full` for each whole vector, `rest` for what is left. */
@@ -147,6 +148,62 @@ static void adamw(float *restrict p, float *restrict m, float *restrict v, const
     }
 }
 
+typedef uint16_t vs __attribute__((vector_size(VW * 2)));                   /* as many halves */
+typedef uint16_t vs_mem __attribute__((vector_size(VW * 2), aligned(2), may_alias));
+typedef uint32_t vu __attribute__((vector_size(VW * 4)));
+typedef uint32_t vu_mem __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+
+XR_INLINE vf load_bf16(const uint16_t *x) { return (vf)(__builtin_convertvector(*(const vs_mem *)x, vu) << 16); }
+
+/* Up when the part cut off and r, from 0 to 65535, together make a whole. */
+XR_INLINE void store_bf16(uint16_t *y, vf x, vu r) { *(vs_mem *)y = __builtin_convertvector(((vu)x + r) >> 16, vs); }
+
+enum { ROUNDED = PHILOX_WORDS };    /* elements that are rounded together, one word each */
+
+XR_INLINE void adamw_rounded(float *p, uint16_t *m, uint16_t *v, const float *g, const uint32_t *w, const xr_adamw_scalars *s)
+{
+    for (size_t j = 0; j < ROUNDED; j += VW) {
+        moments a = {vf_load(p + j), load_bf16(m + j), load_bf16(v + j)};
+        vu r = *(const vu_mem *)(w + j);
+        a = adamw_one(a, g ? vf_load(g + j) : vf_zero(), s);
+        vf_store(p + j, a.p);
+        store_bf16(m + j, a.m, r & 0xffffu);
+        store_bf16(v + j, a.v, r >> 16);
+    }
+}
+
+/* Elements [in, in + n) of those that are rounded together. */
+static void adamw_part(float *p, uint16_t *m, uint16_t *v, const float *g, size_t in, size_t n, const uint32_t *w, const xr_adamw_scalars *s)
+{
+    float tp[ROUNDED] = {0}, tg[ROUNDED] = {0};
+    uint16_t tm[ROUNDED] = {0}, tv[ROUNDED] = {0};
+    memcpy(tp + in, p, n * sizeof *p);
+    memcpy(tm + in, m, n * sizeof *m);
+    memcpy(tv + in, v, n * sizeof *v);
+    if (g)
+        memcpy(tg + in, g, n * sizeof *g);
+    adamw_rounded(tp, tm, tv, tg, w, s);
+    memcpy(p, tp + in, n * sizeof *p);
+    memcpy(m, tm + in, n * sizeof *m);
+    memcpy(v, tv + in, n * sizeof *v);
+}
+
+static void adamw_bf16(float *restrict p, uint16_t *restrict m, uint16_t *restrict v, const float *restrict g, size_t at, size_t n,
+                       const xr_adamw_scalars *s)
+{
+    const xr_adamw_scalars c = *s;
+    uint32_t w[ROUNDED];
+    for (size_t j = 0, k; j < n; j += k) {
+        size_t in = (at + j) % ROUNDED;
+        k = ROUNDED - in < n - j ? ROUNDED - in : n - j;
+        philox_words(w, c.key, c.step, c.parameter, 0, (uint32_t)((at + j) / ROUNDED * PHILOX_BLOCKS));
+        if (k == ROUNDED)
+            adamw_rounded(p + j, m + j, v + j, g ? g + j : NULL, w, &c);
+        else
+            adamw_part(p + j, m + j, v + j, g ? g + j : NULL, in, k, w, &c);
+    }
+}
+
 const xr_isa_vec XR_ISA_NAME(xr_isa_vec) = {
-    gelu_forward, gelu_backward, tanh_forward, tanh_backward, add, sumsq, sum_of, finite, adamw,
+    gelu_forward, gelu_backward, tanh_forward, tanh_backward, add, sumsq, sum_of, finite, adamw, adamw_bf16,
 };

@@ -17,4 +17,4 @@ static void scalars(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double c
     s->clip = (float)clip;
 }
 
-const xr_rule xr_rule_adamw = {"adamw", 2, scalars, xr_adamw_span};
+const xr_rule xr_rule_adamw = {"adamw", 2, scalars, {xr_span_adamw, xr_span_adamw_bf16}};

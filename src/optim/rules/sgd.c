@@ -9,4 +9,4 @@ static void scalars(xr_adamw_scalars *s, const xr_hyper *h, uint64_t t, double c
     *s = (xr_adamw_scalars){.decay = decay, .step_size = (float)h->lr, .clip = (float)clip};
 }
 
-const xr_rule xr_rule_sgd = {"sgd", 0, scalars, xr_sgd_span};
+const xr_rule xr_rule_sgd = {"sgd", 0, scalars, {xr_span_sgd, NULL}};
