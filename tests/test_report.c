@@ -324,7 +324,7 @@ static void wrong_paths(void **state)
 {
     (void)state;
     assert_null(page_of_one("nothing"));
-    expect_error(XR_ENOINPUT, "no such directory; name a run directory");
+    expect_error(XR_ENOINPUT, "no such directory; name a directory of pretrain, finetune or sweep");
     write_file("file", "x", "");
     assert_null(page_of_one("file/x"));
     expect_error(XR_ENOINPUT, "is a file; name the directory");
