@@ -138,7 +138,7 @@ void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, con
 
 /* Up to so many rows of x, laying out w anew for one use, as sgemm does, costs more than the less regular kernel that takes it as it stands
  * (docs/performance.md). */
-enum { FEW_ROWS = 128, FEW_COLS = 96 };
+enum { FEW_ROWS = 96, FEW_COLS = 96 };
 
 static void few_cols(void *context, size_t i, int worker)
 {
