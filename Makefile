@@ -84,7 +84,7 @@ FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tes
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all programs setup demo test check fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
+.PHONY: all programs setup demo test check torture fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -95,6 +95,7 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
+	@echo 'make torture    every kill and failing call of tests/torture.bats, of which make test tries some; about an hour'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      one table: rates, share of the peak, memory and phases of each work; PARTS="mlm classify" only those (bench/works.sh)'
@@ -174,6 +175,10 @@ test: setup
 
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
+
+torture: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Inference in ONNX Runtime and CTranslate2, for bench/peers.py: a job as JSON on standard input, its figures as JSON on standard output.
 
-{"mode": "export"}     writes what the two read into the job's folder: onnx/ (exported from transformers, eager attention, fused by ONNX Runtime's own
-                       transformer optimizer; and the same with weights of matrix products in int8, one scale a channel) and ct2/
+{"mode": "export"}     writes what the two read into the job's folder: onnx/ (exported from transformers by the TorchScript exporter with eager attention: the
+                       one of four ways whose attention ONNX Runtime's transformer optimizer fuses; and the same with int8 weights, one scale a channel)
+                       and ct2/
 {"mode": "inference"}  engine "ort" or "ct2", kind "f32" or "int8" (activations quantised as they come): rows sorted by length, `batch` at a time, padded
                        to the longest of the batch; last hidden states are taken as numpy arrays
 """
@@ -44,16 +45,15 @@ def export_onnx(torch, transformers, model, folder, config):
             return self.inner(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
     ids = torch.tensor([[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]])
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    axes = {0: "batch", 1: "length"}
     plain, fused, int8 = (str(folder / f"{name}.onnx") for name in ("plain", "f32", "int8"))
-    torch.onnx.export(Encoder().eval(), (ids, (ids != 1).long()), plain, dynamo=True, input_names=["input_ids", "attention_mask"], output_names=["hidden"],
-                      dynamic_shapes={"input_ids": axes, "attention_mask": axes}, external_data=True)
-    best = optimizer.optimize_model(plain, model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=0)
+    torch.onnx.export(Encoder().eval(), (ids, (ids != 1).long()), plain, dynamo=False, opset_version=17, input_names=["input_ids", "attention_mask"],
+                      output_names=["hidden"], dynamic_axes={"input_ids": axes, "attention_mask": axes, "hidden": axes})
+    best = optimizer.optimize_model(plain, model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=1)
     best.save_model_to_file(fused, use_external_data_format=True)
     del best
-    for part in (plain, plain + ".data"):
-        os.remove(part)
-    quantize_dynamic(fused, int8, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], use_external_data_format=True,
+    os.remove(plain)
+    quantize_dynamic(fused, int8, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Attention"], use_external_data_format=True,
                      extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 

@@ -31,7 +31,7 @@ DATA = pathlib.Path(os.environ.get("XLMR_DATA", ROOT.parent / "shared" / "data")
 LABELS = ["entailment", "neutral", "contradiction"]
 BATCH, MAX_LEN = 32, 128
 BLOCKS, BLOCK_LEN = 4, 512          # of a masked-LM update
-TEXTS, SINGLE, FEW = 96, 24, 4      # of inference, of one at a time, and those of them that start-up is measured by
+TEXTS, SINGLE, FEW = 160, 64, 4     # of inference, of one at a time, and those of them that start-up is measured by
 KINDS = ("f32", "bf16", "int8")
 MASK_TEXTS = ["Hello I'm a <mask> model.", "Paris is the <mask> of France.", "La capitale de la France est <mask>.", "Berlin ist die <mask> von Deutschland."]
 MODULES = {"torch": "torch transformers", "ort": "onnxruntime onnx onnxscript torch transformers", "ct2": "ctranslate2 torch transformers"}
@@ -92,10 +92,9 @@ def short_of_memory(args, need):
 
 
 def has_modules(args, engine):
-    for module in MODULES[engine].split():
-        if subprocess.run([args.python, "-c", f"import {module}"], capture_output=True, env=environment(args.threads)).returncode:
-            return f"this Python ({args.python}) has no module {module}; give one that has {MODULES[engine]}: make bench-peers PYTHON=…"
-    return ""
+    look = "import importlib.util, sys; print(*[m for m in sys.argv[1:] if not importlib.util.find_spec(m)])"
+    missing = subprocess.run([args.python, "-c", look, *MODULES[engine].split()], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return f"{args.python} has no module {', '.join(missing)}; give a Python that has {MODULES[engine]}: make bench-peers PYTHON=…" if missing else ""
 
 
 # ---- comparing -----------------------------------------------------------------------------------------------------

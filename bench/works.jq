@@ -14,7 +14,8 @@ def training($work; $precision):
 # Two profiles, of some texts and of more: the second less the first. All of those texts are a step.
 def marginal($work; $precision):
     (.[0].phases | map({key: .phase, value: .}) | from_entries) as $before
-    | {work: $work, precision: $precision, tokens_per_s: ((.[1].rows - .[0].rows) / (.[1].wall_s - .[0].wall_s)), peak_mb: .[1].peak_rss_mb,
+    | (.[1].wall_s - .[0].wall_s) as $s
+    | {work: $work, precision: $precision, tokens_per_s: (if $s > 0 then (.[1].rows - .[0].rows) / $s else 0 end), peak_mb: .[1].peak_rss_mb,
        phases: (.[1].phases
                 | map({key: .phase, value: {ms: ([1000 * (.s - ($before[.phase].s // 0)), 0] | max), gflop: (.gflop - ($before[.phase].gflop // 0))}})
                 | from_entries)};

@@ -5,8 +5,8 @@
 #
 # mlm        updates of 4 blocks of 512 tokens, 15 % masked, dropout 0.1
 # classify   steps of 32 XNLI pairs, dropout 0.1
-# inference  hidden states of the last layer for 128 texts, several at a time
-# single     the same for 32 texts, one at a time
+# inference  hidden states of the last layer for 192 texts, several at a time
+# single     the same for 64 texts, one at a time
 # threads    steps of classify at 1, 2, 4, … threads: rates, and whether the bits are the same
 #
 # PRESET=base  STEPS=5 (the first is not counted)  PRECISIONS='f32 bf16 int8' (those a work has)  THREADS=0 (all cores)  BUILD=build
@@ -31,7 +31,7 @@ real_data() {
     for f in "$data"/xnli/dev-*.tsv.gz; do gzip -dc "$f" | head -400; done |
         awk -F'\t' 'NF == 3 { sub("contradictory", "contradiction", $3); print $1 "\t" $2 "\t" $3 }' |
         awk '{ n = NR % 97; line[n, ++count[n]] = $0 } END { for (n = 0; n < 97; n++) for (i = 1; i <= count[n]; i++) print line[n, i] }' >"$at/pairs"
-    gzip -dc "$data"/text/wiki-paragraphs/*.txt.gz | head -20000 >"$at/text.txt"
+    gzip -dc "$data"/text/wiki-paragraphs/*.txt.gz | head -6000 >"$at/text.txt"
 }
 made_up_data() {
     tokenizer=$at/spm.model
@@ -47,10 +47,10 @@ made_up_data() {
 make_inputs() {
     if [ -n "$data" ] && [ -f "$data/spm/sentencepiece.bpe.rebuilt.model" ]; then real_data; else made_up_data; fi
     { printf 'premise\thypothesis\tlabel\n'; head -$((32 * steps)) "$at/pairs"; } >"$at/train.tsv"
-    head -128 "$at/pairs" | cut -f1,2 | tr '\t' ' ' >"$at/many"
-    head -32 "$at/many" >"$at/first"
+    head -192 "$at/pairs" | cut -f1,2 | tr '\t' ' ' >"$at/many"
+    head -64 "$at/many" >"$at/first"
     head -4 "$at/many" >"$at/few"
-    "$xlmr" init --quiet --preset "${PRESET:-base}" --tokenizer "$tokenizer" --output-dir "$at/model"
+    "$xlmr" init --quiet --preset "${PRESET:-base}" --tokenizer "$tokenizer" --output-dir "$at/model" >/dev/null
     if wanted mlm; then "$xlmr" prepare --quiet --lang en --model "$at/model" --output-dir "$at/store" "$at/text.txt" >/dev/null; fi
 }
 
@@ -132,7 +132,7 @@ scaling() {
 cat "$at/peak"
 make_inputs
 vocabulary=$(jq .vocab_size "$at/model/config.json")
-echo "${PRESET:-base}, random weights, vocabulary $vocabulary; $([ -n "$data" ] && echo 'real text' || echo 'made-up text'); $steps steps; xlmr $("$xlmr" --version | cut -d' ' -f2), threads ${threads#0}"
+echo "${PRESET:-base}, random weights, vocabulary $vocabulary; $([ -n "$data" ] && echo 'real text' || echo 'made-up text'); $steps steps; xlmr $("$xlmr" --version | cut -d' ' -f2), threads $([ "$threads" = 0 ] && echo all || echo "$threads")"
 : >"$at/results"
 for part in mlm classify inference single; do
     wanted "$part" || continue

@@ -4,7 +4,7 @@
 set -eu
 
 packages='gcc g++ make pkg-config libopenblas-openmp-dev libhdf5-dev libsentencepiece-dev libjansson-dev libyaml-dev zlib1g-dev
-liblzma-dev libzstd-dev libxxhash-dev librandom123-dev libcmocka-dev bats jq hdf5-tools shellcheck'
+liblzma-dev libzstd-dev libxxhash-dev librandom123-dev libcmocka-dev bats jq hdf5-tools shellcheck strace'
 [ "${1-}" != clang ] || packages="$packages clang libomp-dev"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

@@ -78,6 +78,27 @@ start_run() {
     [ ! -e "$dir/p/final" ]
 }
 
+@test "predict and features: a signal ends them and leaves no unfinished file" {
+    local command status
+    yes 'the cat sat on a mat' | head -20000 >"$dir/texts"
+    "$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/run" >/dev/null
+    for command in "predict --model $dir/run/final --format tsv --output $dir/o.jsonl" "features --model $model --output $dir/o.jsonl" \
+        "features --model $model --output $dir/o.h5"; do
+        set -m
+        # shellcheck disable=SC2086
+        "$xlmr" $command --quiet "$dir/texts" >/dev/null 2>"$dir/err" 3>&- &
+        pid=$!
+        set +m
+        for _ in $(seq 400); do compgen -G "$dir/o.*" >/dev/null && break; sleep 0.02; done
+        compgen -G "$dir/o.*.tmp-*"
+        kill -INT "$pid"
+        status=0; wait "$pid" || status=$?
+        cat "$dir/err"
+        [ "$status" -eq 130 ]
+        run ! compgen -G "$dir/o.*"
+    done
+}
+
 @test "a full disk is 74 wherever results are printed" {
     [ -e /dev/full ] || skip "no /dev/full"
     while read -r words; do

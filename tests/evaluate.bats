@@ -60,7 +60,7 @@ teardown() { rm -rf "$dir"; }
     run -65 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data" --on-bad-record skip
     [[ $stderr == *"1 of 31 rows are bad; at most a share of 0.01"*"--max-bad-fraction"* ]]
     run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data" --on-bad-record skip --max-bad-fraction 0.1 --output-dir "$dir/out"
-    [[ $stderr == *"1 bad records were left out"*"no submission"* && ${lines[2]} =~ ^en\ +30\  ]]
+    [[ $stderr == *"1 bad record was left out"*"no submission"* && ${lines[2]} =~ ^en\ +30\  ]]
     [ "$(wc -l <"$dir/out/xnli/test-en.tsv")" = 30 ]
     "$xlmr" evaluate --quiet --model "$base/model" --data-dir "$base/data" --languages en >"$dir/good"
     grep "^en" "$dir/good" | cmp - <(printf '%s\n' "${lines[2]}")

@@ -54,3 +54,17 @@ setup() { common_setup; }
         [ ! -e "$dir/$name" ]
     done
 }
+
+# The last layer is computed for the first tokens alone then; layer 1 of 2 for all.
+@test "pooling first gives the first token's vector" {
+    head -40 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/t"
+    for layer in 1 2; do
+        "$xlmr" features --quiet --model "$model" --layer $layer --pooling none --output "$dir/all.jsonl" "$dir/t"
+        "$xlmr" features --quiet --model "$model" --layer $layer --pooling first --output "$dir/first.jsonl" "$dir/t"
+        sed 's/.*"features": \[\[\([^]]*\)\].*/\1/' "$dir/all.jsonl" | tr ',' '\n' >"$dir/want"
+        sed 's/.*"features": \[\([^]]*\)\].*/\1/' "$dir/first.jsonl" | tr ',' '\n' >"$dir/got"
+        [ "$(wc -l <"$dir/want")" -eq "$(wc -l <"$dir/got")" ]
+        [ "$(wc -l <"$dir/want")" -ge 640 ]
+        paste "$dir/want" "$dir/got" | awk '{ d = $1 - $2; if (d * d > 4e-12) exit 1 }'
+    done
+}

@@ -108,6 +108,8 @@ J
     t=(finetune --task qa --model "$base/model" --doc-stride 16 --max-query-length 8 --output-dir "$dir/o")
     echo '{"question": "za?"}' >"$dir/a.jsonl"
     no 65 'a.jsonl:1: "question" or "context" is missing' "${p[@]}" "$dir/a.jsonl"
+    printf 'za?\tkiru\n' >"$dir/table.tsv"
+    no 65 'table.tsv:1: is no JSON object; expected a line {"question"' "${p[@]}" "$dir/table.tsv"
     no 2 'is no file in SQuAD' "${p[@]}" --output-dir "$dir/x" "$dir/a.jsonl"
     no 2 'give one file' "${p[@]}" --output-dir "$dir/x" "$base/dev.json" "$base/dev.json"
     [ ! -e "$dir/x" ]

@@ -70,7 +70,7 @@ well_formed() {
 }
 
 @test "report: wrong paths are told with a remedy, and leave no page" {
-    refused 66 "no such directory; name a run directory" -- report "$dir/none" --output "$dir/o"
+    refused 66 "no such directory; name a directory of pretrain, finetune or sweep" -- report "$dir/none" --output "$dir/o"
     refused 66 "a model or checkpoint, without logs" -- report "$BATS_FILE_TMPDIR/run/best" --output "$dir/o"
     refused 66 "is a file; name the directory" -- report "$BATS_FILE_TMPDIR/run/metrics.jsonl" --output "$dir/o"
     refused 2 "nothing to report on" -- report --output "$dir/o"

@@ -102,7 +102,7 @@ static float *naive(const operands *a, float beta)
 
 typedef struct path { const char *name; const xr_isa_int8 *isa; } path;
 
-static size_t paths(path out[4])
+static size_t paths(path out[6])
 {
     size_t n = 0;
     out[n++] = (path){"portable", &xr_isa_int8_portable};
@@ -111,8 +111,12 @@ static size_t paths(path out[4])
         out[n++] = (path){"avx2", &xr_isa_int8_avx2};
     if (xr_cpu_best() == XR_ISA_AVX512)
         out[n++] = (path){"avx512", &xr_isa_int8_avx512};
-    if (xr_cpu_best() == XR_ISA_AVX512 && xr_cpu_has_vnni())
+    if (xr_cpu_best() == XR_ISA_AVX512 && xr_cpu_has_vnni()) {
         out[n++] = (path){"vnni", &xr_isa_int8_vnni};
+        out[n++] = (path){"narrow", &xr_isa_int8_narrow};
+    }
+    if (xr_cpu_has_avxvnni())
+        out[n++] = (path){"avxvnni", &xr_isa_int8_avxvnni};
 #endif
     return n;
 }
@@ -166,7 +170,7 @@ static void expect_same(const char *what, const operands *a, const float *y, con
 static void check_paths(const operands *a, float beta)
 {
     float *want = naive(a, beta);
-    path p[4];
+    path p[6];
     size_t n = paths(p);
     for (size_t k = 0; k < n; k++) {
         float *y = product_on(p[k].isa, a, beta);
@@ -312,7 +316,7 @@ static void test_not_finite(void **state)
     a.x[4 * a.i + 2] = -FLT_MAX;
     a.w[5 * a.i + 7] = NAN;
     a.w[69 * a.i + 7] = -INFINITY;
-    path p[4];
+    path p[6];
     size_t n = paths(p);
     for (size_t k = 0; k < n; k++) {
         float *y = product_on(p[k].isa, &a, 0.0f);

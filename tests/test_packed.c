@@ -123,17 +123,19 @@ static void check_weight_grad(const operands *a, const float *dw, float beta)
 static float *products(const xr_pack_kind *k, const operands *a, float beta)
 {
     size_t n = a->n, o = a->o, i = a->i, need = k->scratch(n, o, i), grad = k->grad_scratch(n, o, i);
-    void *data = xr_map_alloc(k->bytes(o, i), 0), *scratch = xr_map_alloc((need > grad ? need : grad) + 1, 0);
+    size_t bytes = k->fill ? k->bytes(o, i) : 1;
+    void *data = xr_map_alloc(bytes, 0), *scratch = xr_map_alloc((need > grad ? need : grad) + 1, 0);
     float *y = xr_alloc(n * o + n * i + o * i + 1, sizeof *y), *dx = y + n * o, *dw = dx + n * i;
     assert_true(data && scratch && y);
     memcpy(y, a->dy, n * o * sizeof *y);
     memcpy(dx, a->x, n * i * sizeof *y);
     memcpy(dw, a->w, o * i * sizeof *y);
-    k->fill(data, a->w, o, i);
-    k->multiply(y, a->x, data, a->bias, n, o, i, beta, scratch);
+    if (k->fill)
+        k->fill(data, a->w, o, i);
+    k->multiply(y, a->x, k->fill ? data : a->w, a->bias, n, o, i, beta, scratch);
     k->input_grad(dx, a->dy, a->w, n, i, o, beta, scratch);
     k->weight_grad(dw, a->dy, a->x, o, i, n, beta, scratch);
-    xr_map_free(data, k->bytes(o, i));
+    xr_map_free(data, bytes);
     xr_map_free(scratch, (need > grad ? need : grad) + 1);
     return y;
 }
@@ -309,6 +311,32 @@ static void test_copies(void **state)
     assert_int_equal(xr_alloc_live(), live);
 }
 
+/* Where own f32 kernels are ahead, linear layers take them from 512 rows on; not below. */
+static void test_f32_layers(void **state)
+{
+    (void)state;
+    enum { N = 512, O = 20, I = 14 };
+    operands a = operands_new(N, O, I);
+    float *want = products(&xr_pack_f32, &a, 0.0f);
+    xr_param w = {.t = {.rows = O, .cols = I, .x = a.w}}, b = {.t = {.rows = 1, .cols = O, .x = a.bias}};
+    xr_tape *t = xr_tape_new(1 << 24);
+    xr_tape_begin(t, 0, 1, 0, 0);
+    xr_tensor *x = xr_input(t, a.x, N, I, 1), *y = xr_linear(t, x, (xr_weight){&w}, &b);
+    assert_non_null(y);
+    assert_int_equal(xr_backward(t, y, a.dy), XR_OK);
+    if (xr_pack_f32_for(N)) {
+        assert_memory_equal(y->x, want, N * O * sizeof *want);
+        assert_memory_equal(x->g, want + N * O, N * I * sizeof *want);
+    }
+    operand = plain;
+    check_forward(&a, y->x, 0.0f);
+    assert_true(xr_cpu_isa() == XR_ISA_AVX512 ? xr_pack_f32_for(N) == &xr_pack_f32 : !xr_pack_f32_for(N));
+    assert_null(xr_pack_f32_for(N - 1));
+    xr_tape_free(t);
+    xr_free(want);
+    operands_free(&a);
+}
+
 /* Two layers of a tape: the packed one's result and gradients are those of the kernels. */
 static void test_linear(void **state)
 {
@@ -375,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_masked_lm_head),
         cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_f32_layers),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_out_of_memory),
     };

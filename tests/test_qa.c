@@ -125,6 +125,8 @@ static void refusals(void **state)
     refuse_file("{\"data\": [{\"paragraphs\": [{\"context\": \"a\"}]}]}", "\"qas\" is missing");
     refuse_file("{\"data\": []", "qa.json: not valid JSON");
     refuse_file("", "qa.json: is empty; expected one JSON document");
+    refuse_file("za?\tkiru\n", "qa.json: is no JSON; expected one JSON document");
+    refuse_file("\xEF\xBB\xBF{\"question\": \"a\"}\r\n{\"question\": \"b\"}\r\n", "qa.json: is JSON lines; expected one JSON document");
 }
 
 static void bad_questions_are_left_out(void **state)

@@ -132,7 +132,8 @@ static void make_run(const char *dir)
 static const char results[] =
     "{\"task\":\"" EVIL "\",\"split\":\"test\",\"model\":\"" EVIL "\",\"protocol\":\"" EVIL "\",\"selection\":\"" EVIL "\",\"labels\":[\"" EVIL "\",\"b\"],"
     "\"metric\":\"accuracy\",\"max_eval_samples\":5,\"languages\":{\"en\":{\"n\":4,\"examples\":4,\"accuracy\":0.75,\"confusion\":[[2,1],[0,1]],\"tokens\":100,"
-    "\"unk\":2,\"truncated\":1,\"interval\":{\"low\":0.5,\"high\":0.9},\"published\":[{\"size\":\"base\",\"protocol\":\"zero-shot transfer\",\"metric\":"
+    "\"unk\":2,\"truncated\":1,\"interval\":{\"low\":0.5,\"high\":0.9,\"p\":0.25},"
+    "\"published\":[{\"size\":\"base\",\"protocol\":\"zero-shot transfer\",\"metric\":"
     "\"accuracy\",\"source\":\"" EVIL "\",\"value\":0.858}]},\"" EVIL "\":{\"n\":2,\"examples\":2,\"accuracy\":0.5,\"confusion\":[[1,0],[1,0]]},"
     "\"sw\":{\"n\":0,\"examples\":3,\"accuracy\":null,\"confusion\":null}},\"average\":{\"accuracy\":0.625,\"interval\":{\"low\":0.5},"
     "\"published\":[],\"languages\":2},\"transfer_gap\":0.25,"
@@ -281,6 +282,9 @@ static void several(void **state)
     expect(page, "<bdi>s1/run</bdi>");                      /* the shortest ends that differ */
     expect(page, "<bdi>s2/run</bdi>");
     expect(page, "accuracy compared</h2>");
+    expect(page, "<th scope=\"row\">en</th><td class=\"n\">75.00 <span class=\"soft\">p 0.250</span></td>");
+    expect(page, "<th scope=\"row\">sw</th><td class=\"n\">-</td>");
+    expect(page, "p: two-sided, of no difference from the first model");
     assert_string_equal(page, again);
     xr_free(page);
     xr_free(again);
@@ -324,7 +328,7 @@ static void wrong_paths(void **state)
 {
     (void)state;
     assert_null(page_of_one("nothing"));
-    expect_error(XR_ENOINPUT, "no such directory; name a run directory");
+    expect_error(XR_ENOINPUT, "no such directory; name a directory of pretrain, finetune or sweep");
     write_file("file", "x", "");
     assert_null(page_of_one("file/x"));
     expect_error(XR_ENOINPUT, "is a file; name the directory");

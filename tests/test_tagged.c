@@ -190,6 +190,27 @@ static void refusals(void **state)
     xr_dataset_free(&d);
 }
 
+/* No empty line between words: told, since it may be a table of texts. */
+static void one_sentence(void **state)
+{
+    (void)state;
+    xr_str text = { 0 };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_data_options o = training();
+    for (int i = 0; i < 70; i++)
+        assert_int_equal(xr_str_puts(&text, i % 2 ? "babo\tO\n" : "babo nulu\tB-PER\n"), XR_OK);
+    assert_int_equal(add(&d, &l, text.s, &o), XR_OK);
+    assert_non_null(strstr(notes, "words.tsv: one sentence of 70 words"));
+    xr_dataset_free(&d);
+    assert_int_equal(xr_str_puts(&text, "\nbabo\tO\n"), XR_OK);
+    assert_int_equal(add(&d, &l, text.s, &o), XR_OK);
+    assert_null(strstr(notes, "one sentence"));
+    xr_labels_free(&l);
+    xr_dataset_free(&d);
+    xr_str_free(&text);
+}
+
 /* A tag named "-", which means "no gold label" where texts are classified. */
 static void dash(void **state)
 {
@@ -572,7 +593,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_and_tags),      cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
-        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),    cmocka_unit_test(dash), cmocka_unit_test(skipping_and_limits),
+        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),
+        cmocka_unit_test(one_sentence), cmocka_unit_test(dash), cmocka_unit_test(skipping_and_limits),
         cmocka_unit_test(batches),             cmocka_unit_test(out_of_memory),   cmocka_unit_test(real_files),
         cmocka_unit_test(formats),             cmocka_unit_test(schemes),         cmocka_unit_test(windows),
         cmocka_unit_test(all_pieces),          cmocka_unit_test(all_real_files),

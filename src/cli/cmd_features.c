@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "cli/signals.h"
 #include "data/source.h"
 #include "train/features.h"
 #include "util/alloc.h"
@@ -39,6 +40,7 @@ static xr_status open_h5(writer *w)
     w->h5 = xr_h5_create(w->o->output);
     if (!w->h5)
         return xr_error_status();
+    xr_signals_remove(xr_h5_temporary(w->h5));
     w->features = xr_h5_dataset(w->h5, "features", XR_H5_F32, (size_t)w->c->model.config.hidden_size);
     w->offsets = xr_h5_dataset(w->h5, "offsets", XR_H5_U64, 0);
     w->ids = w->pooling == XR_FEATURES_NONE ? xr_h5_dataset(w->h5, "ids", XR_H5_U32, 0) : 0;
@@ -60,6 +62,7 @@ static xr_status fail_write(const writer *w)
 static xr_status open_json(writer *w)
 {
     XR_TRY(xr_outfile_begin(&w->out, w->o->output));
+    xr_signals_remove(w->out.tmp);
     w->file = fopen(w->out.tmp, "w");
     return w->file ? XR_OK : fail_write(w);
 }
@@ -216,6 +219,7 @@ static xr_status run(const xr_options *o)
     if (w.file)
         fclose(w.file);
     xr_outfile_abort(&w.out);
+    xr_signals_remove(NULL);
     xr_str_free(&w.json);
     xr_context_free(w.c);
     return status;

@@ -6,6 +6,7 @@
 
 #include "cli/cmd.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "train/predict.h"
 #include "util/fs.h"
 
@@ -47,6 +48,7 @@ static void on_progress(void *context, uint64_t records)
 static xr_status open_output(view *v, const char *path)
 {
     XR_TRY(xr_outfile_begin(&v->out, path));
+    xr_signals_remove(v->out.tmp);
     v->file = fopen(v->out.tmp, "wb");
     if (v->file)
         return XR_OK;
@@ -85,6 +87,7 @@ static xr_status run(const xr_options *o)
     if (v.file)
         fclose(v.file);
     xr_outfile_abort(&v.out);
+    xr_signals_remove(NULL);
     return status == XR_OK && o->output ? report(o, &p) : status;
 }
 

@@ -1,10 +1,14 @@
 #include "cli/signals.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t stop_asked, end_asked;
+static char unfinished[PATH_MAX];       /* changed only while its signals have no handler */
 
 /* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. A terminal that closes may send SIGHUP twice: the
  * kernel does, and the shell for its jobs. */
@@ -25,12 +29,39 @@ static int is_ignored(int number)
     return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
-void xr_signals_catch(void)
+static void remove_and_end(int number)
+{
+    unlink(unfinished);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static struct sigaction action(void (*handler)(int))
 {
     struct sigaction sa;
     memset(&sa, 0, sizeof sa);
-    sa.sa_handler = on_signal;
+    sa.sa_handler = handler;
     sigemptyset(&sa.sa_mask);
+    return sa;
+}
+
+void xr_signals_remove(const char *path)
+{
+    static const int number[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction end = action(remove_and_end), usual = action(SIG_DFL);
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        if (!is_ignored(number[i]))
+            sigaction(number[i], &usual, NULL);
+    if (!path || snprintf(unfinished, sizeof unfinished, "%s", path) >= (int)sizeof unfinished)
+        return;
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        if (!is_ignored(number[i]))
+            sigaction(number[i], &end, NULL);
+}
+
+void xr_signals_catch(void)
+{
+    struct sigaction sa = action(on_signal);
     const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         sigaction(number[i], &sa, NULL);

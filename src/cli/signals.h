@@ -6,4 +6,7 @@
 void xr_signals_catch(void);
 int xr_signals_asked(void);     /* 1: a stop was asked for */
 
+/* For a command that ends at once: a signal removes this unfinished file first. The path is copied; NULL: no longer. */
+void xr_signals_remove(const char *path);
+
 #endif

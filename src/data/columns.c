@@ -245,7 +245,8 @@ static int full_line(xr_source_reader *r, char **line, size_t *len, size_t *blan
 static xr_status blank_line(const xr_source_reader *r, size_t line)
 {
     return xr_fail(XR_EDATA,
-                   "%s:%zu: an empty line among the rows; expected a row, or the end of the file; remove the line",
+                   "%s:%zu: an empty line among the rows; expected a row, or the end of the file; remove the line, or give --task tag "
+                   "for a file of tagged words",
                    xr_stream_path(r->stream), line);
 }
 

@@ -345,14 +345,24 @@ static xr_status read_bytes(xr_str *out, xr_stream *s)
     return got < 0 ? (xr_status)got : XR_OK;
 }
 
-/* A table of columns or an empty file would be told as a JSON error. */
+/* "{…}", and another object on the next line. */
+static int is_json_lines(const char *at)
+{
+    size_t n = strcspn(at, "\n"), next = n + strspn(at + n, " \t\r\n");
+    while (n > 0 && at[n - 1] == '\r')
+        n--;
+    return n > 0 && at[n - 1] == '}' && at[next] == '{';
+}
+
+/* Files of other kinds would be told as a JSON error. */
 static xr_status check_begin(const xr_str *text, const xr_stream *s)
 {
     const char *at = text->len ? text->s + (text->len >= 3 && memcmp(text->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0) : "";
     at += strspn(at, " \t\r\n");
-    return *at == '{' || *at == '[' ? XR_OK
+    const char *what = !*at ? "empty" : *at != '{' && *at != '[' ? "no JSON" : is_json_lines(at) ? "JSON lines" : NULL;
+    return !what ? XR_OK
            : xr_fail(XR_EDATA, "%s: is %s; expected one JSON document in SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}; "
-                     "convert the file", xr_stream_path(s), *at ? "no JSON" : "empty");
+                     "convert the file", xr_stream_path(s), what);
 }
 
 /* NULL with the error set. */

@@ -8,7 +8,7 @@
 #include "util/alloc.h"
 #include "util/log.h"
 
-enum { SHOWN = 5 };         /* bad sentences shown per file */
+enum { SHOWN = 5, MANY_WORDS = 60 };        /* bad sentences shown per file; words that are hardly one sentence */
 
 /* ---- one file ---- */
 
@@ -26,7 +26,7 @@ typedef struct reading {
     size_t kind_line[XR_TAG_PLAIN + 1];     /* the first line with a tag of each kind; 0: none yet */
     char kind_name[XR_TAG_PLAIN + 1][81];
     xr_tag_survey survey;
-    uint64_t n_sentences, n_bad;
+    uint64_t n_sentences, n_bad, n_words;
 } reading;
 
 static const char *path_of(const reading *g) { return xr_stream_path(g->r.stream); }
@@ -132,6 +132,7 @@ static xr_status read_sentences(reading *g)
         if (got == 0)
             break;
         g->n_sentences++;
+        g->n_words += got > 0 ? g->r.n : 0;
         if (got > 0)
             got = take_words(g);
         if (got < 0)
@@ -223,6 +224,9 @@ static xr_status check_file(const reading *g)
     if ((double)g->n_bad > g->o->max_bad_fraction * (double)g->n_sentences)
         return xr_fail(XR_EDATA, "%s: %llu of %llu sentences are bad; at most a share of %g may be skipped; correct the file, or raise "
                        "--max-bad-fraction", path_of(g), (unsigned long long)g->n_bad, (unsigned long long)g->n_sentences, g->o->max_bad_fraction);
+    if (g->d->words.n_sentences == g->first + 1 && g->n_words > MANY_WORDS)
+        xr_warn("%s: one sentence of %llu words, since no empty line parts them: are the empty lines lost, or is it a table of texts (finetune without "
+                "--task tag)?", path_of(g), (unsigned long long)g->n_words);
     if (g->d->words.n_sentences == g->first)
         return xr_fail(XR_EDATA, "%s: no sentences: the file is empty; expected one word a line; give another file", path_of(g));
     return XR_OK;

@@ -11,6 +11,8 @@
 static const char *const isa_names[] = {"portable", "avx2", "avx512"};
 
 #if XR_HAVE_X86
+#include <cpuid.h>
+
 static const xr_kernel_table tables[] = {
     {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_attention_bf16_portable,
      &xr_isa_f32_portable, &xr_isa_bf16_portable, &xr_isa_int8_portable, &xr_isa_dot_portable},
@@ -35,6 +37,13 @@ xr_isa xr_cpu_best(void)
 
 int xr_cpu_has_bf16(void) { return __builtin_cpu_supports("avx512bf16") != 0; }
 int xr_cpu_has_vnni(void) { return __builtin_cpu_supports("avx512vnni") != 0; }
+
+/* clang 14 does not know the name. */
+int xr_cpu_has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
 #else
 static const xr_kernel_table tables[] = {
     {&xr_isa_vec_portable, &xr_isa_rows_portable, &xr_isa_attention_portable, &xr_isa_attention_bf16_portable,
@@ -42,6 +51,7 @@ static const xr_kernel_table tables[] = {
 xr_isa xr_cpu_best(void) { return XR_ISA_PORTABLE; }
 int xr_cpu_has_bf16(void) { return 0; }
 int xr_cpu_has_vnni(void) { return 0; }
+int xr_cpu_has_avxvnni(void) { return 0; }
 #endif
 
 static int chosen = -1;     /* -1 until first asked for */

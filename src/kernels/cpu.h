@@ -12,6 +12,7 @@ const char *xr_isa_name(xr_isa isa);
 const char *xr_cpu_model(void);                 /* from /proc/cpuinfo, "unknown" if absent */
 int xr_cpu_has_bf16(void);                      /* AVX512-BF16 */
 int xr_cpu_has_vnni(void);                      /* AVX512-VNNI */
+int xr_cpu_has_avxvnni(void);                   /* AVX-VNNI, the same without AVX-512 */
 xr_status xr_cpu_use(xr_isa isa);               /* for tests: XR_EUNAVAIL if the machine lacks it */
 
 void xr_threads_set(int n);                     /* 0 = all cores allowed to the process */

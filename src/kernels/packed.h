@@ -8,8 +8,8 @@
 
 /* Shape letters: x [N,I], w [O,I], y [N,O]. All results are functions of the operands and shapes alone, at any number of threads. */
 typedef struct xr_pack_kind {
-    const char *name;
-    size_t (*bytes)(size_t o, size_t i);                            /* of the packed copy */
+    const char *name;                                               /* NULL: plain f32 */
+    size_t (*bytes)(size_t o, size_t i);                            /* of the packed copy; NULL, as is fill: none is kept */
     void (*fill)(void *data, const float *w, size_t o, size_t i);   /* data stands on 64 bytes */
     /* y = x w^T + bias + beta y, bias may be NULL, beta 0 or 1. Scratch stands on 64 bytes and holds what `scratch` says. */
     size_t (*scratch)(size_t n, size_t o, size_t i);
@@ -23,10 +23,13 @@ typedef struct xr_pack_kind {
                         void *restrict scratch);
 } xr_pack_kind;
 
-extern const xr_pack_kind xr_pack_f32;      /* ahead of xr_gemm_* with AVX-512, behind it with AVX2 (docs/performance.md) */
 extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 enum { XR_INT8_MOST = 66000 };              /* I at most: 255 x 127 x I fits 32 bits */
+
+/* f32 without a copy: multiply takes the weights as they are. xr_pack_f32_for: what is best for n rows, or NULL: xr_gemm_*. */
+extern const xr_pack_kind xr_pack_f32;
+const xr_pack_kind *xr_pack_f32_for(size_t n);
 
 /* For kernels that lay out words of two numbers themselves (isa/table.h): c[rows, cols] += a b of at most XR_TILE_ROWS x XR_TILE_COLS results,
  * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */

@@ -25,6 +25,8 @@ static const xr_isa_int8 *kernels(void)
 #if XR_HAVE_X86
     if (xr_cpu_isa() == XR_ISA_AVX512 && xr_cpu_has_vnni())
         return &xr_isa_int8_vnni;
+    if (xr_cpu_isa() == XR_ISA_AVX2 && xr_cpu_has_avxvnni())
+        return &xr_isa_int8_avxvnni;
 #endif
     return xr_kernels()->int8;
 }

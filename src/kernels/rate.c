@@ -26,7 +26,7 @@ static double shortest(void (*work)(void *context), void *context, double second
 enum { ROWS = 512, OUT = 3072, IN = 768 };
 
 typedef struct operands {
-    const xr_pack_kind *kind;   /* NULL: f32 */
+    const xr_pack_kind *kind;   /* NULL: xr_gemm_nt */
     float *x, *w, *y;
     void *data, *scratch;
     size_t bytes;               /* of all, from x on */
@@ -46,24 +46,24 @@ static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 static int make_operands(operands *o)
 {
     size_t x = ROWS * IN * sizeof(float), w = OUT * IN * sizeof(float), y = ROWS * OUT * sizeof(float);
-    size_t data = o->kind ? lines(o->kind->bytes(OUT, IN)) : 0;
+    size_t data = o->kind && o->kind->fill ? lines(o->kind->bytes(OUT, IN)) : 0;
     o->bytes = x + w + y + data + (o->kind ? o->kind->scratch(ROWS, OUT, IN) : 0);
     o->x = xr_map_alloc(o->bytes, 1);
     if (!o->x)
         return 0;
     o->w = o->x + ROWS * IN;
     o->y = o->w + OUT * IN;
-    o->data = o->y + ROWS * OUT;
-    o->scratch = (char *)o->data + data;
+    o->data = data ? o->y + ROWS * OUT : o->w;
+    o->scratch = (char *)(o->y + ROWS * OUT) + data;
     xr_fill(o->x, ROWS * IN + OUT * IN, 0.5f);
-    if (o->kind)
+    if (data)
         o->kind->fill(o->data, o->w, OUT, IN);
     return 1;
 }
 
 double xr_rate_gemm(const xr_pack_kind *kind, double seconds)
 {
-    operands o = { .kind = kind };
+    operands o = { .kind = kind ? kind : xr_pack_f32_for(ROWS) };
     if (!make_operands(&o))
         return 0.0;
     int watched = xr_phases_watch(0);

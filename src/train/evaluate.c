@@ -66,7 +66,7 @@ static void warn_partial(const xr_evaluation *e)
     if (e->o->max_eval_samples > 0 && e->o->output_dir)
         xr_warn("--max-eval-samples %lld: the prediction files hold only these rows, and are no submission", e->o->max_eval_samples);
     if (skipped > 0)
-        xr_warn("%llu bad records were left out: the figures are those of the others%s", skipped,
+        xr_warn("%llu bad record%s left out: the figures are those of the others%s", skipped, skipped == 1 ? " was" : "s were",
                 e->o->output_dir ? ", and so are the prediction files, which are no submission" : "");
 }
 

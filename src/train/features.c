@@ -29,14 +29,21 @@ static void pool_first(float *out, const float *x, const xr_rowset *rows, size_t
         memcpy(out + b * d, x + rows->offset[b] * d, d * sizeof *out);
 }
 
+/* Of the last layer only what is asked for: all rows, or the first of each text. */
+static xr_tensor *hidden_rows(xr_tape *t, xr_context *c, const xr_batch *batch, int layer, int first)
+{
+    return first ? xr_encode(t, &c->model, batch, xr_rows_first(t, batch), NULL) : xr_hidden_state(t, &c->model, batch, layer);
+}
+
 const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, xr_features_pooling pooling)
 {
     layer = xr_features_layer(c, layer);
     xr_tape *t = layer < 0 ? NULL : xr_context_tape(c, batch);
-    xr_tensor *h = t ? xr_hidden_state(t, &c->model, batch, layer) : NULL;
+    int pruned = pooling == XR_FEATURES_FIRST && layer == c->model.config.num_hidden_layers && layer > 0;
+    xr_tensor *h = t ? hidden_rows(t, c, batch, layer, pruned) : NULL;
     if (!h || xr_tape_status(t) < 0 || xr_check_finite(h->x, xr_numel(h), c->dir) < 0)
         return NULL;
-    if (pooling == XR_FEATURES_NONE)
+    if (pooling == XR_FEATURES_NONE || pruned)
         return h->x;
     float *out = xr_tape_get(t, batch->rows.n_seq * h->cols, sizeof *out);
     if (out && pooling == XR_FEATURES_MEAN)

@@ -83,9 +83,18 @@ static xr_status take_record(xr_predicting *g, const json_t *j)
     return xr_dataset_ask(&g->chunk, g->c->tokenizer, json_is_string(id) ? json_string_value(id) : number, question, context, &g->data);
 }
 
+/* A table would be told as a JSON error. */
+static xr_status looks_like_record(const char *line, const char *where)
+{
+    line += strncmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    return line[strspn(line, " \t")] == '{' ? XR_OK
+           : xr_fail(XR_EDATA, "%s: is no JSON object; expected a line {\"question\": \"…\", \"context\": \"…\"}, or a file in SQuAD's layout; "
+                     "convert the file", where);
+}
+
 static int next(xr_predicting *g)
 {
-    return g->asked.n ? next_asked(g) : xr_predict_json_line(g, NULL, take_record);
+    return g->asked.n ? next_asked(g) : xr_predict_json_line(g, looks_like_record, take_record);
 }
 
 /* ---- answers ---- */

@@ -303,10 +303,23 @@ static int comparable(const xr_report_evaluation *a, const xr_report_evaluation 
            same(xr_report_string(a->results, "split"), xr_report_string(b->results, "split"));
 }
 
+/* A figure, and behind it what its comparison said of the difference. */
+static xr_status put_compared(const json_t *figures, const char *metric, int *any, xr_str *out)
+{
+    double value = percent(xr_report_number(figures, metric)), p = xr_report_number(figures, "interval/p");
+    XR_TRY(xr_markup_put(out, "<td class=\"n\">%s", isfinite(value) ? xr_number_fixed(value, 2).s : "-"));
+    if (isfinite(p)) {
+        *any = 1;
+        XR_TRY(xr_markup_put(out, " <span class=\"soft\">p %s</span>", xr_number_fixed(p, 3).s));
+    }
+    return xr_str_puts(out, "</td>");
+}
+
 static xr_status put_group_table(const xr_report_evaluation *const *e, size_t n, xr_str *out)
 {
     const char *name;
     json_t *language;
+    int any = 0;
     XR_TRY(xr_str_puts(out, "<div class=\"scroll\"><table><thead><tr><th>language</th>"));
     for (size_t k = 0; k < n; k++)
         XR_TRY(xr_markup_put(out, "<th class=\"n\"><bdi>%s</bdi></th>", e[k]->name));
@@ -314,13 +327,16 @@ static xr_status put_group_table(const xr_report_evaluation *const *e, size_t n,
     json_object_foreach((json_t *)languages_of(e[0]), name, language) {
         XR_TRY(xr_markup_put(out, "<tr><th scope=\"row\">%s</th>", name));
         for (size_t k = 0; k < n; k++)
-            XR_TRY(xr_report_cell(out, xr_number_fixed(percent(xr_report_number(json_object_get(languages_of(e[k]), name), metric_of(e[k]))), 2).s));
+            XR_TRY(put_compared(json_object_get(languages_of(e[k]), name), metric_of(e[k]), &any, out));
         XR_TRY(xr_str_puts(out, "</tr>\n"));
     }
     XR_TRY(xr_str_puts(out, "<tr class=\"sum\"><th scope=\"row\">average</th>"));
     for (size_t k = 0; k < n; k++)
-        XR_TRY(xr_report_cell(out, xr_number_fixed(percent(xr_report_number(json_object_get(e[k]->results, "average"), metric_of(e[k]))), 2).s));
-    return xr_str_puts(out, "</tr></tbody></table></div>\n");
+        XR_TRY(put_compared(json_object_get(e[k]->results, "average"), metric_of(e[k]), &any, out));
+    XR_TRY(xr_str_puts(out, "</tr></tbody></table>\n"));
+    if (any)
+        XR_TRY(xr_str_puts(out, "<p class=\"soft\">p: two-sided, of no difference from the first model that evaluate was given beside it; paired.</p>\n"));
+    return xr_str_puts(out, "</div>\n");
 }
 
 static xr_status put_group(const xr_report_evaluation *const *e, size_t n, xr_str *out)

@@ -156,6 +156,7 @@ static xr_status read_models(xr_report *r, const char *path)
 /* Runs that were not begun have no directory. */
 static xr_status read_sweep_run(xr_report *r, const char *path, const char *name)
 {
+    name = name && !strchr(name, '/') ? name : NULL;        /* nothing outside the sweep */
     char *dir = name ? xr_asprintf("%s/runs/%s", path, name) : NULL;
     xr_status status = name && !dir ? xr_error_status() : dir && xr_dir_has(dir, "metrics.jsonl") ? read_run(r, dir) : XR_OK;
     xr_free(dir);
@@ -200,7 +201,7 @@ static xr_status sweep_results(const char *path, json_t **results)
 static xr_status fail_other(const char *path)
 {
     if (!xr_path_exists(path))
-        return xr_fail(XR_ENOINPUT, "%s: no such directory; name a run directory of pretrain or finetune, or what evaluate --output-dir wrote", path);
+        return xr_fail(XR_ENOINPUT, "%s: no such directory; name a directory of pretrain, finetune or sweep, or what evaluate --output-dir wrote", path);
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ENOINPUT, "%s: is a file; name the directory it stands in", path);
     if (xr_dir_has(path, "config.json") || xr_dir_has(path, "MANIFEST.json"))

@@ -95,6 +95,8 @@ xr_h5_out *xr_h5_create(const char *path)
     return h;
 }
 
+const char *xr_h5_temporary(const xr_h5_out *h) { return h->file.tmp; }
+
 /* Bytes that belong together (the high ones are mostly zero) are brought together before they are compressed; the checksum is that of what is
  * stored. */
 static int set_filters(hid_t create, int deflate)

@@ -15,6 +15,7 @@ typedef struct xr_h5_out xr_h5_out;
 
 /* Starts PATH under a temporary name; an existing file is replaced on commit. NULL with XR_ECANTCREAT or XR_EIO set. */
 xr_h5_out *xr_h5_create(const char *path);
+const char *xr_h5_temporary(const xr_h5_out *h);       /* where it is written until it is committed */
 
 /* Adds an empty dataset of shape [0] (cols = 0) or [0, cols] at the root, and returns its number for xr_h5_append,
  * or < 0. */

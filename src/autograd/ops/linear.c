@@ -18,7 +18,11 @@ typedef struct args { xr_param *w; int gelu; } args;
 
 static int has_gelu(const xr_tensor *n) { return ((const args *)n->args)->gelu; }
 
-static const xr_pack_kind *pack_of(const xr_tensor *n) { return ((const args *)n->args)->w->pack; }
+static const xr_pack_kind *pack_of(const xr_tensor *n)
+{
+    const xr_pack_kind *k = ((const args *)n->args)->w->pack;
+    return k ? k : xr_pack_f32_for(n->in[X]->rows);
+}
 
 /* Bytes of h, in whole cache lines: the products' own scratch follows. */
 static size_t hidden_bytes(const xr_tensor *n) { return has_gelu(n) ? (xr_numel(n->in[X]) * sizeof(float) + 63) / 64 * 64 : 0; }
@@ -64,7 +68,7 @@ static const float *operand(xr_tape *t, const xr_tensor *n)
 static void multiply_packed(xr_tape *t, xr_tensor *n, const xr_pack_kind *k, const float *h, const float *bias)
 {
     size_t inner = n->in[X]->cols;
-    const void *data = xr_param_packed(((const args *)n->args)->w);
+    const void *data = k->fill ? xr_param_packed(((const args *)n->args)->w) : n->in[W]->x;
     if (!data) {
         xr_tape_poison(t);
         return;

@@ -64,8 +64,12 @@ XR_INLINE vf sums_of(const vf v[COLS])
     return a;
 }
 
+/* Rows of w that will be wanted next, n of them, on their way while these are worked on: the processor foresees neither where they begin nor
+ * that they will be read. */
+typedef struct ahead { const float *w; size_t n; } ahead;
+
 /* Columns that are missing are computed as the last one again, and thrown away. */
-XR_INLINE void block(const xr_dot *d, size_t r0, size_t c0, size_t first, size_t n, float beta, int rows)
+XR_INLINE void block(const xr_dot *d, size_t r0, size_t c0, size_t first, size_t n, float beta, int rows, ahead next)
 {
     vf sum[ROWS][COLS];
     const float *x[ROWS], *w[COLS];
@@ -79,8 +83,11 @@ XR_INLINE void block(const xr_dot *d, size_t r0, size_t c0, size_t first, size_t
 #pragma GCC unroll 6
         for (int c = 0; c < COLS; c++)
             sum[r][c] = vf_zero();
-    for (; k + VW <= n; k += VW)
+    for (; k + VW <= n; k += VW) {
+        for (size_t i = 0; i < next.n; i++)
+            __builtin_prefetch(next.w + i * d->inner + k, 0, 2);
         step(sum, x, w, k, rows);
+    }
     if (k < n)
         last_step(sum, x, w, k, n - k, rows);
     for (int r = 0; r < rows; r++) {
@@ -91,32 +98,30 @@ XR_INLINE void block(const xr_dot *d, size_t r0, size_t c0, size_t first, size_t
     }
 }
 
-/* The next rows of w on their way while these are worked on: the processor foresees neither their beginning nor that they will be wanted. */
-static void fetch(const xr_dot *d, size_t c, size_t rows, size_t first, size_t n)
+/* Of the rows c .. c + n - 1 those that are there and below `end`. */
+static ahead rows_ahead(const xr_dot *d, size_t c, size_t n, size_t end, size_t first)
 {
-    for (size_t end = c + rows < d->cols ? c + rows : d->cols; c < end; c++)
-        for (size_t k = 0; k < n; k += 16)
-            __builtin_prefetch(d->w + c * d->inner + first + k, 0, 2);
+    end = end < d->cols ? end : d->cols;
+    return (ahead){d->w + c * d->inner + first, c >= end ? 0 : n < end - c ? n : end - c};
 }
 
+/* While the rows of x pass by COLS rows of w, each takes its share of the next COLS. */
 static void blocks(const xr_dot *d, size_t first, size_t n, float beta)
 {
-    size_t rounds = d->rows / ROWS, ahead = rounds ? (COLS + rounds - 1) / rounds : 0;
+    size_t rounds = (d->rows + ROWS - 1) / ROWS, share = rounds ? (COLS + rounds - 1) / rounds : 0;
     for (size_t c = 0; c < d->cols; c += COLS) {
-        size_t r = 0;
-        for (size_t next = c + COLS; r + ROWS <= d->rows; r += ROWS, next += ahead) {
-            if (next < c + 2 * COLS)
-                fetch(d, next, ahead, first, n);
-            block(d, r, c, first, n, beta, ROWS);
-        }
+        size_t r = 0, next = c + COLS, end = next + COLS;
+        for (; r + ROWS <= d->rows; r += ROWS, next += share)
+            block(d, r, c, first, n, beta, ROWS, rows_ahead(d, next, share, end, first));
+        ahead last = rows_ahead(d, next, share, end, first);
         switch (d->rows - r) {
 #if VW >= 16
-        case 3: block(d, r, c, first, n, beta, 3); break;
+        case 3: block(d, r, c, first, n, beta, 3, last); break;
 #endif
 #if VW >= 8
-        case 2: block(d, r, c, first, n, beta, 2); break;
+        case 2: block(d, r, c, first, n, beta, 2, last); break;
 #endif
-        case 1: block(d, r, c, first, n, beta, 1); break;
+        case 1: block(d, r, c, first, n, beta, 1, last); break;
         default: break;
         }
     }

@@ -78,7 +78,7 @@ static void quantize(uint8_t *restrict to, xr_int8_row *row, const float *restri
     int finite = range(&low, &high, x, n);
     float width = high - low, inverse = finite && width > TINY ? 255.0f / width : 0.0f;
     row->scale = !finite ? NAN : width > TINY ? width / 255.0f : 0.0f;
-    row->zero = (int32_t)nearbyintf(-low * inverse);
+    row->zero = finite ? (int32_t)nearbyintf(-low * inverse) : 0;
     if (finite)
         put_all(to, x, n, inverse, row->zero);
     else
@@ -241,6 +241,71 @@ XR_INLINE void multiply_by(const xr_int8_tile *t, sums_of of)
 static void multiply(const xr_int8_tile *t) { multiply_by(t, sums); }
 
 const xr_isa_int8 XR_ISA_NAME(xr_isa_int8) = {quantize, quantize_weights, multiply};
+
+/* --- VPDPBUSD on 32 bytes ------------------------------------------------------------------------------------------------- */
+
+/* For AVX-VNNI, which processors without AVX-512 have. With AVX-512 it is only there to be compared with the others. */
+#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__AVX512F__)
+#define NARROW __attribute__((target("avx512vnni")))
+#define NARROW_DOT _mm256_dpbusd_epi32
+#else
+#define NARROW __attribute__((target("avxvnni")))
+#define NARROW_DOT _mm256_dpbusd_avx_epi32
+#endif
+
+enum { HALF = BLOCK / 2, PAIR = 2 * BLOCK };
+
+/* Two blocks of columns. */
+NARROW static inline __attribute__((always_inline)) void pair_narrow(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, const size_t rows,
+                                                                      const int8_t *w, size_t quads)
+{
+    __m256i acc[3][PAIR / HALF];
+    for (size_t r = 0; r < rows; r++)
+        for (int h = 0; h < PAIR / HALF; h++)
+            acc[r][h] = _mm256_setzero_si256();
+    for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, x += QUAD) {
+        __m256i q[3];
+#pragma GCC unroll 3
+        for (size_t r = 0; r < rows; r++) {
+            int quad;
+            memcpy(&quad, x + r * ld, sizeof quad);
+            q[r] = _mm256_set1_epi32(quad);
+        }
+        for (size_t h = 0; h < PAIR / HALF; h++) {
+            __m256i v = _mm256_load_si256((const __m256i *)(const void *)(w + h / 2 * quads * BLOCK * QUAD + h % 2 * HALF * QUAD));
+#pragma GCC unroll 3
+            for (size_t r = 0; r < rows; r++)
+                acc[r][h] = NARROW_DOT(acc[r][h], q[r], v);
+        }
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (int h = 0; h < PAIR / HALF; h++)
+            _mm256_storeu_si256((__m256i *)(void *)(sum[r] + h * HALF), acc[r][h]);
+}
+
+NARROW static void sums_narrow(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
+{
+    for (size_t c = 0; c < GROUP; c += PAIR, w += quads * PAIR * QUAD)
+        for (size_t r = 0; r < rows; r += 3) {
+            int32_t (*to)[GROUP] = (int32_t (*)[GROUP])(sum[r] + c);
+            if (rows - r >= 3)
+                pair_narrow(to, x + r * ld, ld, 3, w, quads);
+            else if (rows - r == 2)
+                pair_narrow(to, x + r * ld, ld, 2, w, quads);
+            else
+                pair_narrow(to, x + r * ld, ld, 1, w, quads);
+        }
+}
+
+static void multiply_narrow(const xr_int8_tile *t) { multiply_by(t, sums_narrow); }
+
+#if defined(__AVX512F__)
+const xr_isa_int8 xr_isa_int8_narrow = {quantize, quantize_weights, multiply_narrow};
+#else
+const xr_isa_int8 xr_isa_int8_avxvnni = {quantize, quantize_weights, multiply_narrow};
+#endif
+#endif
 
 /* --- AVX512-VNNI ---------------------------------------------------------------------------------------------------------- */
 
