@@ -78,7 +78,7 @@ static void quantize(uint8_t *restrict to, xr_int8_row *row, const float *restri
     int finite = range(&low, &high, x, n);
     float width = high - low, inverse = finite && width > TINY ? 255.0f / width : 0.0f;
     row->scale = !finite ? NAN : width > TINY ? width / 255.0f : 0.0f;
-    row->zero = (int32_t)nearbyintf(-low * inverse);
+    row->zero = finite ? (int32_t)nearbyintf(-low * inverse) : 0;
     if (finite)
         put_all(to, x, n, inverse, row->zero);
     else
