@@ -108,6 +108,13 @@ static void label_window(const xr_windows *all, xr_window *w, int found, size_t 
     w->end = inside ? (int32_t)(w->row + (uint32_t)last - w->piece) : labelled ? 0 : -1;
 }
 
+/* n may be 0, and `from` NULL then: a passage without pieces. */
+static void put_all(xr_tokens *t, const xr_token *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        t->v[t->n++] = from[i];
+}
+
 static xr_status put_window(windowing *g, const xr_window *w)
 {
     xr_windows *all = &g->d->windows;
@@ -115,12 +122,10 @@ static xr_status put_window(windowing *g, const xr_window *w)
     xr_tokens *t = &g->example;
     t->n = 0;
     put(t, XR_ID_BOS);
-    memcpy(t->v + t->n, g->query.v, g->query.n * sizeof *t->v);
-    t->n += g->query.n;
+    put_all(t, g->query.v, g->query.n);
     put(t, XR_ID_EOS);
     put(t, XR_ID_EOS);
-    memcpy(t->v + t->n, piece, w->n * sizeof *t->v);
-    t->n += w->n;
+    put_all(t, piece, w->n);
     put(t, XR_ID_EOS);
     XR_TRY(xr_grow(&all->window, &all->cap, g->d->n + 1, sizeof *all->window));
     all->window[g->d->n] = *w;
