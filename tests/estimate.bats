@@ -34,6 +34,7 @@ like_run() {
     like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1
     like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1 --recompute --micro-batch-size 8
     like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1 --precision bf16
+    like_run finetune --model "$at/mini" --train-file "$train" --max-steps 2 --batch-size 32 --logging-steps 1 --ema 0.999
 }
 
 @test "memory of pretraining, within 15 % of the run's" {

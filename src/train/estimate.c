@@ -170,6 +170,8 @@ static void add_parameters(survey *s)
         if (!p->t.needs)
             continue;
         int late = (p->flags & XR_PARAM_LATE_GRAD) != 0;
+        if (s->run->o->ema > 0.0)
+            e->memory[XR_MEMORY_MOMENTS] += bytes_of(p);        /* the average of the weights is the optimizer's too */
         e->optimizer_bytes += moved(s, p) * sizeof(float) * (2.0 * (1 + n_moments) + (late ? 0.0 : 3.0));
         if (is_list(p)) {
             add_list(s, p, n_moments);
