@@ -18,7 +18,7 @@
 #include "util/log.h"
 #include "util/xxh.h"
 
-enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 8, N_WEIGHTS = 40000, N_MOMENTS = 60000, SEEN = 1 << 17 };
+enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 12, N_WEIGHTS = 40000, N_MOMENTS = 60000, SEEN = 1 << 17 };
 
 /* --- what was done ---------------------------------------------------------------------------------------------- */
 
@@ -524,7 +524,8 @@ static void look(int after, table *t, int honest, const draw *d, tally *n)
     materialise(0, in_scratch("after"));
     uint64_t step = found(in_scratch("after/runs/one"), t, honest);
     if (honest && step < committed)
-        fail_msg("after operation %d of %d, fates %d and %d: step %d is there, %d was committed", after, n_ops, (int)d->files, (int)d->dirs, (int)step, (int)committed);
+        fail_msg("after operation %d of %d, fates %d and %d: step %d is there, %d was committed", after, n_ops, (int)d->files, (int)d->dirs, (int)step,
+                 (int)committed);
     n->states++;
     n->older += step < committed;
     n->refused += refusals > 0;
@@ -538,9 +539,11 @@ static tally lose_power(table *t, int honest, int rounds, uint64_t one_in)
     forget();
     for (int i = 0; i <= n_ops; i++) {
         for (int r = 0; r < rounds; r++)
-            for (int f = 0; f < N_FATES * N_FATES * 2 * N_LOST; f++)
+            for (int f = 0; f < N_FATES * N_FATES * 2 * N_LOST; f++) {
+                const draw d = { f % N_FATES, f / N_FATES % N_FATES, f / N_FATES / N_FATES % 2 ? 512 : 4096, f / N_FATES / N_FATES / 2 };
                 if (roll(one_in) == 0)
-                    look(i, t, honest, &(draw){ f % N_FATES, f / N_FATES % N_FATES, f / N_FATES / N_FATES % 2 ? 512 : 4096, f / N_FATES / N_FATES / 2 }, &n);
+                    look(i, t, honest, &d, &n);
+            }
         if (i < n_ops)
             advance(i, honest);
     }
@@ -571,7 +574,7 @@ static void power_loss(void **state)
     find_commits();
     nothing_was_missed();
     xr_log_set_sink(count_refusals);
-    tally honest = lose_power(&t, 1, full ? 3 : 1, full ? 1 : 20), lying = lose_power(&t, 0, 1, full ? 3 : 40);
+    tally honest = lose_power(&t, 1, full ? 3 : 1, full ? 1 : 30), lying = lose_power(&t, 0, 1, full ? 1 : 40);
     print_message("# %d operations; %d states of a disk that honours syncs, %d with a partial checkpoint in them; of one that does not %d, %d, and %d had "
                   "lost a committed one\n", n_ops, honest.states, honest.refused, lying.states, lying.refused, lying.older);
     assert_true(honest.states + lying.states >= (full ? 10000 : 200));
