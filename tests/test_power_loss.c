@@ -238,6 +238,11 @@ int mkdir(const char *path, mode_t mode)
     return status;
 }
 
+/* What libraries call that were built for large files on any machine. */
+int open64(const char *path, int flags, ...) __attribute__((alias("open")));
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) __attribute__((alias("pwrite")));
+int ftruncate64(int fd, off64_t size) __attribute__((alias("ftruncate")));
+
 #pragma GCC visibility pop
 
 /* --- what a disk may hold --------------------------------------------------------------------------------------- */
