@@ -95,7 +95,7 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
-	@echo 'make torture    every kill and failing call of tests/torture.bats, of which make test tries some; about an hour'
+	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; about an hour'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      one table: rates, share of the peak, memory and phases of each work; PARTS="mlm classify" only those (bench/works.sh)'
@@ -176,8 +176,10 @@ test: setup
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
+TORTURE := $(BUILD)/tests/test_power_loss $(BUILD)/tests/test_checkpoint
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE)
+	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
 	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats
 
 demo: setup

@@ -136,6 +136,22 @@ static void equal_states_equal_bytes(void **state)
     table_free(&t);
 }
 
+static void expect_load(const char *run, uint64_t step, table *t, const char *part)
+{
+    xr_status status = xr_checkpoint_load(path_of(run, step, ""), &t->s, NULL);
+    if (status != XR_EDATA || !strstr(xr_error_message(), part))
+        fail_msg("%d %s; expected %s", status, xr_error_message(), part);
+    xr_error_clear();
+}
+
+static void put_byte(const char *path, size_t at, int byte)
+{
+    char c = (char)byte;
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0 && pwrite(fd, &c, 1, (off_t)at) == 1);
+    close(fd);
+}
+
 /* Writes bytes of its own to the file and expects a refusal that says `part`. */
 static void refused(const char *path, const char *text, size_t n, table *t, const char *part)
 {
@@ -149,28 +165,55 @@ static void refused(const char *path, const char *text, size_t n, table *t, cons
     xr_error_clear();
 }
 
-/* One bit anywhere, in either file: the smaller one is gone through whole. */
+/* `make torture`: everything that `make test` samples. */
+static int in_full(void)
+{
+    const char *s = getenv("XLMR_TORTURE");
+    return s && strcmp(s, "full") == 0;
+}
+
+/* A page that reads as zeros, or as the one before it: whatever was not so already. */
+enum { PAGE = 4096 };
+static void lost_pages(const char *path, const char *text, size_t n, table *t)
+{
+    static const char zeros[PAGE];
+    char *copy = xr_alloc(n, 1);
+    memcpy(copy, text, n);
+    for (size_t at = 0; at + PAGE <= n; at += (in_full() ? 1 : 16) * (size_t)PAGE)
+        for (int kind = 0; kind < 2; kind++) {
+            memcpy(copy + at, kind && at ? text + at - PAGE : zeros, PAGE);
+            if (memcmp(copy + at, text + at, PAGE) != 0)
+                refused(path, copy, n, t, "digest mismatch");
+            memcpy(copy + at, text + at, PAGE);
+        }
+    xr_free(copy);
+}
+
+/* One bit anywhere, in either file: the smaller one is gone through whole, the larger one at some places, at 20,000 in full. */
 static void flipped_bits(void **state)
 {
     (void)state;
     static const char *const file[] = { "state.h5", "MANIFEST.json" };
     table t;
     uint32_t x = 1;
+    size_t flips = in_full() ? 20000 : 100;
     table_init(&t);
     for (int i = 0; i < 2; i++) {
         size_t n;
         char path[512], *text;
         snprintf(path, sizeof path, "%s", path_of("run", 7, file[i]));
         text = slurp(path, &n);
-        for (size_t k = 0; k < (i ? n : 100); k++) {
+        for (size_t k = 0; k < (i ? n : flips); k++) {
             x = x * 1664525u + 1013904223u;
             size_t at = i ? k : k < 40 ? k * 8 : (size_t)x % n;
-            text[at] = (char)(text[at] ^ (1 << x / 7 % 8));
-            refused(path, text, n, &t, i ? "" : "digest mismatch");
-            text[at] = (char)(text[at] ^ (1 << x / 7 % 8));
+            put_byte(path, at, text[at] ^ (1 << x / 7 % 8));
+            expect_load("run", 7, &t, i ? "" : "digest mismatch");
+            put_byte(path, at, text[at]);
         }
-        for (size_t cut = 0; cut < n; cut += i ? 37 : 65536)
+        for (size_t cut = 0; cut < n; cut += i ? 37 : in_full() ? PAGE : 65536)
             refused(path, text, cut, &t, i ? "MANIFEST.json" : "the manifest says ");
+        if (i == 0)
+            lost_pages(path, text, n, &t);
         assert_int_equal(xr_file_write(path, text, n), XR_OK);
         xr_free(text);
     }
@@ -184,14 +227,6 @@ static void edit_manifest(const char *key, json_t *value)
     json_object_set_new(j, key, value);
     assert_int_equal(xr_json_write(path_of("run", 7, "MANIFEST.json"), j, 2), XR_OK);
     json_decref(j);
-}
-
-static void expect_load(const char *run, uint64_t step, table *t, const char *part)
-{
-    xr_status status = xr_checkpoint_load(path_of(run, step, ""), &t->s, NULL);
-    if (status != XR_EDATA || !strstr(xr_error_message(), part))
-        fail_msg("%d %s; expected %s", status, xr_error_message(), part);
-    xr_error_clear();
 }
 
 static void not_these_files(void **state)
@@ -218,6 +253,19 @@ static void not_these_files(void **state)
     must_save("mixed", &t, 7, 0);
     assert_int_equal(rename(path_of("mixed", 8, "state.h5"), path_of("mixed", 7, "state.h5")), 0);
     expect_load("mixed", 7, &t, "digest mismatch");
+    /* A file twice, under a name of its own and in the place of the other one; a whole checkpoint under another step's name. */
+    must_save("twice", &t, 7, 0);
+    assert_int_equal(xr_file_copy(path_of("twice", 7, "state.h5"), path_of("twice", 7, "state-2.h5"), 1 << 26), XR_OK);
+    expect_load("twice", 7, &t, "state-2.h5: is no part of this checkpoint");
+    assert_int_equal(unlink(path_of("twice", 7, "state-2.h5")), 0);
+    assert_int_equal(rename(path_of("twice", 7, ""), path_of("twice", 9, "")), 0);
+    expect_load("twice", 9, &t, "is the manifest of step 7");
+    assert_int_equal(xr_file_copy(path_of("twice", 9, "MANIFEST.json"), path_of("twice", 9, "state.h5"), 1 << 26), XR_OK);
+    assert_int_equal(rename(path_of("twice", 9, ""), path_of("twice", 7, "")), 0);
+    expect_load("twice", 7, &t, "the manifest says ");
+    assert_int_equal(unlink(path_of("twice", 7, "state.h5")), 0);
+    assert_int_equal(xr_checkpoint_load(path_of("twice", 7, ""), &t.s, NULL), XR_ENOINPUT);
+    expect_error(XR_ENOINPUT, "state.h5: cannot be opened");
     xr_free(manifest);
     table_free(&t);
 }

@@ -466,20 +466,12 @@ static xr_status write_step(const char *path, const char *tmp, uint64_t step, co
     return status;
 }
 
-static xr_status make_folder(const char *run_dir, const char *folder)
-{
-    if (xr_path_is_dir(folder))
-        return XR_OK;
-    XR_TRY(xr_mkdirs(folder));
-    return xr_dir_sync(run_dir);
-}
-
 xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, const xr_checkpoint_keep *keep)
 {
     int there = 0;
     char *folder = xr_path_join(run_dir, "checkpoints"), *path = folder ? step_path(folder, step) : NULL;
     char *tmp = path ? xr_asprintf("%s.tmp-%ld", path, (long)getpid()) : NULL;
-    xr_status status = tmp ? make_folder(run_dir, folder) : xr_error_status();
+    xr_status status = tmp ? xr_mkdirs(folder) : xr_error_status();
     if (status == XR_OK)
         status = make_way(path, &there);
     if (status == XR_OK && !there)

@@ -144,7 +144,7 @@ static xr_status sync_parent(const char *path)
     const char *slash = strrchr(path, '/');
     snprintf(parent, sizeof parent, "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path), slash ? path : ".");
     if (sync_path(parent) < 0)
-        return xr_fail_context("%s: written completely, but it may not survive a power failure", path);
+        return xr_fail_context("%s: is complete, but it may not survive a power failure", path);
     return XR_OK;
 }
 
@@ -268,6 +268,15 @@ static xr_status make_dir(const char *path, const char *wanted, const char *show
                    errno == EEXIST || errno == ENOTDIR ? "move the file away" : errno == ENOSPC || errno == EDQUOT ? "free space" : "make this one writable");
 }
 
+/* A directory that was not there: what is synced in it later is only as lasting as its own name. */
+static xr_status make_lasting(const char *path, const char *wanted)
+{
+    if (xr_path_is_dir(path))
+        return XR_OK;
+    XR_TRY(make_dir(path, wanted, path));
+    return sync_parent(path);
+}
+
 /* `path` and those above it, of which `wanted` is to be made. */
 static xr_status make_dirs(const char *path, const char *wanted)
 {
@@ -279,12 +288,11 @@ static xr_status make_dirs(const char *path, const char *wanted)
         if (*s != '/')
             continue;
         *s = 0;
-        if (!xr_path_is_dir(p))
-            status = make_dir(p, wanted, p);
+        status = make_lasting(p, wanted);
         *s = '/';
     }
     if (status == XR_OK)
-        status = make_dir(p, wanted, p);
+        status = make_lasting(p, wanted);
     xr_free(p);
     return status;
 }
@@ -524,5 +532,3 @@ xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed)
     *renamed = 1;
     return sync_parent(path);
 }
-
-xr_status xr_dir_sync(const char *path) { return sync_path(path); }

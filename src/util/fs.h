@@ -47,7 +47,6 @@ void xr_outdir_abort(xr_outdir *o);                         /* removes what was 
 /* fsync of everything in the directory `tmp`, a rename to `path` that never replaces anything (XR_ECANTCREAT), fsync of the folder. On failure tmp
  * stays; *renamed = 1 when `path` stands all the same, and only may not survive a power failure. */
 xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed);
-xr_status xr_dir_sync(const char *path);                    /* fsync: what was made in it survives a power failure */
 /* Calls visit(path, name, context) for every entry of a directory until it returns other than XR_OK, which is handed on. */
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context);
 
