@@ -37,6 +37,7 @@ static int wants_h5(const char *path)
 static xr_status open_h5(writer *w)
 {
     uint64_t zero = 0;
+    xr_signals_hold();
     w->h5 = xr_h5_create(w->o->output);
     if (!w->h5)
         return xr_error_status();
@@ -61,6 +62,7 @@ static xr_status fail_write(const writer *w)
 
 static xr_status open_json(writer *w)
 {
+    xr_signals_hold();
     XR_TRY(xr_outfile_begin(&w->out, w->o->output));
     xr_signals_remove(w->out.tmp);
     w->file = fopen(w->out.tmp, "w");

@@ -47,6 +47,7 @@ static void on_progress(void *context, uint64_t records)
 
 static xr_status open_output(view *v, const char *path)
 {
+    xr_signals_hold();
     XR_TRY(xr_outfile_begin(&v->out, path));
     xr_signals_remove(v->out.tmp);
     v->file = fopen(v->out.tmp, "wb");

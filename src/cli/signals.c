@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_asked, end_asked;
-static char unfinished[PATH_MAX];       /* changed only while its signals have no handler */
+static volatile sig_atomic_t held;      /* the signal that came while they were held, 0: none */
+static char unfinished[PATH_MAX];       /* changed only while signals are held */
 
 /* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. A terminal that closes may send SIGHUP twice: the
  * kernel does, and the shell for its jobs. */
@@ -45,18 +46,32 @@ static struct sigaction action(void (*handler)(int))
     return sa;
 }
 
-void xr_signals_remove(const char *path)
+static void hold(int number)
+{
+    held = number;
+}
+
+static void answer(void (*handler)(int))
 {
     static const int number[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction end = action(remove_and_end), usual = action(SIG_DFL);
+    struct sigaction sa = action(handler);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         if (!is_ignored(number[i]))
-            sigaction(number[i], &usual, NULL);
-    if (!path || snprintf(unfinished, sizeof unfinished, "%s", path) >= (int)sizeof unfinished)
-        return;
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        if (!is_ignored(number[i]))
-            sigaction(number[i], &end, NULL);
+            sigaction(number[i], &sa, NULL);
+}
+
+void xr_signals_hold(void)
+{
+    answer(hold);
+}
+
+void xr_signals_remove(const char *path)
+{
+    answer(hold);
+    int known = path && snprintf(unfinished, sizeof unfinished, "%s", path) < (int)sizeof unfinished;
+    answer(known ? remove_and_end : SIG_DFL);
+    if (held)
+        raise(held);
 }
 
 void xr_signals_catch(void)
