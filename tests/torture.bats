@@ -17,7 +17,7 @@ setup_file() {
     tune ref >/dev/null
     local call
     for call in $CALLS; do
-        strace -f -qq -o trace -e trace="$call" "$xlmr" finetune "${recipe[@]}" --output-dir traced >/dev/null
+        strace -f --seccomp-bpf -qq -o trace -e trace="$call" "$xlmr" finetune "${recipe[@]}" --output-dir traced >/dev/null
         rm -rf traced
         echo "$call $(grep -c "$call(" trace)" >>calls
     done
@@ -65,7 +65,7 @@ goes_on_to_the_same_end() {
 disturbed() {
     local status=0
     rm -rf run
-    strace -f -qq -o /dev/null -e inject="$1" "$xlmr" finetune "${recipe[@]}" --output-dir run >/dev/null 2>err &
+    strace -f --seccomp-bpf -qq -o /dev/null -e inject="$1" "$xlmr" finetune "${recipe[@]}" --output-dir run >/dev/null 2>err &
     wait $! || status=$?
     echo "$status"
 }

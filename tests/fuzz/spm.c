@@ -70,8 +70,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const char plain[] = "\x09" PIECE("\x0e", "\x05", "<unk>", "\x02") PIECE("\x0c", "\x03", "<s>", "\x03") PIECE("\x0d", "\x04", "</s>", "\x03")
         PIECE("\x0d", "\x04", "\xe2\x96\x81" "a", "\x01") PIECE("\x0a", "\x01", "a", "\x01") PIECE("\x0a", "\x01", "b", "\x04")
         "\x12\x03\xc0\x01\x00" "\x1a\x06\x18\x01\x20\x01\x28\x01" "a b  q" "\xc3\xa9\x7a";
-    static const char mapped[] = "\x04" PIECE("\x0e", "\x05", "<unk>", "\x02") PIECE("\x0a", "\x01", "b", "\x01")
-        "\x1a\x12\x12\x0e\x08\0\0\0\1\2\3\4\5\6\7\10ab\0\x18\1" "abba";
+    static const char mapped[] = "\x04" PIECE("\x0e", "\x05", "<unk>", "\x02") PIECE("\x0c", "\x03", "<s>", "\x03") PIECE("\x0d", "\x04", "</s>", "\x03")
+        PIECE("\x0a", "\x01", "b", "\x01")
+        "\x1a\x13\x12\x0f\x08\0\0\0\1\2\3\4\5\6\7\10ab\0\x18\1" "abba";
     fuzz_seed(*argv, "plain", plain, sizeof plain - 1);
     fuzz_seed(*argv, "mapped", mapped, sizeof mapped - 1);
     return 0;
