@@ -18,26 +18,18 @@ static void multiply(float *restrict y, const float *restrict x, const void *res
                                           .inner = i, .beta = beta}, xr_threads());
 }
 
-static size_t grad_scratch(size_t n, size_t o, size_t i)
-{
-    size_t w = xr_words_bytes(xr_kernels()->f32, o, i), x = xr_words_bytes(xr_kernels()->f32, n, i);
-    return w > x ? w : x;
-}
+static size_t grad_scratch(size_t n, size_t o, size_t i) { return xr_words_grad_scratch(xr_kernels()->f32, n, o, i); }
 
 static void input_grad(float *restrict dx, const float *restrict dy, const float *restrict w, size_t n, size_t i, size_t o, float beta,
                        void *restrict packed)
 {
-    xr_words_pack(xr_kernels()->f32, packed, w, o, i, xr_threads());
-    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .b = packed, .c = dx, .rows = n, .cols = i, .inner = o,
-                                          .beta = beta}, xr_threads());
+    xr_words_input_grad(xr_kernels()->f32, dx, dy, w, n, i, o, beta, packed);
 }
 
 static void weight_grad(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
                         void *restrict packed)
 {
-    xr_words_pack(xr_kernels()->f32, packed, x, n, i, xr_threads());
-    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = dy, .lda = o, .across = 1, .b = packed, .c = dw, .rows = o, .cols = i,
-                                          .inner = n, .beta = beta}, xr_threads());
+    xr_words_weight_grad(xr_kernels()->f32, dw, dy, x, o, i, n, beta, packed);
 }
 
 const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad};

@@ -159,3 +159,25 @@ void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t
     for (size_t k = 0; k < words_of(isa, inner); k++)
         pack_word(isa, to, x, inner, cols, k);
 }
+
+/* --- backward of a linear layer ------------------------------------------------------------------------------------------ */
+
+size_t xr_words_grad_scratch(const xr_isa_words *isa, size_t n, size_t o, size_t i)
+{
+    size_t w = xr_words_bytes(isa, o, i), x = xr_words_bytes(isa, n, i);
+    return w > x ? w : x;
+}
+
+void xr_words_input_grad(const xr_isa_words *isa, float *dx, const float *dy, const float *w, size_t n, size_t i, size_t o, float beta, void *packed)
+{
+    xr_words_pack(isa, packed, w, o, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = isa, .a = dy, .lda = o, .b = packed, .c = dx, .rows = n, .cols = i, .inner = o, .beta = beta},
+                      xr_threads());
+}
+
+void xr_words_weight_grad(const xr_isa_words *isa, float *dw, const float *dy, const float *x, size_t o, size_t i, size_t n, float beta, void *packed)
+{
+    xr_words_pack(isa, packed, x, n, i, xr_threads());
+    xr_words_multiply(&(xr_words_product){.isa = isa, .a = dy, .lda = o, .across = 1, .b = packed, .c = dw, .rows = o, .cols = i, .inner = n,
+                                          .beta = beta}, xr_threads());
+}

@@ -32,4 +32,11 @@ size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols);      
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads);   /* b = x [inner, cols] */
 void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads);
                                                                                                              /* b = w^T, w [cols, inner] */
+
+/* The two products of a linear layer's backward, y[n,o] = x[n,i] w[o,i]^T, whose right operand serves once and is packed into `packed` of
+ * xr_words_grad_scratch bytes: dx = dy w + beta dx, dw = dy^T x + beta dw. */
+size_t xr_words_grad_scratch(const xr_isa_words *isa, size_t n, size_t o, size_t i);
+void xr_words_input_grad(const xr_isa_words *isa, float *dx, const float *dy, const float *w, size_t n, size_t i, size_t o, float beta, void *packed);
+void xr_words_weight_grad(const xr_isa_words *isa, float *dw, const float *dy, const float *x, size_t o, size_t i, size_t n, float beta, void *packed);
+
 #endif
