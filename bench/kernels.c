@@ -122,7 +122,8 @@ static void vec_lines(void)
     float **m = buffer;
     double n = N;
     volatile double sink = 0.0;
-    xr_adamw_scalars s = {0.9999f, 1e-5f, 0.9f, 0.9f, 0.98f, 1e-6f, 1.0f, 0.1f, 0.02f};
+    xr_adamw_scalars s = {.decay = 0.9999f, .step_size = 1e-5f, .bias2_sqrt = 0.9f, .beta1 = 0.9f, .beta2 = 0.98f, .eps = 1e-6f, .clip = 1.0f,
+                          .rest1 = 0.1f, .rest2 = 0.02f};
     { const xr_span x = { m[0], m[1], m[2] }; BEST(xr_span_step(xr_span_adamw, &x, m[3], N, &s)) line("adamw", "8 Mi", 32 * n, "GB/s", best); }
     { BEST(sink = xr_vec_sumsq(m[0], N)) line("sumsq", "8 Mi", 4 * n, "GB/s", best); }
     { BEST(xr_vec_add(m[0], m[1], N)) line("add", "8 Mi", 12 * n, "GB/s", best); }
