@@ -156,6 +156,12 @@ $(BUILD)/tests/%.o: INCLUDE := -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
+# Loaded before a program by tests, to let its calls fail; without sanitizers, whose own come first.
+FAULT := $(BUILD)/tests/fault.so
+$(FAULT): tests/shim/fault.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=c11 -O2 -g $(WARN) -D_GNU_SOURCE -fPIC -shared -o $@ $<
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -167,7 +173,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-programs: all $(TESTS) $(EXAMPLES) $(BENCHES)
+programs: all $(TESTS) $(FAULT) $(EXAMPLES) $(BENCHES)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
@@ -178,9 +184,9 @@ check:
 
 TORTURE := $(BUILD)/tests/test_power_loss $(BUILD)/tests/test_checkpoint
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE) $(FAULT)
 	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
-	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats
+	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats tests/faults.bats
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all
