@@ -563,7 +563,7 @@ static lm_case lm_case_make(size_t m, size_t v, size_t d, int acc, float *out)
         target[r] = (int32_t)(r == 0 ? v - 1 : r == 1 ? 0 : any((uint32_t)v));
     c.a = (xr_lm_head){random_floats(m * d), random_floats(v * d), random_floats(v), target, m, v, d, 8, 0};
     c.row = xr_alloc(m, sizeof *c.row);
-    c.logits = random_floats(m * v);
+    c.logits = random_floats(xr_lm_head_logits(&c.a));
     c.scratch = random_floats(xr_lm_head_scratch(&c.a, 1) / sizeof(float));
     assert_true(c.row && c.scratch);
     c.g = (xr_lm_grads){out + 1, out + 1 + m * d, out + 1 + m * d + v * d, acc, acc, acc, 0.5f};

@@ -19,12 +19,12 @@ static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->
 
 typedef struct tiling { size_t n, down, step_r, step_c; } tiling;
 
-static tiling cut(const xr_words_product *p)
+static tiling cut(const xr_words_product *p, int threads)
 {
     size_t down = ceil_div(p->rows, MAX_ROWS), strips = ceil_div(p->cols, STRIP);
     if (!down || !strips)
         return (tiling){0};
-    size_t across = ceil_div(ENOUGH_TILES, down), least = ceil_div(strips, MAX_STRIPS);
+    size_t across = threads > 1 ? ceil_div(ENOUGH_TILES, down) : 1, least = ceil_div(strips, MAX_STRIPS);
     across = across < least ? least : across < strips ? across : strips;
     tiling t = {.down = down, .step_r = ceil_div(ceil_div(p->rows, down), ROWS) * ROWS, .step_c = ceil_div(strips, across) * STRIP};
     t.n = down * ceil_div(p->cols, t.step_c);
@@ -53,21 +53,21 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     }
 }
 
-/* Rows that are missing are computed as the last one again, and thrown away. */
+/* Rows that are missing are computed as the last one again, and thrown away, as are columns up to a unit. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
                    size_t rows, size_t cols)
 {
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS && cols == STRIP) {
-        isa->tile(c, ld, at, step, b, n);
+    if (rows == ROWS && cols % XR_COLUMN_UNIT == 0) {
+        isa->tile(c, ld, at, step, b, n, cols);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n);
+    isa->tile(edge, STRIP, at, step, b, n, ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -104,7 +104,7 @@ static void run_tile(void *context, size_t i, int worker)
 
 void xr_words_multiply(const xr_words_product *p, int threads)
 {
-    tiling t = cut(p);
+    tiling t = cut(p, threads);
     if (t.n)
         xr_gemm_parallel(t.n, threads, run_tile, &(tiled){p, t});
 }

@@ -70,6 +70,7 @@ double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *
     pass a = {update, s, p, {p->t.x, moment[0], moment[1]}, l};
     double sum = 0.0;
     xr_phase_work(p->late->work);
+    p->late->begin(p->late->context, l->memory);
     xr_gemm_parallel(p->late->n, p->late->workers, update_tile, &a);
     for (size_t i = 0; i < p->late->n; i++)
         sum += l->sumsq[i];
