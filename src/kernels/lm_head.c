@@ -11,7 +11,7 @@
 /* All is transposed: words of the vocabulary are rows, rows of h columns. So W is the operand that a product takes as it stands, and what has to be
  * packed are h, once for a whole pass, and the slopes of a tile. Columns are padded to whole vectors; those beyond M hold nothing of use. */
 enum {
-    WIDTH = 1024,       /* words of a tile at most */
+    WIDTH = 512,       /* words of a tile at most */
     UNIT = 48,          /* widths are multiples of the rows that a product takes at a time (packed_words.c) */
     SLAB = 48,          /* words whose logits are used while they are in cache */
     GROUPS = 32,        /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
