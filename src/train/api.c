@@ -7,6 +7,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "model/hf_digests.h"
 #include "train/context.h"
 #include "train/features.h"
 #include "train/fill_mask.h"
@@ -129,6 +130,8 @@ int xr_save(xr_context *c, const char *dir, int replace)
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
     xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
+    if (status == XR_OK)
+        status = xr_model_seal(out.tmp);
     if (status == XR_OK)
         status = xr_outdir_commit(&out);
     if (status < 0)
