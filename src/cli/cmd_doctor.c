@@ -217,7 +217,8 @@ static double number_at(const json_t *j, const char *a, const char *b)
 
 static xr_status print_speed(const json_t *j)
 {
-    double gemm = number_at(j, "speed", "gemm_gflops"), bf16 = number_at(j, "speed", "gemm_gflops_bf16"), int8 = number_at(j, "speed", "gemm_gops_int8");
+    double gemm = number_at(j, "speed", "gemm_gflops"), bf16 = number_at(j, "speed", "gemm_gflops_bf16");
+    double int8 = number_at(j, "speed", "gemm_gops_int8");
     if (gemm <= 0.0)
         return XR_OK;
     XR_TRY(xr_out("%-15sproducts %.0f GFLOP/s", "speed now", gemm));
@@ -290,7 +291,8 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_doctor = {
-    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads; measure its speed; advise on threads and precision", NULL,
+    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads; measure its speed; advise on threads and precision",
+    NULL,
     "xlmr doctor\n"
     "xlmr doctor --json --threads 2\n",
     run

@@ -81,9 +81,11 @@ static json_t *judge_int8(const xr_advice_cpu *c)
 {
     int wide = c->vnni && c->best == XR_ISA_AVX512;
     if (wide && c->used == XR_ISA_AVX512)
-        return verdict(1, "AVX512-VNNI: --precision int8 answers (features, predict, evaluate) three times as fast as f32 or more; compare the accuracy first");
+        return verdict(1, "AVX512-VNNI: --precision int8 makes features, predict and evaluate three times as fast as f32 or more; compare the accuracy "
+                       "first");
     if (c->avxvnni && c->used == XR_ISA_AVX2)
-        return verdict(1, "AVX-VNNI: --precision int8 answers (features, predict, evaluate) faster than f32 (`speed now` shows by how much); compare the accuracy first");
+        return verdict(1, "AVX-VNNI: --precision int8 makes features, predict and evaluate faster than f32 (`speed now` shows by how much); compare the "
+                       "accuracy first");
     if (wide || (c->avxvnni && c->best >= XR_ISA_AVX2))
         return verdict(0, "the CPU has VNNI, but XR_ISA asks for less: hardly faster than f32; unset XR_ISA");
     return verdict(0, c->used == XR_ISA_PORTABLE ? "portable kernels: slower than f32; leave --precision int8 out"
