@@ -8,9 +8,9 @@ mlm     masked-LM training of a small model (4 layers x 192, 8,000 words) from r
 tag     entities of WikiANN (en), fine-tuned from --model: 1,000 sentences, three passes, scored on 1,000 of the dev set
 pairs   OCNLI (zh) in the same way: 1,000 pairs, two passes, 1,000 of the dev set
 
-A seed is of everything: weights that are random at the start, order of the data, masked words, dropout, rounding of moments. Runs of one seed and different numbers
-differ in nothing but these, so they are compared in pairs; how far f32 is from itself with another seed is the measure beside it. Everything goes to OUT;
-a run whose result is there is not made again, and tables are of the seeds that all kinds of numbers have. One thread; OPENBLAS_CORETYPE is taken out.
+A seed is of everything: weights that are random at the start, order of the data, masked words, dropout, rounding of moments. Runs of one seed differ in the
+kind of numbers alone, so they are compared in pairs; how far f32 is from itself with another seed is the measure beside it. Everything goes to OUT, and a
+run whose result is there is not made again. One thread; OPENBLAS_CORETYPE is taken out.
 """
 import argparse
 import gzip
@@ -25,7 +25,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-KINDS = {"f32": [], "bf16": ["--precision", "bf16"], "bf16, moments bf16": ["--precision", "bf16", "--moments", "bf16"], "f32, moments bf16": ["--moments", "bf16"]}
+KINDS = {"f32": [], "bf16": ["--precision", "bf16"], "bf16, moments bf16": ["--precision", "bf16", "--moments", "bf16"],
+         "f32, moments bf16": ["--moments", "bf16"]}
 LANGUAGES = ("de", "en", "es", "tr")
 BASELINE = "f32"
 SIZES = {"model_type": "xlm-roberta", "hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 768, "vocab_size": 8000,
@@ -127,8 +128,8 @@ TUNED = {"tag": ("ner/panx/train-en.tsv.gz", "ner/panx/dev-en.tsv.gz", "--num-ep
 def tune(args, work, seed, kind):
     train_file, dev_file, *more = TUNED[work]
     return train(args, work, "finetune", seed, kind, lambda: [
-        "--model", args.model, "--train-file", data() / train_file, "--validation-file", data() / dev_file, "--max-train-samples", 1000, "--max-eval-samples", 1000,
-        "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1", "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
+        "--model", args.model, "--train-file", data() / train_file, "--validation-file", data() / dev_file, "--max-train-samples", 1000,
+        "--max-eval-samples", 1000, "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1", "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
 
 
 # ---- tables --------------------------------------------------------------------------------------------------------

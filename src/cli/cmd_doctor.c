@@ -196,7 +196,8 @@ static json_t *examine(int *ok)
     return json_pack("{s:s, s:b, s:o, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o, s:o, s:o, s:o}", "xlmr", XR_VERSION, "ok", *ok, "machine",
                      describe_machine(&machine, threads, huge), "kernels", "used", xr_isa_name(xr_cpu_isa()), "possible", xr_isa_name(xr_cpu_best()),
                      "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core", xr_blas_core(), "coretype_forced", forced, "compiler", compiler,
-                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "precisions", judge_precisions(), "advice", xr_advice(&facts));
+                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "precisions", judge_precisions(), "advice",
+                     xr_advice(&facts));
 }
 
 static const char *str_at(const json_t *j, const char *a, const char *b)
