@@ -196,7 +196,7 @@ tsan:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
 	@scripts/tsan.sh build/san-thread $(TSAN)
 
-WATCHED := config yaml h5 util spm tokenizer text stream store hf checkpoint optim
+WATCHED := config yaml h5 util tokenizer_files text stream store hf checkpoint optim
 MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
 valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
 valgrind:
