@@ -12,6 +12,7 @@
 #include "train/features.h"
 #include "train/fill_mask.h"
 #include "train/rundir.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -104,6 +105,14 @@ xr_context *xr_open_classifier(const char *dir, const char *const *label, int n,
 void xr_close(xr_context *c)
 {
     xr_context_free(c);
+}
+
+int xr_set_precision(xr_context *c, const char *precision)
+{
+    XR_TRY(begin(c && precision, "xr_set_precision"));
+    if (c->trainer)
+        return xr_fail(XR_EUSAGE, "%s: is being trained; set its precision before xr_train_begin", c->dir);
+    return xr_context_set_precision(c, precision);
 }
 
 /* Training leaves rows of the embedding behind until they are read: brings all up to date. */
@@ -274,6 +283,8 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
                        "xlmr finetune", c->dir);
     if (c->read_only)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
+    if (!xr_setup_trains(&c->model))
+        return xr_fail(XR_EUSAGE, "%s: computes in int8, which gives answers only; set its precision to f32 or bf16 to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
                            recipe->total_steps, recipe->warmup_steps, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     size_t most = (size_t)xr_config_max_tokens(&c->model.config);
