@@ -86,6 +86,7 @@ TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)
 NAIVE_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard tests/naive/*.c tests/naive/*.cc)))
 EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
 FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*.c)))
+SEEDS := $(FUZZERS:$(BUILD)/tests/fuzz/%=$(BUILD)/tests/seeds/%)
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
@@ -173,7 +174,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-programs: all $(TESTS) $(EXAMPLES) $(BENCHES)
+programs: all $(TESTS) $(SEEDS) $(EXAMPLES) $(BENCHES)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
@@ -207,6 +208,12 @@ valgrind:
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/demo.sh $(BUILD)/xlmr demo-out
+
+# The fuzz targets without libFuzzer (tests/fuzz.bats).
+$(BUILD)/tests/seeds/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz_seeds.o $(BUILD)/libxlmr.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS)
 
 # A build of its own, where the compiler counts branches for libFuzzer. The seeds are written by the fuzzers themselves.
 SECONDS ?= 60

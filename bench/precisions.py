@@ -5,6 +5,7 @@
 
 mlm     masked-LM training of a small model (4 layers x 192, 8,000 words) from random weights: 4 blocks of 128 tokens an update, dropout 0.1, clipping 1,
         warm-up over 60 updates, then linear to zero. Wikipedia paragraphs (de en es tr) of the data folder, every 20th held out; made-up text without it
+go-on   the same text in a model that knows some language already, --model: 2 blocks of 128 tokens an update, rate 2e-4
 tag     entities of WikiANN (en), fine-tuned from --model: 1,000 sentences, three passes, scored on 1,000 of the dev set
 pairs   OCNLI (zh) in the same way: 1,000 pairs, two passes, 1,000 of the dev set
 
@@ -81,34 +82,54 @@ def made_up_paragraphs(lang):
 
 def random_model(args, seed):
     model = args.out / f"random-{seed}"
+    if not (args.out / "spm.model").exists():
+        make_tokenizer(args)
     if not model.exists():
         xlmr(args, "init", "--config-json", args.out / "sizes.json", "--tokenizer", args.out / "spm.model", "--seed", seed, "--output-dir", model)
     return model
 
 
 def make_text(args):
-    """Text, tokenizer, stores of training and held-out text."""
+    """Training and held-out files of each language."""
     real = (data() / "text" / "wiki-paragraphs").is_dir()
     for lang in LANGUAGES:
         paragraphs = real_paragraphs(lang) if real else made_up_paragraphs(lang)
         for part, lines in (("train", [p for i, p in enumerate(paragraphs) if i % 20]), ("held-out", paragraphs[::20])):
             (args.out / part).mkdir(parents=True, exist_ok=True)
             (args.out / part / f"{lang}.txt").write_text("".join(lines), encoding="utf-8")
-    texts = {part: [args.out / part / f"{lang}.txt" for lang in LANGUAGES] for part in ("train", "held-out")}
+
+
+def files(args, part):
+    return [args.out / part / f"{lang}.txt" for lang in LANGUAGES]
+
+
+def make_tokenizer(args):
     (args.out / "sizes.json").write_text(json.dumps(SIZES))
-    xlmr(args, "train-tokenizer", "--vocab-size", SIZES["vocab_size"], "--output", args.out / "spm.model", *texts["train"])
-    for part in texts:
-        xlmr(args, "prepare", "--model", random_model(args, args.seeds[0]), "--output-dir", args.out / f"store-{part}", *texts[part])
+    xlmr(args, "train-tokenizer", "--vocab-size", SIZES["vocab_size"], "--output", args.out / "spm.model", *files(args, "train"))
+
+
+def pretrain(args, name, rate, blocks, seed, kind, model):
+    """model(): its directory, whose tokenizer makes the stores NAME-train and NAME-held-out unless they are there."""
+    stores = [args.out / f"{name}-{part}" for part in ("train", "held-out")]
+
+    def words():
+        if not (args.out / "held-out").exists():
+            make_text(args)
+        for store, part in zip(stores, ("train", "held-out")):
+            if not store.exists():
+                xlmr(args, "prepare", "--model", model(), "--output-dir", store, *files(args, part))
+        return ["--model", model(), "--train-data", stores[0], "--validation-data", stores[1], "--max-eval-samples", 40, "--block-length", 128,
+                "--batch-size", blocks, "--max-steps", args.updates, "--logging-steps", 10, "--learning-rate", rate,
+                "--warmup-steps", min(60, args.updates // 8), "--max-grad-norm", 1, "--hidden-dropout", "0.1", "--attention-dropout", "0.1"]
+    return train(args, f"{name}-{rate}-{args.updates}", "pretrain", seed, kind, words)
 
 
 def mlm(args, rate, seed, kind):
-    def words():
-        if not (args.out / "store-held-out").exists():
-            make_text(args)
-        return ["--model", random_model(args, seed), "--train-data", args.out / "store-train", "--validation-data", args.out / "store-held-out",
-                "--max-eval-samples", 40, "--block-length", 128, "--batch-size", 4, "--max-steps", args.updates, "--logging-steps", 10,
-                "--learning-rate", rate, "--warmup-steps", min(60, args.updates // 8), "--max-grad-norm", 1]
-    return train(args, f"mlm-{rate}-{args.updates}", "pretrain", seed, kind, words)
+    return pretrain(args, "mlm", rate, 4, seed, kind, lambda: random_model(args, seed))
+
+
+def go_on(args, rate, seed, kind):
+    return pretrain(args, "go-on", rate, 2, seed, kind, lambda: args.model)
 
 
 def window(lines, first, last):
@@ -129,7 +150,7 @@ def tune(args, work, seed, kind):
     train_file, dev_file, *more = TUNED[work]
     return train(args, work, "finetune", seed, kind, lambda: [
         "--model", args.model, "--train-file", data() / train_file, "--validation-file", data() / dev_file, "--max-train-samples", 1000,
-        "--max-eval-samples", 1000, "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1", "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
+        "--max-eval-samples", 1000, "--eval-steps", 10**9, "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1", "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
 
 
 # ---- tables --------------------------------------------------------------------------------------------------------
@@ -153,26 +174,32 @@ def table(title, runs, figures, digits):
     sys.stdout.flush()
 
 
-def mlm_tables(args, rate, runs):
+def mlm_tables(args, title, runs):
     n = args.updates
     marks = [0, n // 50 * 10, n // 20 * 10, n]
     figures = {f"updates {a + 1} to {b}": lambda run, a=a, b=b: window(run, a, b) for a, b in zip(marks, marks[1:])}
-    table(f"masked LM, rate {rate}: loss", runs, figures | {"held out": held_out}, 4)
-    table(f"masked LM, rate {rate}: held-out perplexity", runs, {"perplexity": lambda run: math.exp(held_out(run))}, 1)
+    table(f"{title}: loss", runs, figures | {"held out": held_out}, 4)
+    table(f"{title}: held-out perplexity", runs, {"perplexity": lambda run: math.exp(held_out(run))}, 1)
 
 
-def tune_tables(work, runs):
-    figure = {"tag": ("entity F1", "f1"), "pairs": ("accuracy", "accuracy")}[work]
-    table({"tag": "WikiANN en, 1,000 sentences of dev", "pairs": "OCNLI, 1,000 pairs of dev"}[work], runs,
-          {f"{figure[0]} x 100": lambda run: 100 * held_out(run, figure[1]), "loss x 100": lambda run: 100 * held_out(run)}, 2)
+def tune_tables(args, title, runs):
+    name, figure = ("entity F1", "f1") if "f1" in runs[BASELINE][0][-2] else ("accuracy", "accuracy")
+    table(title, runs, {f"{name} x 100": lambda run: 100 * held_out(run, figure), "loss x 100": lambda run: 100 * held_out(run)}, 2)
+
+
+def jobs_of(args, work):
+    """(title, what makes the run of a seed and a kind, what prints the tables) for each table of a work."""
+    if work == "mlm":
+        return [(f"masked LM from random weights, rate {rate}", lambda *of, rate=rate: mlm(args, rate, *of), mlm_tables) for rate in args.rates.split(",")]
+    if work == "go-on":
+        return [("masked LM from the model, rate 2e-4", lambda *of: go_on(args, "2e-4", *of), mlm_tables)]
+    return [({"tag": "WikiANN en, 1,000 sentences of dev", "pairs": "OCNLI, 1,000 pairs of dev"}[work], lambda *of: tune(args, work, *of), tune_tables)]
 
 
 def left_out(args, work):
     """Whether a work cannot be done, after saying why."""
-    if work == "mlm":
-        return False
-    why = "" if args.model else "no --model, a pretrained directory to begin with"
-    if not (data() / TUNED[work][0]).exists():
+    why = "" if args.model or work == "mlm" else "no --model, a pretrained directory to begin with"
+    if work in TUNED and not (data() / TUNED[work][0]).exists():
         why = f"{data()} has no {TUNED[work][0]}: set XLMR_DATA"
     if why:
         print(f"{work} is left out: {why}", file=sys.stderr)
@@ -182,24 +209,23 @@ def left_out(args, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, metavar="OUT")
-    parser.add_argument("works", nargs="*", metavar="WORK", help="mlm, tag, pairs; all by default")
+    parser.add_argument("works", nargs="*", metavar="WORK", help="mlm, go-on, tag, pairs; all by default")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rates", default="3e-4,1e-3", help="of mlm")
-    parser.add_argument("--updates", type=int, default=500, help="of mlm, a multiple of 10 from 50")
+    parser.add_argument("--updates", type=int, default=500, help="of mlm and go-on, a multiple of 10 from 50")
     parser.add_argument("--kinds", default="; ".join(KINDS), help="of numbers, separated by ;")
-    parser.add_argument("--model", type=pathlib.Path, help="to fine-tune")
+    parser.add_argument("--model", type=pathlib.Path, help="of go-on, tag and pairs")
     parser.add_argument("--xlmr", default=os.environ.get("XLMR", str(ROOT / os.environ.get("BUILD", "build") / "xlmr")))
     args = parser.parse_args()
     args.seeds, args.kinds = [int(s) for s in args.seeds.split(",")], [k.strip() for k in args.kinds.split(";")]
-    works = [work for work in args.works or ("mlm", "tag", "pairs") if not left_out(args, work)]
-    jobs = [(work, rate) for work in works for rate in (args.rates.split(",") if work == "mlm" else [""])]
-    results = {job: {kind: [] for kind in args.kinds} for job in jobs}
+    jobs = [job for work in args.works or ("mlm", "go-on", "tag", "pairs") if not left_out(args, work) for job in jobs_of(args, work)]
+    runs = [{kind: [] for kind in args.kinds} for _ in jobs]
     for seed in args.seeds:
-        for work, rate in jobs:
+        for (_, run, _), made in zip(jobs, runs):
             for kind in args.kinds:
-                results[work, rate][kind].append(mlm(args, rate, seed, kind) if work == "mlm" else tune(args, work, seed, kind))
-    for (work, rate), runs in results.items():
-        mlm_tables(args, rate, runs) if work == "mlm" else tune_tables(work, runs)
+                made[kind].append(run(seed, kind))
+    for (title, _, tables), made in zip(jobs, runs):
+        tables(args, title, made)
 
 
 main()
