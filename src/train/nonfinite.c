@@ -53,18 +53,18 @@ typedef struct examination {
     finding found[N_KINDS];
     const xr_tensor *activation;    /* what found[ACTIVATION] is of, until backward begins */
     const xr_batch *batch;
-    int micro;
+    int micro, backward;            /* the micro-batch, and whether its backward has begun */
     json_t *batches;
 } examination;
 
 /* The sequence that a row of a tensor belongs to: of all tokens, of one row a sequence, or of the rows with a target; -1: it can't be told. */
 static int sequence_of(const xr_batch *b, size_t rows, size_t row)
 {
+    if (b->mask_row && rows == b->n_mask)
+        return (int)b->rows.seq[b->mask_row[row]];
     if (rows == b->rows.n)
         return (int)b->rows.seq[row];
-    if (rows == b->rows.n_seq)
-        return (int)row;
-    return b->mask_row && rows == b->n_mask ? (int)b->rows.seq[b->mask_row[row]] : -1;
+    return rows == b->rows.n_seq ? (int)row : -1;
 }
 
 static void add_sequence(finding *d, int sequence, int *last)
@@ -120,12 +120,18 @@ static void look_at_activation(examination *e, const xr_tensor *n)
     e->activation = n;
 }
 
-/* Backward begins at the loss: when nothing before it was wrong, it is what was found, and no activation. */
-static void tell_loss_from_activation(examination *e, const xr_tensor *n)
+/* Backward begins at the loss. When nothing before it was wrong, it is what was found, and no activation. */
+static void look_at_loss(examination *e, const xr_tensor *n)
 {
+    finding *d = &e->found[LOSS];
+    e->backward = 1;
     if (e->activation == n) {
-        e->found[LOSS] = e->found[ACTIVATION];
+        *d = e->found[ACTIVATION];
         e->found[ACTIVATION] = (finding){ 0 };
+    } else if (!d->name[0] && !isfinite(n->x[0])) {
+        record(d, n->x, n->rows, n->cols, NULL);
+        d->micro = e->micro;
+        xr_tensor_name(d->name, e->l->trainer->model, n, NULL);
     }
     e->activation = NULL;
 }
@@ -152,8 +158,8 @@ static void watch(void *context, const xr_tensor *n, xr_direction direction)
         look_at_activation(e, n);
         return;
     }
-    if (e->activation)
-        tell_loss_from_activation(e, n);
+    if (!e->backward)
+        look_at_loss(e, n);
     for (int k = 0; k < XR_MAX_INPUTS; k++)
         if (n->in[k])
             look_at_gradient(e, n->in[k], n);
@@ -166,11 +172,12 @@ static int put(json_t *object, const char *key, json_t *value) { return json_obj
 
 static json_t *finding_json(finding *d, enum kind kind)
 {
-    json_t *j = figures_json(&d->f, 1.0);
-    int ok = j && put(j, "kind", json_string(kind_name[kind])) && put(j, "name", json_string(d->name)) &&
-             put(j, "shape", json_pack("[II]", (json_int_t)d->rows, (json_int_t)d->cols)) &&
-             put(j, "first", json_pack("[II]", (json_int_t)d->row, (json_int_t)d->col)) &&
+    json_t *of_it = figures_json(&d->f, 1.0);
+    json_t *j = json_pack("{ss ss s[II] s[II]}", "kind", kind_name[kind], "name", d->name, "shape", (json_int_t)d->rows, (json_int_t)d->cols, "first",
+                          (json_int_t)d->row, (json_int_t)d->col);
+    int ok = j && of_it && json_object_update(j, of_it) == 0 &&
              (d->micro < 0 || (put(j, "micro", json_integer(d->micro)) && json_object_set(j, "sequences", d->sequences) == 0));
+    json_decref(of_it);
     if (ok)
         return j;
     json_decref(j);
@@ -214,6 +221,7 @@ static const xr_batch *watched_batch(void *context, int k)
 {
     examination *e = context;
     e->micro = k;
+    e->backward = 0;
     e->batch = e->l->task->micro_batch(e->l->task->context, k);
     if (e->batch && json_array_append_new(e->batches, batch_json(e, e->batch, k)) < 0)
         xr_fail(XR_ESYSTEM, "no memory for micro-batch %d of the diagnosis", k);
