@@ -73,7 +73,7 @@ static xr_status bad_question(reading *g)
     if (g->n_bad++ < SHOWN)
         xr_warn("question skipped: %s", xr_error_message());
     xr_error_clear();
-    return XR_OK;
+    return xr_dataset_skip(g->d, g->n_records - 1);
 }
 
 static xr_status read_questions(reading *g)

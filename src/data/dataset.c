@@ -527,6 +527,20 @@ xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *to
     return status;
 }
 
+xr_status xr_dataset_skip(xr_dataset *d, uint64_t record)
+{
+    XR_TRY(xr_grow(&d->skipped, &d->cap_skipped, d->n_skipped + 1, sizeof *d->skipped));
+    d->skipped[d->n_skipped++] = record;
+    return XR_OK;
+}
+
+uint64_t xr_dataset_record(const xr_dataset *d, uint64_t i)
+{
+    for (size_t k = 0; k < d->n_skipped && d->skipped[k] <= i; k++)
+        i++;
+    return i;
+}
+
 void xr_dataset_free(xr_dataset *d)
 {
     for (size_t i = 0; d->text && i < d->n; i++) {
@@ -535,6 +549,7 @@ void xr_dataset_free(xr_dataset *d)
     }
     for (size_t i = 0; i < d->n_files; i++)
         xr_free(d->files[i]);
+    xr_free(d->skipped);
     xr_free(d->offset);
     xr_free(d->ids);
     xr_free(d->label);

@@ -122,7 +122,7 @@ static xr_status bad_sentence(reading *g)
     if (g->n_bad++ < SHOWN)
         xr_warn("sentence skipped: %s", xr_error_message());
     xr_error_clear();
-    return XR_OK;
+    return xr_dataset_skip(g->d, g->n_sentences - 1);
 }
 
 static xr_status read_sentences(reading *g)

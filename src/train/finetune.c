@@ -32,7 +32,7 @@ static xr_status load_model(xr_finetune *f)
     if (f->o->classifier_dropout >= 0.0)
         f->model.config.classifier_dropout = (float)f->o->classifier_dropout;
     f->model.recompute = f->o->recompute;
-    XR_TRY(xr_setup_precision(&f->model, f->o));
+    XR_TRY(xr_setup_precision(&f->model, f->o->precision));
     return XR_OK;
 }
 

@@ -83,7 +83,7 @@ static xr_status load_model(xr_pretrain *p)
         return xr_fail(XR_EUSAGE, "--block-length %lld: the model has positions for %d tokens; give at most %d", o->block_length, most, most);
     xr_setup_dropout(&p->model.config, o);
     p->model.recompute = o->recompute;
-    XR_TRY(xr_setup_precision(&p->model, o));
+    XR_TRY(xr_setup_precision(&p->model, o->precision));
     return xr_setup_freeze(&p->model, o);
 }
 
