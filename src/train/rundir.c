@@ -18,7 +18,8 @@
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes. */
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard" };
+static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard",
+                                         "nonfinite" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define ENTRY_CAP ((size_t)1 << 32)
 #define LOCK "lock"
@@ -344,6 +345,7 @@ static xr_status sweep(const char *path)
 {
     XR_TRY(xr_dir_each(path, sweep_entry, NULL));
     XR_TRY(sweep_inside(path, "checkpoints", sweep_entry));
+    XR_TRY(sweep_inside(path, "nonfinite", sweep_entry));
     return sweep_inside(path, DATA, sweep_data_entry);
 }
 
