@@ -126,11 +126,13 @@ BF16 static void along_native(uint32_t *restrict to, const float *restrict x, si
 
 BF16 static void across_native(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n)
 {
+    static const uint16_t in_turn[2 * VW] = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                             14, 30, 15, 31};
+    const __m512i order = _mm512_loadu_si512(in_turn);
     size_t k = 0;
     for (; odd && k + VW <= n; k += VW) {
-        __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(even + k)));
-        __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(odd + k)));
-        _mm512_storeu_si512(to + k, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd + k), _mm512_loadu_ps(even + k));
+        _mm512_storeu_si512(to + k, _mm512_permutexvar_epi16(order, halves));
     }
     across(to + k, even + k, odd ? odd + k : NULL, n - k);
 }
