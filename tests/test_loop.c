@@ -311,21 +311,25 @@ static void leftovers_of_data(void **state)
 {
     (void)state;
     xr_rundir_lock lock = { 0 };
-    char dead[64], alive[64];
+    char dead[64], alive[64], inside[64];
     pid_t pid = fork();
     if (pid == 0)
         _exit(0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     snprintf(dead, sizeof dead, "run/data/extended-model.tmp-%ld", (long)pid);
     snprintf(alive, sizeof alive, "run/data/extended-model.tmp-%ld", (long)getpid());
+    snprintf(inside, sizeof inside, "run/data/train/blocks.idx.tmp-%ld", (long)pid);
     begin_anew();
     assert_int_equal(xr_mkdirs(in_scratch(dead)), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch(inside)), XR_OK);
     assert_int_equal(xr_mkdirs(in_scratch(alive)), XR_OK);
     assert_int_equal(xr_mkdirs(in_scratch("run/data/extended-model")), XR_OK);
     assert_int_equal(xr_mkdirs(in_scratch("run/data/train.tmp-")), XR_OK);
     assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("run")), XR_OK);
     xr_rundir_lock_drop(&lock);
     assert_false(xr_path_exists(in_scratch(dead)));
+    assert_false(xr_path_exists(in_scratch(inside)));
+    assert_true(xr_path_exists(in_scratch("run/data/train")));
     assert_true(xr_path_exists(in_scratch(alive)));
     assert_true(xr_path_exists(in_scratch("run/data/extended-model")));
     assert_true(xr_path_exists(in_scratch("run/data/train.tmp-")));
