@@ -35,7 +35,7 @@ xr_context *xr_context_open(const char *dir, const xr_load_options *options)
 xr_context *xr_context_for(const xr_options *o)
 {
     xr_context *c = xr_context_open(o->model, NULL);
-    if (c && xr_setup_precision(&c->model, o) < 0) {
+    if (c && xr_setup_precision(&c->model, o->precision) < 0) {
         xr_context_free(c);
         c = NULL;
     }
@@ -56,6 +56,14 @@ void xr_context_free(xr_context *c)
     xr_tokens_free(&c->tokens);
     xr_free(c->dir);
     xr_free(c);
+}
+
+xr_status xr_context_set_precision(xr_context *c, const char *name)
+{
+    XR_TRY(xr_setup_precision(&c->model, name));
+    xr_tape_free(c->tape);      /* sized for the scratch of other kernels */
+    c->tape = NULL;
+    return XR_OK;
 }
 
 xr_status xr_context_encode(xr_context *c, const char *text, const char *pair, size_t max_len, int specials)
