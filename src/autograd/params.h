@@ -63,6 +63,7 @@ typedef struct xr_param {
     uint64_t version;           /* of the values: whoever writes them calls xr_param_changed */
     const struct xr_pack_kind *pack;    /* what linear layers multiply by; NULL: the f32 values as they are */
     xr_packed packed;           /* kept by xr_param_packed */
+    int mapped;                 /* values lie in a read-only mapping of a file */
     xr_late_grad *late;         /* with XR_PARAM_LATE_GRAD, once gradients are allocated */
 } xr_param;
 

@@ -27,9 +27,10 @@ extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to 
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 enum { XR_INT8_MOST = 66000 };              /* I at most: 255 x 127 x I fits 32 bits */
 
-/* f32 without a copy: multiply takes the weights as they are. xr_pack_f32_for: what is best for n rows, or NULL: xr_gemm_*. */
-extern const xr_pack_kind xr_pack_f32;
-const xr_pack_kind *xr_pack_f32_for(size_t n);
+/* f32, the same bits by both: without a copy, so that multiply takes the weights as they are; and, for weights that stay as they are, with one. */
+extern const xr_pack_kind xr_pack_f32, xr_pack_f32_kept;
+/* What multiplies n rows where `wanted` is asked for: of f32 (NULL, xr_pack_f32_kept) what is best for so many, or NULL: xr_gemm_*. */
+const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n);
 
 /* For kernels that lay out words of two numbers themselves (isa/table.h): c[rows, cols] += a b of at most XR_TILE_ROWS x XR_TILE_COLS results,
  * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */
