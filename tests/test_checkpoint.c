@@ -462,7 +462,8 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback), TEST(replaced),
+        TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback),
+        TEST(replaced),
         TEST(killed_writers), TEST(no_memory), TEST(no_room),
     };
     return cmocka_run_group_tests(tests, begin, remove_scratch);
