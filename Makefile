@@ -42,6 +42,11 @@ CFLAGS_ALL := -std=c11 $(OPT) -g $(WARN) -fopenmp -fPIC -fvisibility=hidden -ffp
 CXXFLAGS_ALL := -std=c++17 $(OPT) -g $(CXXWARN) -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isrc -Iinclude -I$(BUILD)/gen \
                $(PKG_CFLAGS) $(SANFLAGS) $(CXXFLAGS)
 LDFLAGS_ALL := -fopenmp $(SANFLAGS) $(LDFLAGS)
+# ThreadSanitizer has to see every access: plain loops stand in for OpenBLAS (make tsan).
+ifneq ($(findstring thread,$(SAN)),)
+PLAIN_BLAS := $(BUILD)/tests/plain_blas.o
+PKG_LIBS := $(filter-out -lopenblas,$(PKG_LIBS))
+endif
 LIBS := $(PKG_LIBS) $(if $(BLAS_DIR),-Wl$(comma)-rpath$(comma)$(BLAS_DIR:/=)) -lstdc++ -lpthread -lm
 
 # Sources are found by being there. src/cli is the program, everything else the library.
@@ -61,7 +66,7 @@ ISA_FLAGS_portable :=
 ISA_FLAGS_avx2 := -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_CXX:%.cc=$(BUILD)/%.o) \
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_CXX:%.cc=$(BUILD)/%.o) $(PLAIN_BLAS) \
            $(foreach i,$(ISAS),$(ISA_SRC:src/kernels/isa/%.c=$(BUILD)/src/kernels/isa/%.$(i).o))
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
 
@@ -81,10 +86,11 @@ TESTS := $(sort $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c)
 NAIVE_OBJ := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard tests/naive/*.c tests/naive/*.cc)))
 EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
 FUZZERS := $(sort $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/*.c)))
+SEEDS := $(FUZZERS:$(BUILD)/tests/fuzz/%=$(BUILD)/tests/seeds/%)
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all programs setup demo test check torture fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
+.PHONY: all programs setup demo test check torture tsan valgrind fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -96,6 +102,7 @@ help:
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
 	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; about an hour'
+	@echo 'make tsan       what runs in threads, under ThreadSanitizer with clang;  make valgrind: a short set under memcheck'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
 	@echo 'make bench      one table: rates, share of the peak, memory and phases of each work; PARTS="mlm classify" only those (bench/works.sh)'
@@ -173,7 +180,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-programs: all $(TESTS) $(FAULT) $(EXAMPLES) $(BENCHES)
+programs: all $(TESTS) $(FAULT) $(SEEDS) $(EXAMPLES) $(BENCHES)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
@@ -182,15 +189,41 @@ test: setup
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
-TORTURE := $(BUILD)/tests/test_power_loss $(BUILD)/tests/test_checkpoint
+# The parts run side by side, each with its own output.
+TORTURE := torture.bats test_exactness kills.bats faults.bats test_power_loss test_checkpoint
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE) $(FAULT)
-	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
-	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats tests/faults.bats
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
+	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
+torture-test_%:
+	@XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $(BUILD)/tests/test_$*
+torture-%.bats:
+	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/$*.bats
+
+# Who watches what is read and written: lists of their own, outside make test. Tests that take processes apart or count memory are not in them.
+THREADED := kernels packed int8 autograd optim ema params trainer loop pretrain finetune evaluate predict retrieval api phase tokenizer checkpoint
+tsan: TSAN := $(patsubst %,build/san-thread/tests/test_%,$(THREADED))
+tsan:
+	@scripts/setup.sh clang
+	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
+	@scripts/tsan.sh build/san-thread $(TSAN)
+
+WATCHED := config yaml h5 util tokenizer_files text stream store hf checkpoint optim
+MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
+valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
+valgrind:
+	@scripts/setup.sh valgrind
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(PROGRAMS)
+	@WATCH='$(MEMCHECK)' OMP_NUM_THREADS=2 XLMR_DATA=none SHELL_TESTS='' scripts/run_tests.sh $(BUILD) $(PROGRAMS)
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/demo.sh $(BUILD)/xlmr demo-out
+
+# The fuzz targets without libFuzzer (tests/fuzz.bats).
+$(BUILD)/tests/seeds/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz_seeds.o $(BUILD)/libxlmr.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIBS)
 
 # A build of its own, where the compiler counts branches for libFuzzer. The seeds are written by the fuzzers themselves.
 SECONDS ?= 60

@@ -13,7 +13,8 @@ the first, from timing.jsonl for xlmr. Inference: of xlmr, time of the whole set
 loop alone. Loading has a column of its own. Figures are medians over the rounds; ratios are medians of the rounds' ratios, xlmr to the row. Peak memory is
 VmHWM of a process that does only this. "differs" is the largest difference from xlmr's f32 in the first text's vector of <s>. Tokenisation counts for xlmr
 only. Weights are random: `xlmr init` with the rebuilt 250,000-piece model. The two slowest ways (stock, padded) and what a row marks run in the first round
-only. A peer for which memory is short is waited for, then left out, and said to be. OPENBLAS_CORETYPE is taken out of every process's environment.
+only. A peer for which memory is short is waited for, then left out, and said to be. OPENBLAS_CORETYPE is taken out of every process's environment,
+except by --avx2, which holds all of them to AVX2: the instructions of the cores that the goals were set on.
 """
 import argparse
 import gzip
@@ -34,12 +35,14 @@ BLOCKS, BLOCK_LEN = 4, 512          # of a masked-LM update
 TEXTS, SINGLE, FEW = 160, 64, 4     # of inference, of one at a time, and those of them that start-up is measured by
 KINDS = ("f32", "bf16", "int8")
 MASK_TEXTS = ["Hello I'm a <mask> model.", "Paris is the <mask> of France.", "La capitale de la France est <mask>.", "Berlin ist die <mask> von Deutschland."]
+AVX2 = {"XR_ISA": "avx2", "OPENBLAS_CORETYPE": "Haswell", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "CT2_FORCE_CPU_ISA": "AVX2"}
 MODULES = {"torch": "torch transformers", "ort": "onnxruntime onnx onnxscript torch transformers", "ct2": "ctranslate2 torch transformers"}
 
 
-def environment(threads):
+def environment(args):
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS")}
-    return env | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    return env | ({"OMP_NUM_THREADS": str(args.threads)} if args.threads else {}) | (AVX2 if args.avx2 else {})
 
 
 def note(text):
@@ -55,7 +58,7 @@ def run_xlmr(args, words, text=None):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, tempfile.TemporaryFile("w+") as source:
         source.write(text or "")
         source.seek(0)
-        process = subprocess.Popen(command, stdin=source, stdout=out, stderr=err, env=environment(args.threads))
+        process = subprocess.Popen(command, stdin=source, stdout=out, stderr=err, env=environment(args))
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - start
@@ -69,7 +72,7 @@ def run_xlmr(args, words, text=None):
 def run_peer(args, script, **job):
     job |= {"threads": args.threads, "model": str(args.model), "folder": str(args.scratch)}
     done = subprocess.run([args.python, ROOT / "bench" / script, "--child"], input=json.dumps(job), text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=environment(args.threads))
+                          stderr=subprocess.PIPE, env=environment(args))
     if done.returncode:
         raise RuntimeError(f"{script} ended with {done.returncode}: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
     return json.loads(done.stdout)
@@ -307,6 +310,7 @@ def arguments():
     parser.add_argument("--peer-steps", type=int, default=3, help="of the peers (stock and padded do 2); the first does not count")
     parser.add_argument("--kinds", default=",".join(KINDS), help="of numbers; those a program does not have are left out")
     parser.add_argument("--engines", default="torch,ort,ct2")
+    parser.add_argument("--avx2", action="store_true", help="nobody may use AVX-512 (ONNX Runtime cannot be told, and is left out)")
     parser.add_argument("--compile", action="store_true", help="torch.compile too: minutes of compiling")
     parser.add_argument("--wait", type=float, default=120, help="seconds to wait for memory before a peer is left out")
     parser.add_argument("--preset", default="base")
@@ -316,7 +320,8 @@ def arguments():
     parser.add_argument("--xlmr", default=os.environ.get("XLMR", str(ROOT / os.environ.get("BUILD", "build") / "xlmr")))
     parser.add_argument("--python", default=sys.executable, help="one with torch, transformers, onnxruntime, onnx, onnxscript, ctranslate2")
     args = parser.parse_args()
-    args.kinds, args.engines = args.kinds.split(","), args.engines.split(",")
+    args.kinds = args.kinds.split(",")
+    args.engines = [engine for engine in args.engines.split(",") if not (args.avx2 and engine == "ort")]
     args.big = bool(args.model) or args.preset in ("base", "large")
     return parser, args
 

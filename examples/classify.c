@@ -1,6 +1,8 @@
 /* Classifies a pair of texts with a fine-tuned model directory and shows the tokens it sees.
  *
- *   classify DIR TEXT [PAIR] */
+ *   classify DIR TEXT [PAIR [PRECISION]]
+ *
+ * An empty PAIR is none; PRECISION is f32, bf16 or int8. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,14 +35,14 @@ static void show_labels(xr_context *c, const float *logit)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: classify DIR TEXT [PAIR]\n");
+        fprintf(stderr, "usage: classify DIR TEXT [PAIR [PRECISION]]\n");
         return 2;
     }
-    const char *text = argv[2], *pair = argc > 3 ? argv[3] : NULL;
+    const char *text = argv[2], *pair = argc > 3 && *argv[3] ? argv[3] : NULL;
     xr_context *c = xr_open(argv[1], XR_READ);
     int n = xr_label_count(c);
     float *logit = malloc((size_t)(n > 0 ? n : 1) * sizeof *logit);
-    int good = c && logit && xr_classify(c, &text, pair ? &pair : NULL, 1, logit) == 0;
+    int good = c && logit && xr_set_precision(c, argc > 4 ? argv[4] : "f32") == 0 && xr_classify(c, &text, pair ? &pair : NULL, 1, logit) == 0;
     if (good) {
         show_tokens(c, text, pair);
         show_labels(c, logit);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the test programs and the .bats files, shows their output as TAP, and closes with one line: N passed, N failed, N skipped.
 #   run_tests.sh BUILD TEST_PROGRAM...
+# WATCH is a command that the programs are run by (make tsan, make valgrind); SHELL_TESTS are the .bats files, all if it is not set.
 set -u
 
 build=$1
@@ -61,9 +62,10 @@ one() {
 }
 
 for t in "$@"; do
-    one "$(basename "$t")" "$t"
+    # shellcheck disable=SC2086  # a list of words
+    one "$(basename "$t")" ${WATCH-} "$t"
 done
-for t in tests/*.bats; do
+for t in ${SHELL_TESTS-tests/*.bats}; do
     one "$t" bats --formatter tap "$t"
 done
 

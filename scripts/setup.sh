@@ -1,11 +1,14 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need. Silent and instant when nothing is missing.
-#   setup.sh [clang]    with clang and its OpenMP runtime, for CC=clang
+#   setup.sh [clang|valgrind]    with clang, its OpenMP and its sanitizers, for CC=clang; with valgrind
 set -eu
 
 packages='gcc g++ make pkg-config libopenblas-openmp-dev libhdf5-dev libsentencepiece-dev libjansson-dev libyaml-dev zlib1g-dev
 liblzma-dev libzstd-dev libxxhash-dev librandom123-dev libcmocka-dev bats jq hdf5-tools shellcheck strace'
-[ "${1-}" != clang ] || packages="$packages clang libomp-dev"
+case ${1-} in
+clang) packages="$packages clang libomp-dev libclang-rt-dev" ;;
+valgrind) packages="$packages valgrind" ;;
+esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     # Not Debian: the build says which libraries it does not find.

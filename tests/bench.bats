@@ -37,3 +37,22 @@ works() { jq -L bench "$@"; }
     grep -qE '^data +25\.0 % +$' "$dir/out"
     [ "$(grep -c "^saving" "$dir/out")" -eq 0 ]
 }
+
+@test "precisions: what is there is not made again; means of windows, differences in pairs of one seed, ranges over seeds" {
+    for seed in 1 2; do
+        for kind in f32 bf16; do
+            # losses 10 - seed - step / 100, bf16 1 / 64 and 3 / 64 above; held out 2 and 3, bf16 a half and a quarter below
+            awk -v s=$seed -v b=$([ $kind = bf16 ] && echo 1 || echo 0) 'BEGIN {
+                for (step = 10; step <= 50; step += 10) printf "{\"step\": %d, \"loss\": %.9f}\n", step, 10 - s - step / 100 + b * (2 * s - 1) / 64
+                printf "{\"event\": \"eval\", \"step\": 0, \"loss\": 9}\n{\"event\": \"eval\", \"step\": 50, \"loss\": %.9f}\n{\"event\": \"end\"}\n", s + 1 - b / (2 * s) }' \
+                >"$dir/mlm-1e-3-50-$kind-s$seed.jsonl"
+        done
+    done
+    bench/precisions.py "$dir" mlm tag --seeds 1,2 --rates 1e-3 --updates 50 --kinds 'f32; bf16' --xlmr false >"$dir/out" 2>"$dir/err"
+    cat "$dir/out" "$dir/err"
+    grep -qF '| updates 11 to 20 | 8.8000 7.8000 | 1.0000 | +0.0156 +0.0469 | +0.0312 |' "$dir/out"
+    grep -qF '| updates 21 to 50 | 8.6000 7.6000 | 1.0000 | +0.0156 +0.0469 | +0.0312 |' "$dir/out"
+    grep -qF '| held out | 2.0000 3.0000 | 1.0000 | -0.5000 -0.2500 | -0.3750 |' "$dir/out"
+    grep -qF '| perplexity | 7.4 20.1 | 12.7 | -2.9 -4.4 | -3.7 |' "$dir/out"
+    grep -q '^tag is left out: no --model' "$dir/err" || grep -q '^tag is left out: .*XLMR_DATA' "$dir/err"
+}

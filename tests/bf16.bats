@@ -38,6 +38,6 @@ near() {
     vectors b.jsonl --precision bf16
     XR_ISA=portable vectors p.jsonl --precision bf16 2>"$dir/err"
     cat "$dir/err"
-    grep -q '^xlmr: warning: --precision bf16: no AVX512-BF16 .*f32 is faster here$' "$dir/err"
+    grep -q '^xlmr: warning: precision bf16: no AVX512-BF16 .*f32 is faster here$' "$dir/err"
     near "$dir/b.jsonl" "$dir/p.jsonl" -1 5e-3
 }

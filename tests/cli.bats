@@ -127,7 +127,8 @@ refused() {
     [ "$(wc -l <"$dir/j")" -eq 1 ]
     grep -q '"ok":true' "$dir/j"
     jq -e '.speed.gemm_gflops > 0 and .speed.memory_gb_per_s > 0 and (.speed.gemm_gflops_bf16 > 0) == .kernels.bf16
-        and .machine.cores >= .machine.cores_allowed and .machine.memory_mib >= .machine.memory_available_mib and (.advice | type) == "array"' "$dir/j"
+        and .machine.cores >= .machine.cores_allowed and .machine.memory_mib >= .machine.memory_available_mib and (.advice | type) == "array"
+        and .precisions.bf16.fast == .kernels.bf16 and (.precisions.int8.why | length) > 0' "$dir/j"
     OMP_PROC_BIND=close OMP_PLACES=cores run -0 "$xlmr" doctor --threads 1
     [[ $output == *"speed now"* && $output != *"wander"* ]]
 }
@@ -135,6 +136,7 @@ refused() {
 @test "the portable kernels can be asked for" {
     XR_ISA=portable run -0 "$xlmr" doctor
     [[ $output == *"portable; the machine can do"* && $output == *"agrees in every bit"* ]]
+    [[ $output == *"not fast       bf16: "* && $output == *"not fast       int8: "* ]]
 }
 
 @test "init refuses both sizes, neither, a missing tokenizer and a taken directory" {

@@ -5,7 +5,8 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
     xlmr="${XLMR_BUILD:-build}/xlmr"
-    export xlmr examples="${XLMR_BUILD:-build}/examples"
+    xlmr=$(realpath "$xlmr") examples=$(realpath "${XLMR_BUILD:-build}/examples")
+    export xlmr examples
     export model="$BATS_FILE_TMPDIR/model"
     awk 'BEGIN {
         n = split("I You We Wir Ihr Sie", who); m = split("live see find wohnen sehen finden", what); k = split("here there today hier dort heute", where)
@@ -47,6 +48,22 @@ TEXTS
 @test "xlmr predict agrees with classify" {
     run -0 --separate-stderr "$xlmr" predict --model "$BATS_FILE_TMPDIR/trained" < <(echo '{"text": "Was ist das?"}')
     [[ $output == *'"label":"question"'* || $output == *'"label": "question"'* ]]
+}
+
+@test "classify and predict agree in every precision, and the precisions do not" {
+    cd "$BATS_TEST_TMPDIR"
+    for p in f32 bf16 int8; do
+        for text in 'Was ist das?' 'You see here today.' 'Wir wohnen dort heute. Das ist ein Haus; this is a house.' 'Sie finden there'; do
+            "$examples/classify" "$BATS_FILE_TMPDIR/trained" "$text" '' $p | awk '$1 == "question" { print $2 }' >>ours-$p
+            echo "{\"text\": \"$text\"}" | "$xlmr" predict --quiet --model "$BATS_FILE_TMPDIR/trained" --precision $p |
+                jq '.scores.question' | awk '{ printf "%.4f\n", $1 }' >>theirs-$p
+        done
+        paste ours-$p theirs-$p
+        cmp ours-$p theirs-$p
+    done
+    run -1 cmp -s ours-f32 ours-int8
+    run -1 "$examples/classify" "$BATS_FILE_TMPDIR/trained" text '' fp16
+    [[ $output == *"f32, bf16 or int8"* ]]
 }
 
 @test "classify reads pairs" {

@@ -65,12 +65,38 @@ flip() {
     grep -q "^BAD  $steps/step-00000004/state.h5: digest mismatch" <<<"$output"
     grep -q "^BAD  $steps/step-00000002: is not a checkpoint: it has no MANIFEST.json" <<<"$output"
     grep -q "^BAD  $dir/run/final/model.safetensors: .*reach to" <<<"$output"
-    [ "$(grep -c '^BAD' <<<"$output")" -eq 3 ]
-    grep -q "3 of [0-9]* checks failed" <<<"$stderr"
+    grep -q "^BAD  $dir/run/final/model.safetensors: has 300000 bytes, the manifest says" <<<"$output"
+    [ "$(grep -c '^BAD' <<<"$output")" -eq 4 ]
+    grep -q "4 of [0-9]* checks failed" <<<"$stderr"
     run -65 --separate-stderr "$xlmr" verify --json "$dir/run"
-    grep -q '"ok":false,"bad":3,"checks":\[' <<<"$output"
+    grep -q '"ok":false,"bad":4,"checks":\[' <<<"$output"
     refused 66 'does not exist' -- verify "$dir/none"
     refused 65 'is no run directory' -- verify "$BATS_FILE_TMPDIR/runs"
+}
+
+@test "verify: best, final and exports carry digests; whoever edits a file is told, and may go on" {
+    "$xlmr" export --quiet --from "$dir/run" --average 2 --output-dir "$dir/mean"
+    for m in "$dir/run/final" "$dir/mean" "$BATS_FILE_TMPDIR/model"; do
+        run -0 --separate-stderr "$xlmr" verify "$m"
+        grep -q "^ok   $m/model.safetensors: digest" <<<"$output"
+        flip "$m/model.safetensors" $(($(stat -c %s "$m/model.safetensors") - 4))    # the lowest byte of a number: finite as before
+        run -65 --separate-stderr "$xlmr" verify "$m"
+        grep -q "^BAD  $m/model.safetensors: digest mismatch" <<<"$output"
+        [ "$(grep -c '^BAD' <<<"$output")" -eq 1 ]
+        flip "$m/model.safetensors" $(($(stat -c %s "$m/model.safetensors") - 4))
+    done
+    sed -i 's/"hidden_dropout_prob": [0-9.]*/"hidden_dropout_prob": 0.25/' "$dir/mean/config.json"
+    echo note >"$dir/mean/notes.txt"
+    run -65 --separate-stderr "$xlmr" verify "$dir/mean"
+    grep -q "^BAD  $dir/mean/config.json: .*; put the file back, or remove digests.json if you changed it yourself" <<<"$output"
+    grep -q "^ok   $dir/mean/notes.txt: is not in digests.json" <<<"$output"
+    "$xlmr" fill-mask --model "$dir/mean" '<mask> fox' >/dev/null
+    rm "$dir/mean/digests.json"
+    run -0 --separate-stderr "$xlmr" verify "$dir/mean"
+    grep -q "^ok   $dir/mean: has no digests.json" <<<"$output"
+    rm "$dir/mean/notes.txt"
+    for again in 1 2; do "$xlmr" export --quiet --from "$dir/run" --output-dir "$dir/mean" --overwrite-output-dir; done
+    cmp "$dir/mean/digests.json" "$dir/run/final/digests.json"
 }
 
 @test "export: a run that has only checkpoints gives its newest good one, from anywhere" {

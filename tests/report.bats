@@ -108,6 +108,26 @@ END
     well_formed "$dir/page.html"
 }
 
+@test "errors of tagged words and of choices behind skipped records: their own texts" {
+    mkdir "$dir/d" "$dir/c"
+    # learnt the wrong way round; left out: an unknown tag, bytes that are no UTF-8, a word without a tag
+    printf 'a\tB-LOC\nParis\tO\n\nدبي\tO\nright\tB-LOC\n' >"$dir/train.tsv"
+    printf 'bad\tB-PER\n\na\tO\nParis\tB-LOC\n\n\377\tO\n\nhalf\tO\nhalf\n\nدبي\tB-LOC\nright\tO\n' >"$dir/d/test-en.tsv"
+    "$xlmr" finetune --quiet --task tag --model "$model" --train-file "$dir/train.tsv" --max-steps 60 --learning-rate 3e-3 --output-dir "$dir/tags" >/dev/null
+    accepted -- evaluate --task panx --model "$dir/tags/final" --data-dir "$dir/d" --on-bad-record skip --max-bad-fraction 0.9 --output-dir "$dir/e"
+    jq -c '[.row, .words]' "$dir/e/errors.jsonl" | sort | diff - <(printf '%s\n' '[1,[["a","O","B-LOC"],["Paris","B-LOC","O"]]]' '[2,[["دبي","B-LOC","O"],["right","O","B-LOC"]]]')
+    for i in 0 1 2 3 4 5 6 7; do
+        echo "{\"premise\":\"the cat $i\",\"choice1\":\"dog $i\",\"choice2\":\"mat $i\",\"question\":\"cause\",\"label\":$((i % 2))}"
+        [ $((i % 3)) -ne 1 ] || echo '{"premise":"no choices"}'
+        [ "$i" -ne 5 ] || echo '{"premise"'
+    done >"$dir/c/test.en.jsonl"
+    grep 'cat' "$dir/c/test.en.jsonl" >"$dir/train.jsonl"
+    "$xlmr" finetune --quiet --task choice --model "$model" --train-file "$dir/train.jsonl" --max-steps 1 --output-dir "$dir/choices" >/dev/null
+    accepted -- evaluate --task xcopa --model "$dir/choices/final" --data-dir "$dir/c" --on-bad-record skip --max-bad-fraction 0.9 --output-dir "$dir/f"
+    [ "$(wc -l <"$dir/f/errors.jsonl")" -ge 1 ]
+    jq -e '(.row - 1 | tostring) as $i | .gold | endswith($i)' "$dir/f/errors.jsonl"
+}
+
 @test "errors of questions: the least F1 first, every gold answer once, the passage" {
     mkdir "$dir/d" "$dir/p"
     printf '{"data":[{"paragraphs":[{"context":"The dog saw a cat.","qas":[%s,%s,%s]}]}]}' \

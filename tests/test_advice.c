@@ -94,6 +94,32 @@ static void test_system(void **state)
     expect(&f, 2, PARTS("transparent_hugepage", "4096 MiB of the machine's 65536 MiB"));
 }
 
+static void expect_precisions(xr_advice_cpu c, int bf16, const char *why_bf16, int int8, const char *why_int8)
+{
+    json_t *j = xr_advice_precisions(&c);
+    assert_non_null(j);
+    const json_t *b = json_object_get(j, "bf16"), *i = json_object_get(j, "int8");
+    assert_int_equal(json_is_true(json_object_get(b, "fast")), bf16);
+    assert_int_equal(json_is_true(json_object_get(i, "fast")), int8);
+    assert_non_null(strstr(json_string_value(json_object_get(b, "why")), why_bf16));
+    assert_non_null(strstr(json_string_value(json_object_get(i, "why")), why_int8));
+    json_decref(j);
+}
+
+/* Zen 4, the same with XR_ISA lowered, Ice Lake, Skylake-X, Alder Lake, Zen 3, ARM; the kernels choose as packed_int8.c and cpu.c do. */
+static void test_precisions(void **state)
+{
+    (void)state;
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0 }, 1, "AVX512-BF16:", 1, "AVX512-VNNI:");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX2, 1, 1, 0 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_PORTABLE, 1, 1, 1 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 1, 0 }, 0, "no AVX512-BF16", 1, "AVX512-VNNI:");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 1 }, 0, "no AVX512-BF16", 1, "AVX-VNNI:");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
+    expect_precisions((xr_advice_cpu){ XR_ISA_PORTABLE, XR_ISA_PORTABLE, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "portable kernels");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +127,7 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_system),
+        cmocka_unit_test(test_precisions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,88 @@ static void answers_are_of_the_newest_weights(void **state)
     xr_close(c);
 }
 
+static void set_precision(xr_context *c, const char *precision)
+{
+    if (xr_set_precision(c, precision) < 0)
+        fail_msg("%s", xr_error());
+}
+
+/* Largest difference of n numbers in terms of the largest of them. */
+static float apart(const float *a, const float *b, size_t n)
+{
+    float most = 0.0f, size = 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        most = fmaxf(most, fabsf(a[i] - b[i]));
+        size = fmaxf(size, fabsf(a[i]));
+    }
+    return most / size;
+}
+
+/* Rounded products give other numbers, near those of f32, coarser with eight bits; f32 again gives the first ones. */
+static void precisions_of_answers(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static const struct { const char *name; float least, most; } kind[] = { { "bf16", 1e-5f, 0.03f }, { "int8", 1e-4f, 0.1f } };
+    const char *text[N];
+    char copy[N][256];
+    float want[N * C], got[N * C];
+    for (unsigned i = 0; i < N; i++)
+        text[i] = strcpy(copy[i], tiny_sentence(i));
+    xr_context *c = open_dir("cls", XR_READ);
+    assert_int_equal(xr_classify(c, text, NULL, N, want), 0);
+    for (int k = 0; k < 2; k++) {
+        set_precision(c, kind[k].name);
+        assert_int_equal(xr_classify(c, text, NULL, N, got), 0);
+        float d = apart(want, got, N * C);
+        if (d < kind[k].least || d > kind[k].most)
+            fail_msg("%s: %g apart from f32", kind[k].name, (double)d);
+    }
+    fails(xr_set_precision(c, "fp16"), XR_ERR_USAGE, "give f32, bf16 or int8");
+    set_precision(c, "f32");
+    assert_int_equal(xr_classify(c, text, NULL, N, got), 0);
+    assert_memory_equal(want, got, sizeof want);
+    fails(xr_set_precision(c, NULL), XR_ERR_USAGE, "xr_set_precision");
+    fails(xr_set_precision(NULL, "f32"), XR_ERR_USAGE, "xr_set_precision");
+    xr_close(c);
+}
+
+/* Losses of bf16 are near those of f32 and are others; its rounded copies of the weights follow the updates, so that it answers as the saved model does. */
+static void precisions_of_training(void **state)
+{
+    (void)state;
+    const char *text[] = { "ba", "tu nogi", "pesado" };
+    const int32_t label[] = { 1, 0, 2 };
+    double loss[2];
+    float now[3 * C], saved[3 * C];
+    xr_recipe recipe = xr_recipe_default(20);
+    recipe.learning_rate = 1e-3;
+    xr_context *c[2];
+    for (int k = 0; k < 2; k++) {
+        c[k] = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+        assert_non_null(c[k]);
+        set_precision(c[k], "int8");
+        fails(xr_train_begin(c[k], &recipe), XR_ERR_USAGE, "answers only");
+        set_precision(c[k], k ? "bf16" : "f32");
+        assert_int_equal(xr_train_begin(c[k], &recipe), 0);
+        fails(xr_set_precision(c[k], "bf16"), XR_ERR_USAGE, "before xr_train_begin");
+        assert_int_equal(xr_classify(c[k], text, NULL, 3, now), 0);     /* rounded copies of the first weights */
+        for (int step = 0; step < 5; step++)
+            assert_int_equal(xr_train_step(c[k], text, NULL, label, 3, &loss[k]), 0);
+    }
+    assert_true(loss[0] != loss[1]);
+    assert_true(fabs(loss[0] - loss[1]) < 0.05 * loss[0]);
+    assert_int_equal(xr_classify(c[1], text, NULL, 3, now), 0);
+    assert_int_equal(xr_save(c[1], in_scratch("bf16"), 1), 0);
+    xr_close(c[0]);
+    xr_close(c[1]);
+    c[0] = open_dir("bf16", XR_READ);
+    set_precision(c[0], "bf16");
+    assert_int_equal(xr_classify(c[0], text, NULL, 3, saved), 0);
+    assert_memory_equal(now, saved, sizeof now);
+    xr_close(c[0]);
+}
+
 /* A text that cannot be used, in the second part of a step: nothing of the step stays. */
 static void a_failed_step_changes_nothing(void **state)
 {
@@ -279,6 +361,8 @@ int main(void)
         cmocka_unit_test_setup(class_numbers_mean_the_names_given, clear_error),
         cmocka_unit_test_setup(many_texts, clear_error),
         cmocka_unit_test_setup(answers_are_of_the_newest_weights, clear_error),
+        cmocka_unit_test_setup(precisions_of_answers, clear_error),
+        cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),
         cmocka_unit_test_setup(contexts_in_different_threads, clear_error),
         cmocka_unit_test_setup(threads_are_bounded, clear_error),

@@ -121,18 +121,25 @@ static void opening(void **state)
     walk_open(open_train);
 }
 
-static void classifying(void **state)
+static xr_context *open_with(const char *precision)
 {
-    (void)state;
-    float want[N * C], got[N * C];
     xr_context *c = open_read();
+    assert_int_equal(xr_set_precision(c, precision), 0);
+    return c;
+}
+
+/* With rounded weights, their copies are among the allocations. */
+static void walk_classify(const char *precision)
+{
+    float want[N * C], got[N * C];
+    xr_context *c = open_with(precision);
     assert_int_equal(xr_classify(c, text, pair, N, want), 0);
     xr_close(c);
     int status = -1;
     long k = 0;
     hold_output();
     for (; status < 0; k = next(k)) {
-        c = open_read();        /* a used context has its buffers already */
+        c = open_with(precision);       /* a used context has its buffers already */
         xr_alloc_fail_after(k);
         status = xr_classify(c, text, pair, N, got);
         xr_alloc_fail_after(-1);
@@ -147,6 +154,14 @@ static void classifying(void **state)
     }
     release_output();
     assert_true(k > 5);
+}
+
+static void classifying(void **state)
+{
+    (void)state;
+    walk_classify("f32");
+    walk_classify("bf16");
+    walk_classify("int8");
 }
 
 static int begin_and_step(xr_context *c, double *loss)

@@ -1,5 +1,5 @@
 /* Checkpoints by themselves: equal bytes, every kind of damage, killed writers, full disks, rotation. */
-#include "scratch.h"
+#include "state_table.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,53 +12,19 @@
 
 #include "train/checkpoint.h"
 #include "train/rundir.h"
-#include "util/alloc.h"
 #include "util/log.h"
 
-/* A table of all types: a matrix of more than one chunk, moments that are mostly zero, scalars. */
-enum { N_WEIGHTS = 300000, N_MOMENTS = 600000 };
-typedef struct table {
-    float *weights, *moments;
-    double best;
-    uint64_t step;
-    xr_state s;
-} table;
-
-static void table_init(table *t)
+/* A matrix of more than one chunk, and a value of each type. */
+static void make_table(table *t)
 {
-    memset(t, 0, sizeof *t);
-    t->weights = xr_alloc(N_WEIGHTS, sizeof *t->weights);
-    t->moments = xr_alloc(N_MOMENTS, sizeof *t->moments);
-    assert_non_null(t->weights);
-    assert_non_null(t->moments);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->weights, N_WEIGHTS, "param/encoder.layer.0.weight"), XR_OK);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->moments, N_MOMENTS, "moment0/encoder.layer.0.weight"), XR_OK);
+    table_init(t, 300000, 600000, 600);
     assert_int_equal(xr_state_add(&t->s, XR_STATE_F64, &t->best, 1, "run/best_value"), XR_OK);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_U64, &t->step, 1, "run/step"), XR_OK);
-}
-
-static void table_free(table *t)
-{
-    xr_state_free(&t->s);
-    xr_free(t->weights);
-    xr_free(t->moments);
-}
-
-/* The contents after `step` updates. */
-static void fill(table *t, uint64_t step)
-{
-    for (size_t i = 0; i < N_WEIGHTS; i++)
-        t->weights[i] = (float)((i * 7 + step * 13) % 1000) / 7.0f;
-    for (size_t i = 0; i < 1000; i++)
-        t->moments[i * 100] = (float)(step + i);
-    t->best = 0.1 * (double)step;
-    t->step = step;
 }
 
 static void must_save(const char *run, table *t, uint64_t step, size_t keep)
 {
     json_t *facts = json_pack("{ss}", "data_xxh3", "0123");
-    fill(t, step);
+    table_fill(t, step);
     if (xr_checkpoint_save(in_scratch(run), step, &t->s, facts, &(xr_checkpoint_keep){ .newest = keep }) < 0)
         fail_msg("%s", xr_error_message());
     json_decref(facts);
@@ -93,15 +59,15 @@ static void there_and_back(void **state)
     table a, b;
     char want[33], got[33];
     json_t *facts = NULL;
-    table_init(&a);
-    table_init(&b);
+    make_table(&a);
+    make_table(&b);
     must_save("run", &a, 7, 0);
-    fill(&b, 9);
+    table_fill(&b, 9);
     assert_int_equal(xr_checkpoint_load(path_of("run", 7, ""), &b.s, &facts), XR_OK);
     assert_int_equal(xr_state_digest(&a.s, want), XR_OK);
     assert_int_equal(xr_state_digest(&b.s, got), XR_OK);
     assert_string_equal(got, want);
-    assert_memory_equal(a.moments, b.moments, N_MOMENTS * sizeof *a.moments);
+    assert_memory_equal(a.moments, b.moments, a.n_moments * sizeof *a.moments);
     assert_string_equal(json_string_value(json_object_get(json_object_get(facts, "facts"), "data_xxh3")), "0123");
     json_decref(facts);
     table_free(&a);
@@ -121,7 +87,7 @@ static void equal_states_equal_bytes(void **state)
     (void)state;
     static const char *const file[] = { "state.h5", "MANIFEST.json" };
     table t;
-    table_init(&t);
+    make_table(&t);
     must_save("first", &t, 7, 0);
     sleep(1);       /* times would differ */
     must_save("second", &t, 7, 0);
@@ -197,7 +163,7 @@ static void flipped_bits(void **state)
     table t;
     uint32_t x = 1;
     size_t flips = in_full() ? 20000 : 100;
-    table_init(&t);
+    make_table(&t);
     for (int i = 0; i < 2; i++) {
         size_t n;
         char path[512], *text;
@@ -234,7 +200,7 @@ static void not_these_files(void **state)
     (void)state;
     table t;
     size_t n;
-    table_init(&t);
+    make_table(&t);
     char *manifest = slurp(path_of("run", 7, "MANIFEST.json"), &n);
     edit_manifest("format_version", json_integer(2));
     expect_load("run", 7, &t, "is of format version 2; this program reads version 1");
@@ -275,14 +241,14 @@ static void not_this_table(void **state)
 {
     (void)state;
     table t;
-    table_init(&t);
+    make_table(&t);
     t.s.row[0].n--;
     expect_load("run", 7, &t, "row param/encoder.layer.0.weight has 300000 elements, this run has 299999");
     t.s.row[0].n++;
-    t.s.row[3].name[4] = 'x';
+    t.s.row[2].name[4] = 'x';
     expect_load("run", 7, &t, "there is no \"run/xtep\"");
-    t.s.row[3].name[4] = 's';
-    t.s.row[3].type = XR_STATE_F64;
+    t.s.row[2].name[4] = 's';
+    t.s.row[2].type = XR_STATE_F64;
     expect_load("run", 7, &t, "another type");
     xr_free(t.s.row[--t.s.n].name);
     expect_load("run", 7, &t, "has 4 rows, this run has 3");
@@ -294,7 +260,7 @@ static void rotation_and_fallback(void **state)
     (void)state;
     table t;
     char *path;
-    table_init(&t);
+    make_table(&t);
     for (uint64_t step = 1; step <= 5; step++)
         must_save("rotated", &t, step, 2);
     for (uint64_t step = 1; step <= 5; step++)
@@ -319,7 +285,7 @@ static void rotation_and_fallback(void **state)
 static void save_until_killed(int out, table *t, uint64_t step)
 {
     for (;; step++) {
-        fill(t, step);
+        table_fill(t, step);
         if (xr_checkpoint_save(in_scratch("killed"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2 }) < 0 ||
             write(out, &step, sizeof step) != sizeof step)
             _exit(1);
@@ -357,6 +323,39 @@ static int strangers(const char *folder)
     return n;
 }
 
+/* As step 7 of "again", with this best value; the value that is there then. */
+static double save_again(table *t, double best, long fail_after, xr_status *status)
+{
+    const xr_checkpoint_keep keep = { 1, 0, 0, 0 };
+    t->best = best;
+    xr_alloc_fail_after(fail_after);
+    *status = xr_checkpoint_save(in_scratch("again"), 7, &t->s, NULL, &keep);
+    xr_alloc_fail_after(-1);
+    xr_error_clear();
+    t->best = -1.0;
+    assert_int_equal(newest("again", t), 7);
+    assert_int_equal(strangers("again/checkpoints"), 0);
+    return t->best;
+}
+
+/* A step that is there gives way to the newer state of it; a save that fails leaves it. */
+static void replaced(void **state)
+{
+    (void)state;
+    table t;
+    xr_status status = -1;
+    make_table(&t);
+    must_save("again", &t, 7, 1);
+    double before = t.best;
+    for (long k = 0; status < 0 && k < 1000; k++) {
+        double found = save_again(&t, 0.75, k, &status);
+        assert_true(found == (status < 0 ? before : 0.75));
+    }
+    assert_int_equal(status, XR_OK);
+    assert_true(save_again(&t, 0.5, -1, &status) == 0.5);
+    table_free(&t);
+}
+
 static long microseconds(void)
 {
     struct timespec t;
@@ -372,7 +371,7 @@ static void killed_writers(void **state)
     uint64_t step = 0;
     uint32_t x = 12345;
     int kills = 0, leftovers = 0;
-    table_init(&t);
+    make_table(&t);
     long began = microseconds();
     must_save("timed", &t, 1, 0);
     long range = 3 * (microseconds() - began) + 1;
@@ -398,7 +397,7 @@ static void no_memory(void **state)
     (void)state;
     table t;
     char *path;
-    table_init(&t);
+    make_table(&t);
     long before = xr_alloc_live(), k = 0;
     for (xr_status status = -1; status < 0; k++) {
         xr_alloc_fail_after(k);
@@ -432,12 +431,12 @@ static void no_room(void **state)
     (void)state;
     struct rlimit old, small;
     table t;
-    table_init(&t);
+    make_table(&t);
     getrlimit(RLIMIT_FSIZE, &old);
     small = (struct rlimit){ 1000000, old.rlim_max };
     signal(SIGXFSZ, SIG_IGN);
     must_save("full", &t, 1, 0);
-    fill(&t, 2);
+    table_fill(&t, 2);
     setrlimit(RLIMIT_FSIZE, &small);
     xr_status status = xr_checkpoint_save(in_scratch("full"), 2, &t.s, NULL, &(xr_checkpoint_keep){ 0 });
     setrlimit(RLIMIT_FSIZE, &old);
@@ -464,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback),
+        TEST(replaced),
         TEST(killed_writers), TEST(no_memory), TEST(no_room),
     };
     return cmocka_run_group_tests(tests, begin, remove_scratch);

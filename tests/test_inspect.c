@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "data/store.h"
+#include "model/hf_digests.h"
 #include "train/checkpoint.h"
 #include "train/inspect.h"
 #include "train/verify.h"
@@ -83,7 +84,8 @@ static int make_all(void **state)
     make_store("store");
     train_tiny_tokenizer();
     make_tiny_dir("model", "tiny-cls", NULL, NULL, 0, NULL);
-    return 0;
+    make_tiny_dir("sealed", "tiny-cls", NULL, NULL, 0, NULL);
+    return xr_model_seal(in_scratch("sealed"));
 }
 
 /* --- inspect --------------------------------------------------------------------------------------------------------- */
@@ -339,7 +341,19 @@ static void damaged_stores(void **state)
     damage(dir, in_scratch("store/manifest.json"), 300, 17);        /* a digit of what is only told may change unseen */
 }
 
-/* A model directory has no digests: its structure is what can be checked, and nothing may crash. */
+/* Says of what lies at `path`: so many checks failed, and this. */
+static void expect_verdict(const char *path, size_t bad, const char *part)
+{
+    xr_verdict v;
+    assert_int_equal(xr_verify(path, &v), XR_OK);
+    char *said = xr_json_dump(v.checks, 0);
+    if (v.n_bad != bad || !strstr(said, part))
+        fail_msg("%zu failed, not %zu, or nothing said of \"%s\": %s", v.n_bad, bad, part, said);
+    xr_free(said);
+    json_decref(v.checks);
+}
+
+/* A model directory without digests: its structure is what can be checked, and nothing may crash. */
 static void damaged_models(void **state)
 {
     (void)state;
@@ -357,16 +371,110 @@ static void damaged_models(void **state)
     }
     memcpy(f.bytes + f.len - 4, "\0\0\300\177", 4);                 /* NaN */
     put(&f, f.len);
-    xr_verdict v;
-    assert_int_equal(xr_verify(dir, &v), XR_OK);
-    assert_int_equal(v.n_bad, 1);
-    char *said = xr_json_dump(v.checks, 0);
-    assert_non_null(strstr(said, "NaN or infinity in 1 of"));
-    xr_free(said);
-    json_decref(v.checks);
+    expect_verdict(dir, 1, "NaN or infinity in 1 of");
+    expect_verdict(dir, 1, "has no digests.json");
     memcpy(f.bytes + f.len - 4, "\0\0\0\0", 4);
     put(&f, f.len);
     xr_free(f.bytes);
+}
+
+/* With digests: one bit anywhere. */
+static void damaged_models_with_digests(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "config.json", "model.safetensors", "sentencepiece.bpe.model", "special_tokens_map.json", "tokenizer_config.json",
+                                         "digests.json" };
+    char path[64], dir[400];
+    snprintf(dir, sizeof dir, "%s", in_scratch("sealed"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "sealed/%s", names[i]);
+        assert_int_equal(damage(dir, in_scratch(path), 100, 9973), 0);
+    }
+    file f = take(in_scratch("sealed/digests.json"));
+    for (size_t at = 0; at < f.len; at++) {
+        f.bytes[at] ^= (char)(1 << at % 8);
+        put(&f, f.len);
+        assert_int_not_equal(verify(dir), 0);
+        f.bytes[at] ^= (char)(1 << at % 8);
+    }
+    put(&f, f.len);
+    xr_free(f.bytes);
+    expect_verdict(dir, 0, "digest");
+}
+
+/* A number that stays finite, which nothing but a digest tells; a configuration edited by hand, which is used all the same. */
+static void edited_models(void **state)
+{
+    (void)state;
+    char dir[400];
+    xr_model m;
+    snprintf(dir, sizeof dir, "%s", in_scratch("sealed"));
+    file f = take(in_scratch("sealed/model.safetensors"));
+    f.bytes[f.len - 3] ^= 1;
+    put(&f, f.len);
+    expect_verdict(dir, 1, "model.safetensors: digest mismatch: the contents are not those that were saved; put the file back");
+    f.bytes[f.len - 3] ^= 1;
+    put(&f, f.len);
+    xr_free(f.bytes);
+    file c = take(in_scratch("sealed/config.json"));
+    file more = c;
+    more.bytes = xr_asprintf("%s\n", c.bytes);
+    put(&more, c.len + 1);
+    expect_verdict(dir, 1, "config.json: has ");
+    assert_int_equal(xr_model_load(&m, dir, &(xr_load_options){ .map = 1, .quiet = 1 }), XR_OK);
+    xr_model_free(&m);
+    put(&c, c.len);
+    xr_free(more.bytes);
+    xr_free(c.bytes);
+    assert_int_equal(verify(dir), 0);
+}
+
+static void files_beside_a_model(void **state)
+{
+    (void)state;
+    char dir[400], path[400];
+    size_t n;
+    snprintf(dir, sizeof dir, "%s", in_scratch("sealed"));
+    char *before = xr_file_read(in_scratch("sealed/digests.json"), 1 << 20, &n);
+    assert_null(strstr(before, scratch));
+    write_scratch("sealed/README.md", "a card");
+    assert_int_equal(xr_mkdirs(in_scratch("sealed/onnx")), XR_OK);
+    expect_verdict(dir, 0, "README.md\",\"ok\":true,\"message\":\"is not in digests.json");
+    assert_int_equal(xr_model_seal(dir), XR_OK);                    /* a card is not in it: the same bytes */
+    char *after = xr_file_read(in_scratch("sealed/digests.json"), 1 << 20, &n);
+    assert_string_equal(before, after);
+    xr_free(before);
+    xr_free(after);
+    snprintf(path, sizeof path, "%s", in_scratch("sealed/tokenizer_config.json"));
+    assert_int_equal(rename(path, in_scratch("away")), 0);
+    expect_verdict(dir, 1, "tokenizer_config.json: cannot be opened");
+    assert_int_equal(rename(in_scratch("sealed/special_tokens_map.json"), path), 0);
+    expect_verdict(dir, 2, "tokenizer_config.json: has ");
+    assert_int_equal(rename(path, in_scratch("sealed/special_tokens_map.json")), 0);
+    assert_int_equal(rename(in_scratch("away"), path), 0);
+    assert_int_equal(verify(dir), 0);
+}
+
+/* A manifest whose own digest is right, and that is none of ours. */
+static void forged_digests(void **state)
+{
+    (void)state;
+    static const char *const files[][2] = {
+        { "{\"../model/config.json\": {}}", "which is no name of a file beside it" }, { "{\"..\": {}}", "no name of a file" },
+        { "{\"\": {}}", "no name of a file" }, { "[]", "lists no files" }, { "{\"config.json\": 3}", "config.json: has " } };
+    write_scratch("sealed/keep", "");
+    assert_int_equal(rename(in_scratch("sealed/digests.json"), in_scratch("sealed/keep")), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        json_t *j = json_pack("{ss si so}", "format", "xlmr-model", "format_version", 1, "files", json_loads(files[i][0], 0, NULL));
+        assert_int_equal(xr_manifest_write(in_scratch("sealed/digests.json"), j), XR_OK);
+        json_decref(j);
+        expect_verdict(in_scratch("sealed"), 1, files[i][1]);
+    }
+    write_scratch("sealed/digests.json", "{\"format\": \"xlmr-model\", \"format_version\": 2}");
+    expect_verdict(in_scratch("sealed"), 1, "is of format version 2; this program reads version 1");
+    write_scratch("sealed/digests.json", "{\"format\": \"x\"}");
+    expect_verdict(in_scratch("sealed"), 1, "is not a manifest of the format xlmr-model");
+    assert_int_equal(rename(in_scratch("sealed/keep"), in_scratch("sealed/digests.json")), 0);
 }
 
 static void missing_and_extra_files(void **state)
@@ -400,8 +508,8 @@ static void missing_and_extra_files(void **state)
 static void failing_memory(void **state)
 {
     (void)state;
-    const char *things[] = { checkpoint("run", 4, ""), in_scratch("store"), in_scratch("model") };
-    for (size_t i = 0; i < 3; i++) {
+    const char *things[] = { checkpoint("run", 4, ""), in_scratch("store"), in_scratch("model"), in_scratch("sealed") };
+    for (size_t i = 0; i < 4; i++) {
         long live = xr_alloc_live(), k = 0, failed = 1;
         for (; failed; k += 1 + k / 8) {
             xr_verdict v = { 0 };
@@ -426,6 +534,16 @@ static void failing_memory(void **state)
         }
         assert_true(k > 10);
     }
+    long live = xr_alloc_live(), k = 0;
+    for (int failed = 1; failed; k++) {
+        xr_alloc_fail_after(k);
+        failed = xr_model_seal(things[3]) < 0;
+        xr_alloc_fail_after(-1);
+        xr_error_clear();
+        assert_int_equal(xr_alloc_live(), live);
+        assert_int_equal(verify(things[3]), 0);
+    }
+    assert_true(k > 10);
 }
 
 int main(void)
@@ -441,6 +559,10 @@ int main(void)
         cmocka_unit_test(damaged_files_without_a_manifest),
         cmocka_unit_test(damaged_stores),
         cmocka_unit_test(damaged_models),
+        cmocka_unit_test(damaged_models_with_digests),
+        cmocka_unit_test(edited_models),
+        cmocka_unit_test(files_beside_a_model),
+        cmocka_unit_test(forged_digests),
         cmocka_unit_test(missing_and_extra_files),
         cmocka_unit_test(failing_memory),
     };

@@ -6,7 +6,7 @@
  * others being old, zero or garbage; of a directory, the synced entries and of later changes none, all, the first ones or any, a rename being two. A disk
  * that honours syncs must hold the last committed checkpoint or a newer one. From one that does not, anything may be missing, but what is accepted must be
  * what was saved. A sample in `make test`, all in `make torture` (XLMR_TORTURE=full). */
-#include "scratch.h"
+#include "state_table.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,11 +14,10 @@
 #include <unistd.h>
 
 #include "train/checkpoint.h"
-#include "util/alloc.h"
 #include "util/log.h"
 #include "util/xxh.h"
 
-enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 12, N_WEIGHTS = 40000, N_MOMENTS = 60000, SEEN = 1 << 17 };
+enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 12, SEEN = 1 << 17 };
 
 /* --- what was done ---------------------------------------------------------------------------------------------- */
 
@@ -411,34 +410,6 @@ static void materialise(int node, const char *path)
 
 /* --- the run ---------------------------------------------------------------------------------------------------- */
 
-typedef struct table { float *weights, *moments; uint64_t step; xr_state s; } table;
-
-static void table_init(table *t)
-{
-    memset(t, 0, sizeof *t);
-    t->weights = xr_alloc(N_WEIGHTS, sizeof *t->weights);
-    t->moments = xr_alloc(N_MOMENTS, sizeof *t->moments);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->weights, N_WEIGHTS, "param/encoder.layer.0.weight"), XR_OK);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_F32, t->moments, N_MOMENTS, "moment0/encoder.layer.0.weight"), XR_OK);
-    assert_int_equal(xr_state_add(&t->s, XR_STATE_U64, &t->step, 1, "run/step"), XR_OK);
-}
-
-static void table_free(table *t)
-{
-    xr_state_free(&t->s);
-    xr_free(t->weights);
-    xr_free(t->moments);
-}
-
-static void fill(table *t, uint64_t step)
-{
-    for (size_t i = 0; i < N_WEIGHTS; i++)
-        t->weights[i] = (float)((i * 7 + step * 13) % 1000) / 7.0f;
-    for (size_t i = 0; i < N_MOMENTS / 10; i++)
-        t->moments[i * 10] = (float)(step + i);
-    t->step = step;
-}
-
 static char saved[N_SAVES + 1][33];     /* digest of the table of each step */
 static int committed_at[N_SAVES + 1];   /* operations that were done when the save had returned */
 
@@ -450,7 +421,7 @@ static void record_saves(table *t)
     is_dir[0] = n_nodes = 1;
     recording = 1;
     for (uint64_t step = 1; step <= N_SAVES; step++) {
-        fill(t, step);
+        table_fill(t, step);
         assert_int_equal(xr_state_digest(&t->s, saved[step]), XR_OK);
         if (xr_checkpoint_save(in_scratch("disk/runs/one"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2, .every = 3 }) < 0)
             fail_msg("%s", xr_error_message());
@@ -574,7 +545,7 @@ static void power_loss(void **state)
     (void)state;
     table t;
     int full = getenv("XLMR_TORTURE") && strcmp(getenv("XLMR_TORTURE"), "full") == 0;
-    table_init(&t);
+    table_init(&t, 40000, 60000, 10);
     record_saves(&t);
     find_commits();
     nothing_was_missed();

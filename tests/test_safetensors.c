@@ -197,10 +197,11 @@ static void test_bad_headers(void **state)
     expect_refused(XR_EDATA, "'{' first");
 }
 
+/* Of the processor, which a busy machine does not lengthen. */
 static double seconds(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

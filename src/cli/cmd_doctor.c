@@ -165,8 +165,14 @@ static int run_checks(json_t *checks, int threads)
 static json_t *measure(void)
 {
     double gemm = xr_rate_gemm(NULL, 0.1), bf16 = xr_cpu_has_bf16() ? xr_rate_gemm(&xr_pack_bf16, 0.1) : 0.0, memory = xr_rate_memory(0.1);
+    double int8 = xr_cpu_has_vnni() || xr_cpu_has_avxvnni() ? xr_rate_gemm(&xr_pack_int8, 0.1) : 0.0;
     xr_error_clear();       /* no memory for it: 0, which is not shown */
-    return json_pack("{s:f, s:f, s:f}", "gemm_gflops", gemm, "gemm_gflops_bf16", bf16, "memory_gb_per_s", memory);
+    return json_pack("{s:f, s:f, s:f, s:f}", "gemm_gflops", gemm, "gemm_gflops_bf16", bf16, "gemm_gops_int8", int8, "memory_gb_per_s", memory);
+}
+
+static json_t *judge_precisions(void)
+{
+    return xr_advice_precisions(&(xr_advice_cpu){ xr_cpu_best(), xr_cpu_isa(), xr_cpu_has_bf16(), xr_cpu_has_vnni(), xr_cpu_has_avxvnni() });
 }
 
 static json_t *describe_machine(const xr_machine *m, int threads, const char *huge)
@@ -187,10 +193,11 @@ static json_t *examine(int *ok)
     xr_advice_facts facts = { machine, threads, getenv("OMP_PROC_BIND"), getenv("OMP_PLACES"), huge };
     *ok = run_checks(checks, threads);
     dl_iterate_phdr(add_library, libraries);
-    return json_pack("{s:s, s:b, s:o, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o, s:o, s:o}", "xlmr", XR_VERSION, "ok", *ok, "machine",
+    return json_pack("{s:s, s:b, s:o, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o, s:o, s:o, s:o}", "xlmr", XR_VERSION, "ok", *ok, "machine",
                      describe_machine(&machine, threads, huge), "kernels", "used", xr_isa_name(xr_cpu_isa()), "possible", xr_isa_name(xr_cpu_best()),
                      "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core", xr_blas_core(), "coretype_forced", forced, "compiler", compiler,
-                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "advice", xr_advice(&facts));
+                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "precisions", judge_precisions(), "advice",
+                     xr_advice(&facts));
 }
 
 static const char *str_at(const json_t *j, const char *a, const char *b)
@@ -212,12 +219,25 @@ static double number_at(const json_t *j, const char *a, const char *b)
 static xr_status print_speed(const json_t *j)
 {
     double gemm = number_at(j, "speed", "gemm_gflops"), bf16 = number_at(j, "speed", "gemm_gflops_bf16");
+    double int8 = number_at(j, "speed", "gemm_gops_int8");
     if (gemm <= 0.0)
         return XR_OK;
     XR_TRY(xr_out("%-15sproducts %.0f GFLOP/s", "speed now", gemm));
     if (bf16 > 0.0)
         XR_TRY(xr_out(", with bf16 %.0f", bf16));
+    if (int8 > 0.0)
+        XR_TRY(xr_out(", int8 %.0f", int8));
     return xr_out("; memory %.1f GB/s\n", number_at(j, "speed", "memory_gb_per_s"));
+}
+
+static xr_status print_precisions(const json_t *j)
+{
+    const char *name;
+    json_t *verdict;
+    json_object_foreach(json_object_get(j, "precisions"), name, verdict)
+        XR_TRY(xr_out("%-15s%s: %s\n", json_is_true(json_object_get(verdict, "fast")) ? "fast" : "not fast", name,
+                      json_string_value(json_object_get(verdict, "why"))));
+    return XR_OK;
 }
 
 static xr_status print_advice(const json_t *j)
@@ -254,6 +274,7 @@ static xr_status print_text(json_t *j)
         XR_TRY(xr_out("%-15s%s: %s\n", json_is_true(json_object_get(row, "ok")) ? "ok" : "FAILED", name,
                       json_string_value(json_object_get(row, "detail"))));
     XR_TRY(print_speed(j));
+    XR_TRY(print_precisions(j));
     return print_advice(j);
 }
 
@@ -271,7 +292,8 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_doctor = {
-    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads; measure its speed; advise on threads", NULL,
+    "doctor", XR_V_DOCTOR, "check the machine, the libraries and the same bits at any number of threads; measure its speed; advise on threads and precision",
+    NULL,
     "xlmr doctor\n"
     "xlmr doctor --json --threads 2\n",
     run

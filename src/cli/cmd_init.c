@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "data/tokenizer.h"
 #include "model/hf.h"
+#include "model/hf_digests.h"
 #include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -45,6 +46,8 @@ static xr_status write_directory(const xr_options *o, const xr_model *m, const x
     xr_status st = xr_model_save(m, out.tmp, xr_path_is_dir(o->tokenizer) ? o->tokenizer : NULL);
     if (st >= 0)
         st = copy_tokenizer(t, out.tmp);
+    if (st >= 0)
+        st = xr_model_seal(out.tmp);
     if (st >= 0)
         st = xr_outdir_commit(&out);
     if (st < 0)

@@ -106,15 +106,23 @@ typedef struct xr_dataset {
     float *target;                  // [n, n_target] for VALUE and MULTI
     size_t n_target;
     uint32_t *file;                 // [n] index into files
+    uint32_t *line;                 // [n] where the record begins in it; 0: not known
+    size_t line_now;                /* of the record that is being read: that of the examples it makes */
     char **text, **text_pair;       // [n] when kept
     xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
     xr_windows windows;             /* questions.n = 0: these are no questions */
     xr_choices choices;
     char **files; size_t n_files;
+    uint64_t *skipped; size_t n_skipped;    /* of tagged sentences and choices: records of the files that were left out, from 0, as they came */
     /* counts for the start of a run */
     uint64_t n_tokens, n_truncated, n_unk, n_no_gold, n_bad, n_empty_pair;
-    size_t cap, cap_ids, cap_target;
+    size_t cap, cap_ids, cap_target, cap_skipped;
 } xr_dataset;
+
+/* Notes that a record of the file being read was left out. */
+xr_status xr_dataset_skip(xr_dataset *d, uint64_t record);
+/* Which record of its file row i of a data set of one file is, from 0. */
+uint64_t xr_dataset_record(const xr_dataset *d, uint64_t i);
 
 /* Appends one file's examples. VALUE makes one target an example, MULTI one 0/1 target per label name (names split at
  * commas, or a JSON list); the array is widened as labels grow. Errors name path and line. Notes (skipped rows,

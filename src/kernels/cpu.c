@@ -85,10 +85,13 @@ xr_isa xr_cpu_isa(void)
 /* The last table is the one before it with AVX512-BF16. */
 const xr_kernel_table *xr_kernels(void)
 {
-    static int bf16 = -1;
+    static int known = -1;      /* threads may ask for the first time together */
     xr_isa isa = xr_cpu_isa();
-    if (bf16 < 0)
+    int bf16 = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (bf16 < 0) {
         bf16 = xr_cpu_has_bf16();
+        __atomic_store_n(&known, bf16, __ATOMIC_RELAXED);
+    }
     return &tables[isa == XR_ISA_AVX512 && bf16 ? isa + 1 : isa];
 }
 

@@ -7,10 +7,12 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "model/hf_digests.h"
 #include "train/context.h"
 #include "train/features.h"
 #include "train/fill_mask.h"
 #include "train/rundir.h"
+#include "train/setup.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -105,6 +107,14 @@ void xr_close(xr_context *c)
     xr_context_free(c);
 }
 
+int xr_set_precision(xr_context *c, const char *precision)
+{
+    XR_TRY(begin(c && precision, "xr_set_precision"));
+    if (c->trainer)
+        return xr_fail(XR_EUSAGE, "%s: is being trained; set its precision before xr_train_begin", c->dir);
+    return xr_context_set_precision(c, precision);
+}
+
 /* Training leaves rows of the embedding behind until they are read: brings all up to date. */
 static void catch_up(xr_context *c)
 {
@@ -120,6 +130,8 @@ int xr_save(xr_context *c, const char *dir, int replace)
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
     xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
+    if (status == XR_OK)
+        status = xr_model_seal(out.tmp);
     if (status == XR_OK)
         status = xr_outdir_commit(&out);
     if (status < 0)
@@ -271,6 +283,8 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
                        "xlmr finetune", c->dir);
     if (c->read_only)
         return xr_fail(XR_EUSAGE, "%s: was opened with XR_READ; open it with XR_TRAIN to train it", c->dir);
+    if (!xr_setup_trains(&c->model))
+        return xr_fail(XR_EUSAGE, "%s: computes in int8, which gives answers only; set its precision to f32 or bf16 to train it", c->dir);
     xr_optim_options o = { "adamw", recipe->schedule, recipe->learning_rate, recipe->weight_decay, 0.9, 0.999, 1e-8, recipe->max_grad_norm, 1.0,
                            recipe->total_steps, recipe->warmup_steps, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     size_t most = (size_t)xr_config_max_tokens(&c->model.config);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -13,13 +12,12 @@
 #include "util/fs.h"
 #include "util/h5.h"
 #include "util/log.h"
-#include "util/xxh.h"
+#include "util/manifest.h"
 
 #define MANIFEST "MANIFEST.json"
 #define STATE "state.h5"
-#define MANIFEST_DIGEST "manifest_xxh3_128"
+#define FORMAT "xlmr-checkpoint"
 enum { FORMAT_VERSION = 1, ROW_OVERHEAD = 4096 };
-#define MANIFEST_CAP ((size_t)1 << 24)
 #define PART_BYTES ((size_t)1 << 20)
 
 /* --- state.h5 --------------------------------------------------------------------------------------------------- */
@@ -134,94 +132,25 @@ static xr_status read_state(const char *path, xr_state *s)
 
 /* --- manifest --------------------------------------------------------------------------------------------------- */
 
-/* Digest and size of a file as it can be read back. */
-static xr_status digest_file(const char *path, char hex[33], json_int_t *bytes)
-{
-    struct stat st;
-    *bytes = 0;
-    XR_TRY(xr_xxh_file(path, hex));
-    if (stat(path, &st) < 0)
-        return xr_fail(XR_EIO, "%s: vanished: %s", path, strerror(errno));
-    *bytes = st.st_size;
-    return XR_OK;
-}
-
-/* Of the manifest without its own digest. */
-static xr_status digest_json(const json_t *j, char hex[33])
-{
-    char *text = xr_json_dump(j, 0);
-    xr_xxh *h = text ? xr_xxh_new() : NULL;
-    if (h) {
-        xr_xxh_update(h, text, strlen(text));
-        xr_xxh_final(h, hex);
-    }
-    xr_free(text);
-    return h ? XR_OK : xr_error_status();
-}
-
 static xr_status write_manifest(const char *dir, uint64_t step, const xr_state *s, const json_t *facts)
 {
-    char hex[33];
-    json_int_t bytes;
-    char *state = xr_path_join(dir, STATE), *path = xr_path_join(dir, MANIFEST);
-    xr_status status = state && path ? digest_file(state, hex, &bytes) : xr_error_status();
-    json_t *j = NULL;
+    json_t *files = json_object(), *j = NULL;
+    char *path = xr_path_join(dir, MANIFEST);
+    xr_status status = path ? xr_manifest_add(files, dir, STATE) : xr_error_status();
     if (status == XR_OK) {
-        j = json_pack("{ss si sI s{s{sI ss}} sI sO*}", "format", "xlmr-checkpoint", "format_version", FORMAT_VERSION, "step", (json_int_t)step, "files", STATE,
-                      "bytes", bytes, "xxh3_128", hex, "rows", (json_int_t)s->n, "facts", facts);
-        status = j ? digest_json(j, hex) : xr_fail(XR_ESYSTEM, "%s: no memory for the manifest", dir);
+        j = json_pack("{ss si sI sO sI sO*}", "format", FORMAT, "format_version", FORMAT_VERSION, "step", (json_int_t)step, "files", files, "rows",
+                      (json_int_t)s->n, "facts", facts);
+        status = j ? xr_manifest_write(path, j) : xr_fail(XR_ESYSTEM, "%s: no memory for the manifest", dir);
     }
-    if (status == XR_OK && json_object_set_new(j, MANIFEST_DIGEST, json_string(hex)) != 0)
-        status = xr_fail(XR_ESYSTEM, "%s: no memory for the manifest", dir);
-    if (status == XR_OK)
-        status = xr_json_write(path, j, 2);
     json_decref(j);
-    xr_free(state);
+    json_decref(files);
     xr_free(path);
     return status;
 }
 
-/* --- verification ----------------------------------------------------------------------------------------------- */
-
-static xr_status check_file(const char *dir, const char *name, const json_t *entry)
+/* The step must be that of the directory's name, where it has such a name. */
+static xr_status check_step(const char *path, const char *dir, const json_t *j)
 {
-    char hex[33];
-    json_int_t bytes, want = json_integer_value(json_object_get(entry, "bytes"));
-    const char *digest = json_string_value(json_object_get(entry, "xxh3_128"));
-    char *path = xr_path_join(dir, name);
-    xr_status status = path ? digest_file(path, hex, &bytes) : xr_error_status();
-    if (status == XR_OK && bytes != want)
-        status = xr_fail(XR_EDATA, "%s: has %lld bytes, the manifest says %lld", path, (long long)bytes, (long long)want);
-    if (status == XR_OK && (!digest || strcmp(digest, hex) != 0))
-        status = xr_fail(XR_EDATA, "%s: digest mismatch: the contents are not those that were saved", path);
-    xr_free(path);
-    return status;
-}
-
-static xr_status check_version(const char *path, const json_t *j)
-{
-    const char *format = json_string_value(json_object_get(j, "format"));
-    json_int_t version = json_integer_value(json_object_get(j, "format_version"));
-    if (!format || strcmp(format, "xlmr-checkpoint") != 0)
-        return xr_fail(XR_EDATA, "%s: is not the manifest of a checkpoint", path);
-    if (version != FORMAT_VERSION)
-        return xr_fail(XR_EDATA, "%s: is of format version %lld; this program reads version %d; use the program that wrote it", path, (long long)version,
-                       FORMAT_VERSION);
-    return XR_OK;
-}
-
-/* The manifest as it was written; the step must be that of the directory's name, where it has such a name. */
-static xr_status check_manifest(const char *path, const char *dir, json_t *j)
-{
-    char hex[33];
-    XR_TRY(check_version(path, j));
-    json_t *digest = json_incref(json_object_get(j, MANIFEST_DIGEST));
-    json_object_del(j, MANIFEST_DIGEST);
-    xr_status status = digest_json(j, hex);
-    if (status == XR_OK && (!json_is_string(digest) || strcmp(json_string_value(digest), hex) != 0))
-        status = xr_fail(XR_EDATA, "%s: digest mismatch: the manifest was changed", path);
-    json_decref(digest);
-    XR_TRY(status);
     const char *slash = strrchr(dir, '/'), *name = slash ? slash + 1 : dir;
     unsigned long long step;
     if (sscanf(name, "step-%llu", &step) == 1 && (json_int_t)step != json_integer_value(json_object_get(j, "step")))
@@ -236,23 +165,30 @@ static xr_status known_entry(const char *path, const char *name, void *context)
     return xr_fail(XR_EDATA, "%s: is no part of this checkpoint; move it away", path);
 }
 
+/* All that is listed is there and as it was written, and nothing else. */
+static xr_status check_files(const char *dir, const char *path, json_t *files)
+{
+    json_t *entry;
+    const char *name;
+    if (!json_object_get(files, STATE))
+        return xr_fail(XR_EDATA, "%s: names no " STATE, path);
+    XR_TRY(xr_dir_each(dir, known_entry, files));
+    json_object_foreach(files, name, entry)
+        XR_TRY(xr_manifest_check(dir, name, entry, ""));
+    return XR_OK;
+}
+
 json_t *xr_checkpoint_verify(const char *dir)
 {
-    json_t *entry, *files = NULL, *j = NULL;
-    const char *name;
+    json_t *j = NULL;
     char *path = xr_path_join(dir, MANIFEST);
     if (path && xr_path_is_dir(dir) && !xr_path_exists(path))
         xr_fail(XR_EDATA, "%s: is not a checkpoint: it has no " MANIFEST, dir);
     else
-        j = path ? xr_json_file(path, MANIFEST_CAP) : NULL;
-    xr_status status = j ? check_manifest(path, dir, j) : xr_error_status();
-    if (status == XR_OK) {
-        files = json_object_get(j, "files");
-        status = json_object_get(files, STATE) ? xr_dir_each(dir, known_entry, files) : xr_fail(XR_EDATA, "%s: names no " STATE, path);
-    }
-    json_object_foreach(files, name, entry)
-        if (status == XR_OK)
-            status = check_file(dir, name, entry);
+        j = path ? xr_manifest_read(path, FORMAT, FORMAT_VERSION) : NULL;
+    xr_status status = j ? check_step(path, dir, j) : xr_error_status();
+    if (status == XR_OK)
+        status = check_files(dir, path, json_object_get(j, "files"));
     xr_free(path);
     if (status == XR_OK)
         return j;
@@ -409,8 +345,8 @@ static xr_status rotate(const char *folder, uint64_t step, const xr_checkpoint_k
     return status;
 }
 
-/* A step that is there already was saved by this run before it went on from an older one. If it is good, it is as good as this one would be (it may be
- * from before the evaluation of that step, which then follows); if not, it is put aside. */
+/* A step that is there already was saved by this run before: by a stop before that step's evaluation, or before the run went on from an older one. If it
+ * is good, it stays until the new one takes its place; if not, it is put aside. */
 static xr_status make_way(const char *path, int *there)
 {
     *there = 0;
@@ -446,8 +382,8 @@ static xr_status fill(const char *tmp, uint64_t step, const xr_state *s, const j
     return status;
 }
 
-/* On failure the temporary goes; the first cause stays. */
-static xr_status write_step(const char *path, const char *tmp, uint64_t step, const xr_state *s, const json_t *facts)
+/* On failure the temporary goes; the first cause stays. `there`: a good one is replaced, and is the temporary then. */
+static xr_status write_step(const char *path, const char *tmp, uint64_t step, const xr_state *s, const json_t *facts, int there)
 {
     int renamed = 0;
     xr_status status = xr_remove_tree(tmp);
@@ -456,13 +392,13 @@ static xr_status write_step(const char *path, const char *tmp, uint64_t step, co
     if (status == XR_OK)
         status = fill(tmp, step, s, facts);
     if (status == XR_OK)
-        status = xr_dir_commit(tmp, path, &renamed);
+        status = there ? xr_dir_exchange(tmp, path, &renamed) : xr_dir_commit(tmp, path, &renamed);
     if (status < 0 && renamed) {
         xr_warn("%s", xr_error_message());
         xr_error_clear();
         return XR_OK;
     }
-    if (status < 0)
+    if (status < 0 || there)
         (void)xr_remove_tree(tmp);
     return status;
 }
@@ -475,8 +411,8 @@ xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state 
     xr_status status = tmp ? xr_mkdirs(folder) : xr_error_status();
     if (status == XR_OK)
         status = make_way(path, &there);
-    if (status == XR_OK && !there)
-        status = write_step(path, tmp, step, s, facts);
+    if (status == XR_OK)
+        status = write_step(path, tmp, step, s, facts, there);
     if (status == XR_OK && keep->newest > 0 && rotate(folder, step, keep) < 0) {
         xr_warn("%s; an old checkpoint stays there", xr_error_message());
         xr_error_clear();

@@ -24,6 +24,8 @@ typedef struct xr_context {
 xr_context *xr_context_open(const char *dir, const xr_load_options *options);
 xr_context *xr_context_for(const xr_options *o);        /* --model mapped, computing in --precision */
 void xr_context_free(xr_context *c);
+/* The precision of that name (train/setup.h) for the passes that follow. */
+xr_status xr_context_set_precision(xr_context *c, const char *name);
 
 /* Encodes <s> text </s> (</s> pair </s>) into c->tokens, cut to max_len (0 = what the model takes). */
 xr_status xr_context_encode(xr_context *c, const char *text, const char *pair, size_t max_len, int specials);

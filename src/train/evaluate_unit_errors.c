@@ -14,8 +14,14 @@ static json_t *word_json(const xr_evaluation *e, const xr_scored *s, size_t word
     return json_pack("[sss]", text, e->labels.name[s->data.words.tag[word]], predicted);
 }
 
-/* Bad records that were left out (--on-bad-record skip) are not told apart from others here, so which record is row i is not known then. */
-static int is_found(const xr_scored *s) { return s->data.n_bad == 0; }
+/* Whether there is more behind what a reader gave; a bad record, which was left out when the data was read, is passed over. */
+static int goes_on(int got, int broken)
+{
+    if (got != XR_EDATA || broken)
+        return got > 0;
+    xr_error_clear();
+    return 1;
+}
 
 /* Words of the file's sentence i with both tags; a file that has changed since gives none. */
 static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i, json_t *line)
@@ -23,10 +29,11 @@ static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i,
     const xr_words *w = &s->data.words;
     size_t first = (size_t)w->sentence[i], n = (size_t)w->sentence[i + 1] - first;
     json_t *words = json_array();
+    uint64_t record = xr_dataset_record(&s->data, i);
     xr_tagged_reader r;
-    int got = is_found(s) ? xr_tagged_open(&r, s->path) : XR_OK;
-    if (got == XR_OK && is_found(s)) {
-        for (size_t k = 0; k <= i && (got = xr_tagged_next(&r)) > 0;)
+    int got = xr_tagged_open(&r, s->path);
+    if (got == XR_OK) {
+        for (uint64_t k = 0; k <= record && goes_on(got = xr_tagged_next(&r), r.broken);)
             k++;
         for (size_t k = 0; got > 0 && r.n == n && k < n; k++)
             json_array_append_new(words, word_json(e, s, first + k, r.word[k].text));
@@ -69,12 +76,11 @@ static xr_status add_question(const xr_scored *s, size_t i, size_t gold, size_t 
 {
     xr_question_reader r;
     xr_question q;
-    if (!is_found(s))
-        return XR_OK;
+    uint64_t record = xr_dataset_record(&s->data, i);
     int got = xr_questions_open(&r, s->path);
     if (got < 0)
         return got;
-    for (size_t k = 0; k <= i && (got = xr_questions_next(&r, &q)) > 0;)
+    for (uint64_t k = 0; k <= record && goes_on(got = xr_questions_next(&r, &q), r.broken);)
         k++;
     if (got > 0)
         describe(&q, gold, predicted, line);

@@ -28,29 +28,47 @@ void xr_setup_dropout(xr_config *c, const xr_options *o)
 static void warn_slow(const xr_pack_kind *kind)
 {
     if (kind == &xr_pack_bf16 && (!xr_cpu_has_bf16() || xr_cpu_isa() < XR_ISA_AVX512))
-        xr_warn("--precision bf16: no AVX512-BF16 %s: the results are the same, but f32 is faster here",
+        xr_warn("precision bf16: no AVX512-BF16 %s: the results are the same, but f32 is faster here",
                 xr_cpu_has_bf16() ? "in the kernels that XR_ISA asks for" : "on this CPU");
     if (kind == &xr_pack_int8 && xr_cpu_isa() == XR_ISA_PORTABLE)
-        xr_warn("--precision int8: the portable kernels are the reference for others; the results are the same, but f32 is faster here");
+        xr_warn("precision int8: the portable kernels are the reference for others; the results are the same, but f32 is faster here");
+}
+
+/* The kind of that name; NULL with `known` 1 is plain f32. */
+static const xr_pack_kind *find_kind(const char *name, int *known)
+{
+    static const xr_pack_kind *const kinds[] = {NULL, &xr_pack_bf16, &xr_pack_int8};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        if (strcmp(name, kinds[k] ? kinds[k]->name : "f32") == 0) {
+            *known = 1;
+            return kinds[k];
+        }
+    *known = 0;
+    return NULL;
 }
 
 /* The decoder of masked words stays f32 in int8: a copy of 250,002 rows takes longer than their product with a few masks. */
-xr_status xr_setup_precision(xr_model *m, const xr_options *o)
+xr_status xr_setup_precision(xr_model *m, const char *name)
 {
-    static const xr_pack_kind *const kinds[] = {&xr_pack_bf16, &xr_pack_int8};
-    const xr_pack_kind *kind = NULL;
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        if (strcmp(o->precision, kinds[k]->name) == 0)
-            kind = kinds[k];
+    int known;
+    const xr_pack_kind *kind = find_kind(name, &known);
+    if (!known)
+        return xr_fail(XR_EUSAGE, "precision \"%s\" is not known; give f32, bf16 or int8", name);
     int widest = m->config.intermediate_size > m->config.hidden_size ? m->config.intermediate_size : m->config.hidden_size;
     if (kind == &xr_pack_int8 && widest > XR_INT8_MOST)
-        return xr_fail(XR_EUSAGE, "--precision int8: sums over %d numbers, of layers this wide, may not fit 32 bits; %d at most do; "
+        return xr_fail(XR_EUSAGE, "precision int8: sums over %d numbers, of layers this wide, may not fit 32 bits; %d at most do; "
                        "take f32 or bf16", widest, XR_INT8_MOST);
     xr_model_pack(m, kind);
     if (kind == &xr_pack_int8)
         m->word->pack = NULL;
     warn_slow(kind);
     return XR_OK;
+}
+
+int xr_setup_trains(const xr_model *m)
+{
+    const xr_pack_kind *kind = m->layer[0].query_w->pack;
+    return !kind || kind->weight_grad;
 }
 
 xr_status xr_setup_freeze(xr_model *m, const xr_options *o)

@@ -11,8 +11,10 @@
 xr_status xr_setup_check_vocabulary(const xr_tokenizer *t, const xr_config *c);
 /* --hidden-dropout and --attention-dropout over those of config.json. */
 void xr_setup_dropout(xr_config *c, const xr_options *o);
-/* --precision; warns where this CPU is slow at it. XR_EUSAGE for layers too wide for int8. */
-xr_status xr_setup_precision(xr_model *m, const xr_options *o);
+/* Makes the model compute in the precision of this name from now on; warns where this CPU is slow at it. XR_EUSAGE for an unknown name, and for
+ * layers too wide for int8. */
+xr_status xr_setup_precision(xr_model *m, const char *name);
+int xr_setup_trains(const xr_model *m);     /* whether that precision has gradients */
 /* --freeze-embeddings, --freeze-layers. */
 xr_status xr_setup_freeze(xr_model *m, const xr_options *o);
 /* Updates of warm-up, by --warmup-steps or --warmup-ratio; XR_EUSAGE when there are more than the run has. */

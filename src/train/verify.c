@@ -6,6 +6,7 @@
 #include "data/store.h"
 #include "data/tokenizer.h"
 #include "model/hf.h"
+#include "model/hf_digests.h"
 #include "train/checkpoint.h"
 #include "train/inspect.h"
 #include "train/setup.h"
@@ -207,6 +208,38 @@ static xr_status verify_store(xr_verdict *v, const char *dir)
 
 /* --- models ---------------------------------------------------------------------------------------------------------- */
 
+typedef struct extra { xr_verdict *v; const char *dir; const json_t *files; } extra;
+
+/* Whoever uses a model puts files beside it. */
+static xr_status note_extra(const char *path, const char *name, void *context)
+{
+    const extra *e = context;
+    if (xr_path_is_dir(path) || strcmp(name, XR_MODEL_DIGESTS) == 0 || json_object_get(e->files, name))
+        return XR_OK;
+    return line(e->v, e->dir, name, XR_OK, "is not in " XR_MODEL_DIGESTS ": its bytes are not checked", NULL);
+}
+
+static xr_status verify_listed(xr_verdict *v, const char *dir, json_t *files)
+{
+    json_t *entry;
+    const char *name;
+    json_object_foreach(files, name, entry)
+        XR_TRY(line(v, dir, name, xr_model_check_digest(dir, name, entry), "digest", NULL));
+    return xr_dir_each(dir, note_extra, &(extra){ v, dir, files });
+}
+
+static xr_status verify_digests(xr_verdict *v, const char *dir)
+{
+    if (!xr_dir_has(dir, XR_MODEL_DIGESTS))
+        return line(v, dir, "", XR_OK, "has no " XR_MODEL_DIGESTS ": a changed bit is seen only where it makes something invalid", NULL);
+    json_t *j = xr_model_digests(dir);
+    xr_status status = line(v, dir, XR_MODEL_DIGESTS, j ? XR_OK : xr_error_status(), "format and digest", NULL);
+    if (status == XR_OK && j)
+        status = verify_listed(v, dir, json_object_get(j, "files"));
+    json_decref(j);
+    return status;
+}
+
 static xr_status check_config(const char *path)
 {
     xr_config c;
@@ -250,6 +283,7 @@ static xr_status check_vocabulary(const char *dir, int have_config)
 static xr_status verify_model(xr_verdict *v, const char *dir)
 {
     int config, header;
+    XR_TRY(verify_digests(v, dir));
     XR_TRY(line(v, dir, "config.json", with_path(dir, "config.json", check_config), "fields and sizes", &config));
     XR_TRY(line(v, dir, "model.safetensors", check_header(dir), "header", &header));
     if (header)

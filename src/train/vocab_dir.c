@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/hf_digests.h"
 #include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -146,7 +147,8 @@ static xr_status write_dir(const xr_vocab_dir *d, const char *out)
     if (!d->plan || d->tokenizer_dir)
         XR_TRY(place(d, d->model, "README.md", write_same, out));   /* the card of a run's model; that of a trimmed one would tell its source's sizes */
     XR_TRY(write_tokenizer(d, out));
-    return d->map ? write_own_map(d, out) : XR_OK;
+    XR_TRY(d->map ? write_own_map(d, out) : XR_OK);
+    return xr_model_seal(out);
 }
 
 /* --- the output directory -------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * trained rows for those that were kept. */
 #include <string.h>
 
+#include "model/hf_digests.h"
 #include "train/context.h"
 #include "train/export_checkpoint.h"
 #include "train/vocab_dir.h"
@@ -184,6 +185,8 @@ static xr_status export_checkpoint(const xr_options *o, xr_vocab_report *r)
     xr_status status = xr_export_checkpoint(o->from, (size_t)o->average, out.tmp, &r->size_after);
     if (status == XR_OK)
         status = xr_vocab_dir_size(out.tmp, NULL, &r->parameters_after, &r->bytes_after);
+    if (status == XR_OK)
+        status = xr_model_seal(out.tmp);
     if (status == XR_OK)
         status = xr_outdir_commit(&out);
     if (status < 0)

@@ -44,25 +44,19 @@ static uint64_t read_all(const char *path, size_t chunk)
     return sum;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void fuzz_one(const uint8_t *data, size_t n)
 {
     if (n < 1)
-        return 0;
-    long live = xr_alloc_live();
-    const char *path = fuzz_file(data + 1, n - 1);
-    if (read_all(path, 0) != read_all(path, 1 + data[0] % 40u) || xr_alloc_live() != live)
-        abort();
-    return 0;
+        return;
+    fuzz_both(read_all, data + 1, n - 1, 1 + data[0] % 40u);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void fuzz_seeds(char **argv)
 {
-    (void)argc;
     static const char xcopa[] = "\3{\"premise\": \"a\", \"choice1\": \"b\", \"choice2\": \"c\", \"question\": \"cause\", \"label\": 1}\n\n"
                                 "{\"context\": \"a\", \"question\": \"q\", \"answerA\": \"b\", \"answerB\": \"c\", \"correct\": \"B\"}\n[]";
     static const char swag[] = "\7{\"sent1\": \"a\", \"sent2\": \"b\", \"ending0\": \"c\", \"ending1\": \"d\", \"label\": \"0\"}\r\n"
                                "{\"ctx_a\": \"a\", \"ctx_b\": \"\", \"endings\": [\"x\", \"y\", 3], \"label\": -1}\nid,a\xFF";
-    fuzz_seed(*argv, "xcopa", xcopa, sizeof xcopa - 1);
-    fuzz_seed(*argv, "swag", swag, sizeof swag - 1);
-    return 0;
+    FUZZ_SEED(argv, "xcopa", xcopa);
+    FUZZ_SEED(argv, "swag", swag);
 }

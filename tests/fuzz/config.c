@@ -21,29 +21,22 @@ static void read_yaml(const uint8_t *data, size_t n, unsigned verb)
     xr_options_free(&o);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void fuzz_one(const uint8_t *data, size_t n)
 {
     if (n < 1)
-        return 0;
-    long live = xr_alloc_live();
+        return;
     if (data[0] % 2)
         read_yaml(data + 1, n - 1, data[0] % 4 == 1 ? XR_V_FINETUNE : XR_V_PRETRAIN);
     else
         read_config(data + 1, n - 1);
-    xr_error_clear();
-    if (xr_alloc_live() != live)
-        abort();
-    return 0;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void fuzz_seeds(char **argv)
 {
-    (void)argc;
     static const char config[] = "\2{\"model_type\":\"xlm-roberta\",\"architectures\":[\"XLMRobertaForSequenceClassification\"],\"hidden_size\":64,"
         "\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":128,\"vocab_size\":100,\"max_position_embeddings\":514,"
         "\"type_vocab_size\":1,\"id2label\":{\"0\":\"a\",\"1\":\"b\"},\"layer_norm_eps\":1e-05,\"pad_token_id\":1}";
     static const char yaml[] = "\1# finetune\nmodel: x\nlearning_rate: 1e-4\ntrain_file: [a, 'b']\nnum_epochs: 3 # c\ngroup_by_length: true\n";
-    fuzz_seed(*argv, "config", config, sizeof config - 1);
-    fuzz_seed(*argv, "yaml", yaml, sizeof yaml - 1);
-    return 0;
+    FUZZ_SEED(argv, "config", config);
+    FUZZ_SEED(argv, "yaml", yaml);
 }

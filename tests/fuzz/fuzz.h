@@ -1,4 +1,5 @@
-/* What the fuzz targets share: an input as a file, its seeds, and shards read through two sizes of buffers, which must agree. */
+/* What the fuzz targets share: the entries of libFuzzer, an input as a file, its seeds, and files read through two sizes of buffers, which must agree.
+ * A target defines fuzz_one and fuzz_seeds. */
 #ifndef XR_TESTS_FUZZ_H
 #define XR_TESTS_FUZZ_H
 
@@ -12,10 +13,31 @@
 
 #include "data/text.h"
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/xxh.h"
+
+static void fuzz_one(const uint8_t *data, size_t n);    /* an input; what is wrong aborts */
+static void fuzz_seeds(char **argv);                    /* what to begin with: calls of FUZZ_SEED */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    long live = xr_alloc_live();
+    fuzz_one(data, n);
+    xr_error_clear();
+    if (xr_alloc_live() != live)
+        abort();
+    return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    fuzz_seeds(*argv);
+    return 0;
+}
 
 /* The path of a file in memory that holds these bytes; the same file each time. */
 static inline const char *fuzz_file(const void *bytes, size_t n)
@@ -30,12 +52,12 @@ static inline const char *fuzz_file(const void *bytes, size_t n)
     return path;
 }
 
-/* Writes a seed into the folder that the fuzzer was given. */
+/* Writes a seed into the folder that the fuzzer was given; inputs that it is to run again are files. */
 static inline void fuzz_seed(char **argv, const char *name, const void *bytes, size_t n)
 {
     for (char **arg = argv + 1; *arg; arg++) {
         char path[4096];
-        if (**arg == '-')
+        if (**arg == '-' || !xr_path_is_dir(*arg))
             continue;
         snprintf(path, sizeof path, "%s/seed-%s", *arg, name);
         FILE *f = fopen(path, "wb");
@@ -43,6 +65,17 @@ static inline void fuzz_seed(char **argv, const char *name, const void *bytes, s
             abort();
         return;
     }
+}
+
+/* Of a text that stands in the target. */
+#define FUZZ_SEED(argv, name, text) fuzz_seed(argv, name, text, sizeof text - 1)
+
+/* The number that stands for all that `read` got out of a file is the same for any size of its buffers. */
+static inline void fuzz_both(uint64_t (*read)(const char *path, size_t chunk), const void *bytes, size_t n, size_t chunk)
+{
+    const char *path = fuzz_file(bytes, n);
+    if (read(path, 0) != read(path, chunk))
+        abort();
 }
 
 /* A number that stands for all that came out of a shard: paragraphs, counts, status. */
@@ -76,8 +109,7 @@ static inline uint64_t fuzz_read(const char *path, const xr_text_options *o, siz
 static inline void fuzz_shard(const void *bytes, size_t n, const xr_text_options *o, size_t chunk)
 {
     const char *path = fuzz_file(bytes, n);
-    long live = xr_alloc_live();
-    if (fuzz_read(path, o, 0) != fuzz_read(path, o, chunk) || xr_alloc_live() != live)
+    if (fuzz_read(path, o, 0) != fuzz_read(path, o, chunk))
         abort();
 }
 

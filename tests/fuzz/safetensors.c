@@ -13,27 +13,20 @@ static void read_tensor(xr_st_file *f, const xr_st_tensor *t)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void fuzz_one(const uint8_t *data, size_t n)
 {
-    long live = xr_alloc_live();
     xr_st_file *f = xr_st_open(fuzz_file(data, n));
     for (size_t i = 0; f && i < xr_st_count(f); i++)
         read_tensor(f, xr_st_at(f, i));
     xr_st_close(f);
-    xr_error_clear();
-    if (xr_alloc_live() != live)
-        abort();
-    return 0;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void fuzz_seeds(char **argv)
 {
-    (void)argc;
     static const char two[] = "\x78\0\0\0\0\0\0\0"
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F16\",\"shape\":[1,2],\"data_offsets\":[8,12]}}           "
         "\0\0\x80\x3f\0\0\0\x40\0\x3c\0\x40";
     static const char none[] = "\x26\0\0\0\0\0\0\0{\"__metadata__\":{\"format\":\"pt\"}}       ";
-    fuzz_seed(*argv, "two", two, sizeof two - 1);
-    fuzz_seed(*argv, "none", none, sizeof none - 1);
-    return 0;
+    FUZZ_SEED(argv, "two", two);
+    FUZZ_SEED(argv, "none", none);
 }

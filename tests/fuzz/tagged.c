@@ -60,31 +60,25 @@ static uint64_t read_all(const char *path, size_t chunk)
     return sum;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void fuzz_one(const uint8_t *data, size_t n)
 {
     if (n < 1)
-        return 0;
-    long live = xr_alloc_live();
-    const char *path = fuzz_file(data + 1, n - 1);
-    if (read_all(path, 0) != read_all(path, 1 + data[0] % 40u) || xr_alloc_live() != live)
-        abort();
-    return 0;
+        return;
+    fuzz_both(read_all, data + 1, n - 1, 1 + data[0] % 40u);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void fuzz_seeds(char **argv)
 {
-    (void)argc;
     static const char plain[] = "\3Paris\tB-LOC\nis\tO\r\n\n\tO\nx y\tI-PER\n  \n\xE2\x80\x8F\tS-ORG\nz\tE-ORG";
     static const char prefixed[] = "\7en:Paris\tB-LOC\nen::\tO\n\nen:a\tB\tC\nb\xFF\tO\n\nen:c\nde:d\t \n";
-    fuzz_seed(*argv, "plain", plain, sizeof plain - 1);
+    FUZZ_SEED(argv, "plain", plain);
     static const char blank[] = "\5-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects\tVBZ I-VP O\n\nGerman JJ I-NP I-MISC\n";
     static const char iob2[] = "\6# sent_id = 1\n1\tParis\tB-LOC\t-\tme\n2\t#\tO\t-\tme\n\n1\tx\tO\t-\tme\n";
     static const char conllu[] = "\4# text = im\n1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_\n1\tin\tin\tADP\t_\t_\t0\troot\t_\t_\n2\tdem\tder\tDET\t_\t_\t1\tdet\t_\t_\n";
     static const char json[] = "\10{\"tokens\": [\"a\\tb\", \"\"], \"tags\": [\"B-X\", \"O\"]}\n\n{\"tokens\": [\"c\"], \"tags\": [\"U-X\"]}\n";
-    fuzz_seed(*argv, "prefixed", prefixed, sizeof prefixed - 1);
-    fuzz_seed(*argv, "blank", blank, sizeof blank - 1);
-    fuzz_seed(*argv, "iob2", iob2, sizeof iob2 - 1);
-    fuzz_seed(*argv, "conllu", conllu, sizeof conllu - 1);
-    fuzz_seed(*argv, "jsonl", json, sizeof json - 1);
-    return 0;
+    FUZZ_SEED(argv, "prefixed", prefixed);
+    FUZZ_SEED(argv, "blank", blank);
+    FUZZ_SEED(argv, "iob2", iob2);
+    FUZZ_SEED(argv, "conllu", conllu);
+    FUZZ_SEED(argv, "jsonl", json);
 }
