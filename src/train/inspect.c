@@ -91,7 +91,8 @@ static xr_status add_file(const char *path, const char *name, void *context)
 {
     struct stat st;
     if (stat(path, &st) < 0)
-        return errno == ENOENT || errno == ELOOP ? XR_OK : xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));     /* a link may lead nowhere */
+        return errno == ENOENT || errno == ELOOP ? XR_OK /* a link that leads nowhere */
+                                                 : xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return XR_OK;
     size_t at = json_array_size(context);

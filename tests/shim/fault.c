@@ -7,8 +7,9 @@
  *   XLMR_FAULT_UNDER=FOLDER      only files below it
  *   XLMR_FAULT_LOG=FILE          a line "CALL PATH" for every call that could have failed
  *
- * CALL "memory": calloc, realloc and anonymous mmap called from the program itself, not from libraries; "any": the others. Calls of the C library to itself are not seen: of
- * stdio, which reads and writes inside, fopen, fread, fgets, fwrite, fflush and fclose fail as a whole. Counts are shared with children. */
+ * CALL "memory": calloc, realloc and anonymous mmap called from the program itself, not from libraries; "any": all the others. Calls of the C library to
+ * itself are not seen: of stdio, which reads and writes inside, fopen, fread, fgets, fwrite, fflush and fclose fail as a whole. Counts are shared with
+ * children. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
