@@ -91,14 +91,15 @@ static void look_at_loss(xr_examination *e, const xr_tensor *n)
     xr_finding *d = &e->found[XR_BAD_LOSS];
     e->backward = 1;
     if (e->activation == n) {
-        *d = e->found[XR_BAD_ACTIVATION];
+        json_decref(e->found[XR_BAD_ACTIVATION].sequences);
         e->found[XR_BAD_ACTIVATION] = (xr_finding){ 0 };
-    } else if (!d->name[0] && !isfinite(n->x[0])) {
-        record(d, n->x, n->rows, n->cols, NULL);
-        d->micro = e->micro;
-        xr_tensor_name(d->name, e->l->trainer->model, n, NULL);
     }
     e->activation = NULL;
+    if (d->name[0] || isfinite(n->x[0]))
+        return;
+    record(d, n->x, n->rows, n->cols, e->batch);
+    d->micro = e->micro;
+    xr_tensor_name(d->name, e->l->trainer->model, n, NULL);
 }
 
 static void look_at_gradient(xr_examination *e, const xr_tensor *of, const xr_tensor *by)
