@@ -183,7 +183,7 @@ test: setup
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
-TORTURE := $(BUILD)/tests/test_power_loss $(BUILD)/tests/test_checkpoint
+TORTURE := $(patsubst %,$(BUILD)/tests/%,test_power_loss test_power_loss_model test_checkpoint)
 torture: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE)
 	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
