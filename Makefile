@@ -183,11 +183,15 @@ test: setup
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
-TORTURE := $(patsubst %,$(BUILD)/tests/%,test_power_loss test_power_loss_model test_checkpoint)
+# The parts run side by side, each with its own output.
+TORTURE := torture.bats test_exactness kills.bats test_power_loss test_power_loss_model test_checkpoint
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE)
-	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
-	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
+	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
+torture-test_%:
+	@XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $(BUILD)/tests/test_$*
+torture-%.bats:
+	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/$*.bats
 
 # Who watches what is read and written: lists of their own, outside make test. Tests that take processes apart or count memory are not in them.
 THREADED := kernels packed int8 autograd optim ema params trainer loop pretrain finetune evaluate predict retrieval api phase tokenizer checkpoint

@@ -332,6 +332,13 @@ static shard *shard_of_token(xr_store *s, uint64_t token)
     return &s->shards[low];
 }
 
+const char *xr_store_shard(xr_store *s, uint64_t token, uint64_t *at)
+{
+    const shard *h = shard_of_token(s, token);
+    *at = token - h->first_token;
+    return h->file;
+}
+
 /* A slot to fill: a new one, or that of a page not used for a while (the clock's second chance). */
 static slot *free_slot(xr_store *s)
 {

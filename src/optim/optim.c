@@ -199,6 +199,13 @@ static xr_status reserve(xr_optim *o)
     return XR_OK;
 }
 
+xr_status xr_optim_late_tiles(xr_optim *o, size_t param, xr_late_visit *visit, void *context)
+{
+    XR_TRY(xr_late_reserve(&o->late, o->ps->row[param]));
+    xr_late_look(&o->late, o->ps->row[param], visit, context);
+    return XR_OK;
+}
+
 /* Returns the sum of squares of a gradient that is known only now. */
 static double step_row(xr_optim *o, size_t i, double lr, double clip)
 {

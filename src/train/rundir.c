@@ -18,7 +18,8 @@
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes. */
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard" };
+static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard",
+                                         "nonfinite" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define ENTRY_CAP ((size_t)1 << 32)
 #define LOCK "lock"
@@ -324,12 +325,23 @@ static xr_status sweep_entry(const char *path, const char *name, void *context)
 }
 
 /* What is in RUN/data is made before the lock is taken, perhaps by another process right now. */
-static xr_status sweep_data_entry(const char *path, const char *name, void *context)
+static int is_of_the_dead(const char *name)
 {
     const char *tail = find_tail(name);
     long pid = tail ? strtol(tail + 5, NULL, 10) : 0;
+    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+static xr_status sweep_dead(const char *path, const char *name, void *context)
+{
     (void)context;
-    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH ? xr_remove_tree(path) : XR_OK;
+    return is_of_the_dead(name) ? xr_remove_tree(path) : XR_OK;
+}
+
+/* Token stores have indexes of blocks in them, written when they are opened. */
+static xr_status sweep_data_entry(const char *path, const char *name, void *context)
+{
+    return !is_of_the_dead(name) && xr_path_is_dir(path) ? xr_dir_each(path, sweep_dead, NULL) : sweep_dead(path, name, context);
 }
 
 static xr_status sweep_inside(const char *path, const char *name, xr_status (*entry)(const char *path, const char *name, void *context))
@@ -344,6 +356,7 @@ static xr_status sweep(const char *path)
 {
     XR_TRY(xr_dir_each(path, sweep_entry, NULL));
     XR_TRY(sweep_inside(path, "checkpoints", sweep_entry));
+    XR_TRY(sweep_inside(path, "nonfinite", sweep_entry));
     return sweep_inside(path, DATA, sweep_data_entry);
 }
 

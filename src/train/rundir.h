@@ -1,4 +1,5 @@
-/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/, perhaps tensorboard/; while a run writes to it, lock. */
+/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/, perhaps tensorboard/ and nonfinite/; while a run
+ * writes to it, lock. */
 #ifndef XR_TRAIN_RUNDIR_H
 #define XR_TRAIN_RUNDIR_H
 

@@ -114,13 +114,22 @@ static xr_status write_all(int fd, const char *path, const char *data, size_t le
     return XR_OK;
 }
 
+int xr_fd_sync(int fd)
+{
+    int status;
+    do
+        status = fsync(fd);
+    while (status < 0 && errno == EINTR);
+    return status < 0 && (errno == EINVAL || errno == EROFS) ? 0 : status;
+}
+
 /* fsync of a file or directory by name; HDF5 never does it (reliability, finding 4). */
 static xr_status sync_path(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return xr_fail(XR_EIO, "%s: cannot be opened for fsync: %s", path, strerror(errno));
-    int failed = fsync(fd) < 0 && errno != EINVAL && errno != EROFS;
+    int failed = xr_fd_sync(fd) < 0;
     if (failed)
         xr_fail(XR_EIO, "%s: the disk did not confirm the data (fsync): %s", path, strerror(errno));
     close(fd);
@@ -537,6 +546,16 @@ xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed)
     XR_TRY(sync_tree(tmp));
     if (rename_new(tmp, path) < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", path, strerror(errno));
+    *renamed = 1;
+    return sync_parent(path);
+}
+
+xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed)
+{
+    *renamed = 0;
+    XR_TRY(sync_tree(tmp));
+    if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+        return errno == EINVAL || errno == ENOSYS ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot be replaced: %s", path, strerror(errno));
     *renamed = 1;
     return sync_parent(path);
 }
