@@ -15,28 +15,54 @@
 #include "util/log.h"
 #include "util/str.h"
 
+int xr_file_open(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 char *xr_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);
     return xr_asprintf("%s%s%s", dir, n == 0 || dir[n - 1] == '/' ? "" : "/", name);
 }
 
+/* After a failed stat: nothing is there, rather than that it cannot be looked at. */
+static int is_absent(void)
+{
+    return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP;
+}
+
+static int is_hidden(const char *path)
+{
+    if (is_absent())
+        return 0;
+    xr_warn("%s: cannot be looked at: %s; taken to be there", path, strerror(errno));
+    return 1;
+}
+
 int xr_path_exists(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0;
+    return stat(path, &st) == 0 || is_hidden(path);
 }
 
 int xr_path_is_dir(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : is_hidden(path);
 }
 
 int xr_dir_has(const char *dir, const char *name)
 {
+    struct stat st;
     char *path = xr_path_join(dir, name);
-    int there = path && xr_path_exists(path);
+    int there = !path ? xr_error_status() : stat(path, &st) == 0;
+    if (there == 0 && !is_absent())
+        there = xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
     xr_free(path);
     return there;
 }
@@ -81,7 +107,7 @@ xr_status xr_fail_open(const char *path)
 char *xr_file_read(const char *path, size_t cap, size_t *len)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = xr_file_open(path, O_RDONLY);
     if (fd < 0 || fstat(fd, &st) < 0) {
         xr_fail_open(path);
         if (fd >= 0)
@@ -126,7 +152,7 @@ int xr_fd_sync(int fd)
 /* fsync of a file or directory by name; HDF5 never does it (reliability, finding 4). */
 static xr_status sync_path(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = xr_file_open(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return xr_fail(XR_EIO, "%s: cannot be opened for fsync: %s", path, strerror(errno));
     int failed = xr_fd_sync(fd) < 0;
@@ -183,7 +209,7 @@ static xr_status refuse_special(const char *path)
 /* Done at once, whoever writes later: a place that cannot be written to is known before the work, and in our words. */
 static xr_status create_empty(const char *tmp, const char *path)
 {
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = xr_file_open(tmp, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; name an output where there is a folder that may be written to", path,
                        strerror(errno));
@@ -233,7 +259,7 @@ xr_status xr_outfile_commit(xr_outfile *o)
 /* The temporary file of `wanted`, which is what the messages name. */
 static xr_status write_new(const char *path, const char *wanted, const char *data, size_t len)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = xr_file_open(path, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; choose another place", wanted, strerror(errno));
     xr_status status = write_all(fd, wanted, data, len);
@@ -311,6 +337,15 @@ xr_status xr_mkdirs(const char *path)
     return make_dirs(path, path);
 }
 
+struct dirent *xr_dir_next(DIR *d, const char *dir, xr_status *status)
+{
+    errno = 0;
+    struct dirent *e = readdir(d);
+    if (!e && errno)
+        *status = xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
+    return e;
+}
+
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context)
 {
     DIR *d = opendir(dir);
@@ -318,7 +353,7 @@ xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, cons
         return xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
     xr_status status = XR_OK;
     struct dirent *e;
-    while (status == XR_OK && (e = readdir(d)) != NULL) {
+    while (status == XR_OK && (e = xr_dir_next(d, dir, &status)) != NULL) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
         char *path = xr_path_join(dir, e->d_name);
