@@ -238,7 +238,7 @@ static xr_status packed_make(xr_param *p)
     packed_free(&p->packed);
     void *data = xr_map_alloc(bytes, 1);
     if (!data)
-        return xr_fail_context("%s copy of %s (%zu bytes)", p->pack->name, p->name, bytes);
+        return xr_fail_context("%s copy of %s (%zu bytes)", p->pack->name ? p->pack->name : "packed", p->name, bytes);
     p->packed = (xr_packed){.kind = p->pack, .data = data, .bytes = bytes};
     return XR_OK;
 }
@@ -254,6 +254,8 @@ const void *xr_param_packed(xr_param *p)
         xr_phase_enter(phase);
         v->version = p->version;
         v->values = p->t.x;
+        if (p->mapped)
+            xr_map_drop(p->t.x, own_bytes(p));
     }
     return v->data;
 }

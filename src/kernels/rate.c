@@ -63,7 +63,7 @@ static int make_operands(operands *o)
 
 double xr_rate_gemm(const xr_pack_kind *kind, double seconds)
 {
-    operands o = { .kind = kind ? kind : xr_pack_f32_for(ROWS) };
+    operands o = { .kind = xr_pack_for(kind, ROWS) };
     if (!make_operands(&o))
         return 0.0;
     int watched = xr_phases_watch(0);

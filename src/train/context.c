@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/packed.h"
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/phase.h"
@@ -32,10 +33,21 @@ xr_context *xr_context_open(const char *dir, const xr_load_options *options)
     return c;
 }
 
+/* Weights that nothing will change are worth keeping packed, but for the vocabulary's, which a few masks meet once. */
+static xr_status choose_kernels(xr_model *m, const xr_options *o)
+{
+    XR_TRY(xr_setup_precision(m, o->precision));
+    if (!m->layer[0].query_w->pack) {
+        xr_model_pack(m, &xr_pack_f32_kept);
+        m->word->pack = NULL;
+    }
+    return XR_OK;
+}
+
 xr_context *xr_context_for(const xr_options *o)
 {
     xr_context *c = xr_context_open(o->model, NULL);
-    if (c && xr_setup_precision(&c->model, o->precision) < 0) {
+    if (c && choose_kernels(&c->model, o) < 0) {
         xr_context_free(c);
         c = NULL;
     }

@@ -396,8 +396,10 @@ static int out_of_patience(const xr_loop *l)
  * is over. */
 static int after_update(xr_loop *l)
 {
-    if (evaluation_due(l))
+    if (evaluation_due(l)) {
         XR_TRY(evaluate(l));
+        l->saved_step = UINT64_MAX;     /* a stop may have saved this step before it was evaluated: what is due is the state behind that */
+    }
     XR_TRY(save_when_due(l));
     return l->trainer->step == l->total_steps || out_of_patience(l);
 }
