@@ -213,9 +213,10 @@ static const xr_finding *first_finding(const xr_examination *e, xr_finding_kind 
     return NULL;
 }
 
-/* What is said of it: "first in the activation attention of roberta.encoder.layer.0 (3 NaN, 0 infinite of 512 values; train.tsv:18)". */
+/* What is said of it: "the activation attention of roberta.encoder.layer.0 (3 NaN and 0 infinite of 512 values, train.tsv:18)". */
 static void describe(const xr_examination *e, char *text, size_t size)
 {
+    static const char *const what[] = { "the parameter", "the activation", "the loss,", "the gradient of" };
     xr_finding_kind kind;
     char origin[512];
     const xr_finding *d = first_finding(e, &kind);
@@ -223,9 +224,8 @@ static void describe(const xr_examination *e, char *text, size_t size)
     if (!d)
         return;
     origin_text(e, d, origin, sizeof origin);
-    snprintf(text, size, "%s %s (%llu NaN and %llu infinite of %zu values%s)%s",
-             kind == XR_BAD_GRADIENT ? "the gradient of" : kind == XR_BAD_PARAMETER ? "the parameter" : kind == XR_BAD_LOSS ? "the loss," : "the activation", d->name,
-             (unsigned long long)d->m.nan, (unsigned long long)(d->m.inf + d->m.minus_inf), d->rows * d->cols, origin,
+    snprintf(text, size, "%s %s (%llu NaN and %llu infinite of %zu values%s)%s", what[kind], d->name, (unsigned long long)d->m.nan,
+             (unsigned long long)(d->m.inf + d->m.minus_inf), d->rows * d->cols, origin,
              kind == XR_BAD_PARAMETER ? ", which was so before this update: xlmr verify finds it in the model or checkpoint that the run began with" : "");
 }
 
