@@ -17,7 +17,7 @@
 #include "util/log.h"
 #include "util/xxh.h"
 
-enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 12, SEEN = 1 << 17 };
+enum { MAX_NODES = 256, MAX_OPS = 4096, MAX_ENTRIES = 64, PATH_LEN = 512, NAME_LEN = 64, N_SAVES = 12, AGAIN = 7, SEEN = 1 << 17 };
 
 /* --- what was done ---------------------------------------------------------------------------------------------- */
 
@@ -26,7 +26,7 @@ typedef enum kind { WRITE, RESIZE, ENTER, LEAVE, SYNC } kind;
 typedef struct op { kind kind; int node, target; size_t at, n; char *bytes, name[NAME_LEN]; } op;
 
 static op ops[MAX_OPS];
-static int n_ops, n_nodes, recording;
+static int n_ops, n_nodes, n_exchanges, recording;
 static char where[MAX_NODES][PATH_LEN];     /* path of each node now, "" when it is gone; node 0 is the folder of the test */
 static int is_dir[MAX_NODES];
 
@@ -119,10 +119,21 @@ static void note_sync(int fd)
         add_op(SYNC, node_at(path));
 }
 
+/* What is at `from` and below it is at `to` now. */
+static void move(const char *from, const char *to)
+{
+    size_t n = strlen(from);
+    for (int i = 0; i < n_nodes; i++)
+        if (strncmp(where[i], from, n) == 0 && (where[i][n] == '/' || !where[i][n])) {
+            char rest[PATH_LEN];
+            snprintf(rest, sizeof rest, "%s", where[i] + n);
+            snprintf(where[i], PATH_LEN, "%.250s%.250s", to, rest);
+        }
+}
+
 /* The new name comes before the old one goes, as file systems without a journal do it. */
 static void note_rename(const char *from, const char *to)
 {
-    size_t n = strlen(from);
     int node = node_at(from), old = node_at(to);
     if (node < 0)
         return;
@@ -130,12 +141,21 @@ static void note_rename(const char *from, const char *to)
         *where[old] = 0;
     add_entry(ENTER, to, node);
     add_entry(LEAVE, from, node);
-    for (int i = 0; i < n_nodes; i++)
-        if (strncmp(where[i], from, n) == 0 && (where[i][n] == '/' || !where[i][n])) {
-            char rest[PATH_LEN];
-            snprintf(rest, sizeof rest, "%s", where[i] + n);
-            snprintf(where[i], PATH_LEN, "%.250s%.250s", to, rest);
-        }
+    move(from, to);
+}
+
+/* Two entries change. */
+static void note_exchange(const char *a, const char *b)
+{
+    int node = node_at(a), other = b ? node_at(b) : -1;
+    if (node < 0 || other < 0)
+        return;
+    add_entry(ENTER, b, node);
+    add_entry(ENTER, a, other);
+    move(a, "aside");
+    move(b, a);
+    move("aside", b);
+    n_exchanges++;
 }
 
 /* --- the calls themselves --------------------------------------------------------------------------------------- */
@@ -209,7 +229,9 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     const char *path = absolute(from_dir, from);
     snprintf(old, sizeof old, "%s", path ? path : "");
     int status = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
-    if (status == 0 && *old)
+    if (status == 0 && *old && flags & RENAME_EXCHANGE)
+        note_exchange(old, absolute(to_dir, to));
+    else if (status == 0 && *old)
         note_rename(old, absolute(to_dir, to));
     return status;
 }
@@ -410,8 +432,11 @@ static void materialise(int node, const char *path)
 
 /* --- the run ---------------------------------------------------------------------------------------------------- */
 
-static char saved[N_SAVES + 1][33];     /* digest of the table of each step */
+static char saved[N_SAVES + 1][33];     /* digest of the table of each save */
 static int committed_at[N_SAVES + 1];   /* operations that were done when the save had returned */
+
+/* The step that save `i` is of: one each, but one takes the place of that before it, which was made of another state. */
+static uint64_t step_of(uint64_t i) { return i < AGAIN ? i : i - 1; }
 
 /* Into folders that are not there yet. */
 static void record_saves(table *t)
@@ -420,27 +445,29 @@ static void record_saves(table *t)
     assert_int_equal(mkdir(where[0], 0777), 0);
     is_dir[0] = n_nodes = 1;
     recording = 1;
-    for (uint64_t step = 1; step <= N_SAVES; step++) {
-        table_fill(t, step);
-        assert_int_equal(xr_state_digest(&t->s, saved[step]), XR_OK);
-        if (xr_checkpoint_save(in_scratch("disk/runs/one"), step, &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2, .every = 3 }) < 0)
+    for (uint64_t i = 1; i <= N_SAVES; i++) {
+        table_fill(t, step_of(i));
+        t->weights[0] += i == AGAIN ? 1.0f : 0.0f;
+        assert_int_equal(xr_state_digest(&t->s, saved[i]), XR_OK);
+        if (xr_checkpoint_save(in_scratch("disk/runs/one"), step_of(i), &t->s, NULL, &(xr_checkpoint_keep){ .newest = 2, .every = 3 }) < 0)
             fail_msg("%s", xr_error_message());
-        committed_at[step] = n_ops;
+        committed_at[i] = n_ops;
     }
     recording = 0;
+    assert_int_equal(n_exchanges, 1);
 }
 
 /* A commit is over with the sync of the folder that holds the checkpoint; the rotation after it may be cut short. */
 static void find_commits(void)
 {
     char name[NAME_LEN];
-    for (int step = 1; step <= N_SAVES; step++) {
-        snprintf(name, sizeof name, "step-%08d", step);
-        for (int i = 0, folder = -1; i < n_ops && i < committed_at[step]; i++) {
+    for (int save = 1; save <= N_SAVES; save++) {
+        snprintf(name, sizeof name, "step-%08d", (int)step_of((uint64_t)save));
+        for (int i = committed_at[save - 1], folder = -1; i < n_ops && i < committed_at[save]; i++) {
             if (ops[i].kind == ENTER && strcmp(ops[i].name, name) == 0)
                 folder = ops[i].node;
             if (ops[i].kind == SYNC && ops[i].node == folder)
-                committed_at[step] = i + 1;
+                committed_at[save] = i + 1;
         }
     }
 }
@@ -453,7 +480,18 @@ static void count_refusals(xr_level level, const char *message)
     refusals += level == XR_LOG_WARN && strstr(message, "cannot be used") != NULL;
 }
 
-/* The step that a run would go on from, 0 for none. What is found is what was saved. */
+/* The newest save that had this step and these bytes. */
+static uint64_t save_of(const table *t, const char *digest)
+{
+    uint64_t save = N_SAVES;
+    while (save > 0 && (step_of(save) != t->step || strcmp(saved[save], digest) != 0))
+        save--;
+    if (save == 0)
+        fail_msg("what was found of step %d was never saved", (int)t->step);
+    return save;
+}
+
+/* The save that a run would go on from, 0 for none. What is found is what was saved. */
 static uint64_t found(const char *run, table *t, int honest)
 {
     char *path, got[33];
@@ -468,10 +506,8 @@ static uint64_t found(const char *run, table *t, int honest)
     if (xr_checkpoint_load(path, &t->s, NULL) < 0)
         fail_msg("found, but not good: %s", xr_error_message());
     xr_free(path);
-    assert_in_range(t->step, 1, N_SAVES);
     assert_int_equal(xr_state_digest(&t->s, got), XR_OK);
-    assert_string_equal(got, saved[t->step]);
-    return t->step;
+    return save_of(t, got);
 }
 
 typedef struct tally { int states, older, refused; } tally;
@@ -498,12 +534,12 @@ static void look(int after, table *t, int honest, const draw *d, tally *n)
         return;
     refusals = 0;
     materialise(0, in_scratch("after"));
-    uint64_t step = found(in_scratch("after/runs/one"), t, honest);
-    if (honest && step < committed)
-        fail_msg("after operation %d of %d, fates %d and %d: step %d is there, %d was committed", after, n_ops, (int)d->files, (int)d->dirs, (int)step,
+    uint64_t save = found(in_scratch("after/runs/one"), t, honest);
+    if (honest && save < committed)
+        fail_msg("after operation %d of %d, fates %d and %d: save %d is there, %d was committed", after, n_ops, (int)d->files, (int)d->dirs, (int)save,
                  (int)committed);
     n->states++;
-    n->older += step < committed;
+    n->older += save < committed;
     n->refused += refusals > 0;
     assert_int_equal(xr_remove_tree(in_scratch("after")), XR_OK);
 }
