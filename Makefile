@@ -163,6 +163,12 @@ $(BUILD)/tests/%.o: INCLUDE := -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
+# Loaded before a program by tests, to let its calls fail; without sanitizers, whose own come first.
+FAULT := $(BUILD)/tests/fault.so
+$(FAULT): tests/shim/fault.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=c11 -O2 -g $(WARN) -D_GNU_SOURCE -fPIC -shared -o $@ $<
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -174,7 +180,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-programs: all $(TESTS) $(SEEDS) $(EXAMPLES) $(BENCHES)
+programs: all $(TESTS) $(FAULT) $(SEEDS) $(EXAMPLES) $(BENCHES)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
@@ -184,9 +190,9 @@ check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
 # The parts run side by side, each with its own output.
-TORTURE := torture.bats test_exactness kills.bats test_power_loss test_checkpoint
+TORTURE := torture.bats test_exactness kills.bats faults.bats test_power_loss test_power_loss_model test_checkpoint
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
 	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
 torture-test_%:
 	@XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $(BUILD)/tests/test_$*

@@ -43,15 +43,16 @@ static void make(bench *b, size_t m, size_t v, size_t d)
         target[i] = (int32_t)(i * 7919 % v);
     b->a = (xr_lm_head){floats(m * d, 1.0f), floats(v * d, 0.03f), floats(v, 0.0f), target, m, v, d, xr_threads(), 0};
     b->g = (xr_lm_grads){floats(m * d, 0.0f), floats(v * d, 0.0f), floats(v, 0.0f), 0, 1, 1, 1.0f};
-    b->logits = floats(m * v, 0.0f);
+    b->logits = floats(xr_lm_head_logits(&b->a), 0.0f);
     b->scratch = floats(xr_lm_head_scratch(&b->a, 1) / sizeof(float), 0.0f);
 }
 
 static void unmake(bench *b)
 {
     size_t m = b->a.m, v = b->a.v, d = b->a.d;
-    const struct { const float *x; size_t n; } block[] = {{b->a.h, m * d}, {b->a.w, v * d}, {b->a.b, v}, {b->g.dh, m * d}, {b->g.dw, v * d},
-                                                          {b->g.db, v}, {b->logits, m * v}, {b->scratch, xr_lm_head_scratch(&b->a, 1) / sizeof(float)}};
+    const struct { const float *x; size_t n; } block[] = {
+        {b->a.h, m * d}, {b->a.w, v * d}, {b->a.b, v}, {b->g.dh, m * d}, {b->g.dw, v * d}, {b->g.db, v}, {b->logits, xr_lm_head_logits(&b->a)},
+        {b->scratch, xr_lm_head_scratch(&b->a, 1) / sizeof(float)}};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++)
         xr_map_free((void *)(uintptr_t)block[i].x, block[i].n * sizeof(float));
     xr_free((void *)(uintptr_t)b->a.target);

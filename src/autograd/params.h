@@ -32,6 +32,7 @@ typedef struct xr_rowgrad {
  * were looked up, and the optimizer makes it tile by tile. Everything it points to lives on the tape until that begins anew, so there is
  * one pass between two updates. */
 typedef struct xr_late_grad {
+    void (*begin)(const void *context, void *scratch);      /* before the tiles */
     /* Rows [i width, (i + 1) width) of the gradient, as many as there are, into g; on one of `workers` threads. NULL: no gradient. */
     void (*tile)(const void *context, size_t i, int worker, float *g, void *scratch);
     const void *context;

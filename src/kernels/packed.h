@@ -36,10 +36,4 @@ const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n);
  * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */
 void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols);
 
-/* For larger products that are cut into pieces of their own: xr_gemm_piece of rounded operands, in the calling thread. Scratch stands on
- * 64 bytes. */
-size_t xr_bf16_piece_scratch(size_t cols, size_t inner);
-void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
-                   size_t inner, float beta, void *restrict scratch);
-
 #endif

@@ -21,13 +21,13 @@ static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->
 /* down x across tiles, which differ by one group of rows and one strip at most. */
 typedef struct tiling { size_t groups, strips, down, across; } tiling;
 
-/* An even number of tiles, since cores are. */
-static tiling cut(const xr_words_product *p)
+/* An even number of tiles, since cores are; one thread needs none but for the cache. */
+static tiling cut(const xr_words_product *p, int threads)
 {
     tiling t = {.groups = ceil_div(p->rows, ROWS), .strips = ceil_div(p->cols, STRIP)};
     t.down = ceil_div(t.groups, MAX_GROUPS);
     t.down += t.down > 1 ? t.down % 2 : 0;
-    size_t across = t.down ? ceil_div(ENOUGH_TILES, t.down) : 0, least = ceil_div(t.strips, MAX_STRIPS);
+    size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? ceil_div(enough, t.down) : 0, least = ceil_div(t.strips, MAX_STRIPS);
     t.across = across < least ? least : across < t.strips ? across : t.strips;
     return t;
 }
@@ -55,21 +55,21 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     }
 }
 
-/* Rows that are missing are computed as the last one again, and thrown away. */
+/* Rows that are missing are computed as the last one again, and thrown away, as are columns up to a unit. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
                    size_t rows, size_t cols)
 {
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS && cols == STRIP) {
-        isa->tile(c, ld, at, step, b, n);
+    if (rows == ROWS && cols % XR_COLUMN_UNIT == 0) {
+        isa->tile(c, ld, at, step, b, n, cols);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n);
+    isa->tile(edge, STRIP, at, step, b, n, ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -108,7 +108,7 @@ static void run_tile(void *context, size_t i, int worker)
 
 void xr_words_multiply(const xr_words_product *p, int threads)
 {
-    tiling t = cut(p);
+    tiling t = cut(p, threads);
     xr_gemm_parallel(t.down * t.across, threads, run_tile, &(tiled){p, t});
 }
 

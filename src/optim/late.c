@@ -64,6 +64,14 @@ static float *make_tile(const xr_late *l, const xr_param *p, size_t i, int worke
     return g;
 }
 
+static void each_tile(const xr_late *l, const xr_param *p, void (*body)(void *context, size_t i, int worker), void *context)
+{
+    const xr_late_grad *late = p->late;
+    xr_phase_work(late->work);
+    late->begin(late->context, l->memory);
+    xr_gemm_parallel(late->n, late->workers, body, context);
+}
+
 static void update_tile(void *context, size_t i, int worker)
 {
     const pass *a = context;
@@ -77,8 +85,7 @@ double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *
 {
     pass a = {update, s, p, {p->t.x, moment[0], moment[1]}, l};
     double sum = 0.0;
-    xr_phase_work(p->late->work);
-    xr_gemm_parallel(p->late->n, p->late->workers, update_tile, &a);
+    each_tile(l, p, update_tile, &a);
     for (size_t i = 0; i < p->late->n; i++)
         sum += l->sumsq[i];
     *p->late = (xr_late_grad){0};
@@ -98,6 +105,5 @@ static void look_at_tile(void *context, size_t i, int worker)
 void xr_late_look(xr_late *l, const xr_param *p, xr_late_visit *visit, void *context)
 {
     look a = {l, p, visit, context};
-    xr_phase_work(p->late->work);
-    xr_gemm_parallel(p->late->n, p->late->workers, look_at_tile, &a);
+    each_tile(l, p, look_at_tile, &a);
 }

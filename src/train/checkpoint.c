@@ -359,13 +359,14 @@ static xr_status make_way(const char *path, int *there)
         return XR_OK;
     xr_warn("%s; %s is renamed", xr_error_message(), path);
     xr_error_clear();
-    for (int n = 1;; n++) {
+    for (int n = 1; n < 1000; n++) {
         char *aside = xr_asprintf("%s.bad-%d", path, n);
         int taken = aside && xr_path_exists(aside), done = aside && !taken && rename(path, aside) == 0;
         xr_free(aside);
         if (!aside || done || !taken)
             return done ? XR_OK : aside ? xr_fail(XR_EIO, "%s: cannot be renamed: %s", path, strerror(errno)) : xr_error_status();
     }
+    return xr_fail(XR_EIO, "%s: a thousand of that name have been put aside; remove them", path);
 }
 
 static xr_status fill(const char *tmp, uint64_t step, const xr_state *s, const json_t *facts)

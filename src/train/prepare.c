@@ -36,7 +36,7 @@ static xr_status each_entry(const char *dir, xr_status (*visit)(void *context, c
     xr_status status = XR_OK;
     if (!d)
         return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be read: %s", dir, strerror(errno));
-    for (struct dirent *e; status == XR_OK && (e = readdir(d));) {
+    for (struct dirent *e; status == XR_OK && (e = xr_dir_next(d, dir, &status));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         char *path = xr_path_join(dir, e->d_name);
@@ -99,7 +99,7 @@ static int is_taken(int fd, int kind)
 
 static int lock(const char *dir, int kind, xr_status *status)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = xr_file_open(dir, O_RDONLY | O_DIRECTORY);
     *status = XR_OK;
     if (fd < 0)
         *status = xr_fail(XR_ECANTCREAT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
@@ -198,6 +198,7 @@ static xr_status find_done(xr_prepare_plan *p)
         if (!xr_prepare_is_mine(p, i))
             continue;
         json_t *r = xr_prepare_record_find(p, i);
+        XR_TRY(r ? XR_OK : xr_error_status());
         done += r != NULL;
         p->input[i].done = r != NULL;
         json_decref(r);

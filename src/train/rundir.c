@@ -72,18 +72,11 @@ static xr_status check_foreign(const xr_options *o)
     return o->verb == XR_V_PRETRAIN ? xr_dir_each(dir, foreign_entry, &dir) : XR_OK;
 }
 
-static int is_empty(const char *path)
-{
-    return xr_dir_each(path, filled_entry, NULL) == XR_OK;
-}
-
-/* The text of a file of the run; NULL, without an error, when it cannot be read. */
+/* The text of a file of the run; NULL, without an error, when there is none. */
 static char *read_entry(const char *dir, const char *name, size_t *len)
 {
-    char *path = xr_path_join(dir, name), *text = path ? xr_file_read(path, ENTRY_CAP, len) : NULL;
+    char *path = xr_path_join(dir, name), *text = path && xr_path_exists(path) ? xr_file_read(path, ENTRY_CAP, len) : NULL;
     xr_free(path);
-    if (!text)
-        xr_error_clear();
     return text;
 }
 
@@ -156,6 +149,8 @@ json_t *xr_rundir_end(const char *path)
         char *last = strrchr(text, '\n');
         line = json_loads(last ? last + 1 : text, 0, NULL);
     }
+    else if (!text)
+        xr_error_clear();   /* a log that cannot be read: the run goes on from its checkpoint */
     xr_free(text);
     const char *event = json_string_value(json_object_get(line, "event"));
     if (event && strcmp(event, "end") == 0)
@@ -194,6 +189,8 @@ static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
     int longer = 0;
     char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
     xr_status status;
+    if (!yaml && xr_error_status() < 0)
+        return xr_error_status();
     if (is_run(o, yaml))
         status = check_recipe(o, yaml, len, &longer);
     else if ((status = check_foreign(o)) == XR_OK)
@@ -215,8 +212,9 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
         return XR_OK;
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ECANTCREAT, "%s: is not a directory; choose another --output-dir", path);
-    if (is_empty(path))
-        return XR_OK;
+    xr_status filled = xr_dir_each(path, filled_entry, NULL);
+    if (filled <= 0)
+        return filled;
     if (o->overwrite_output_dir)
         return check_foreign(o);
     return look_inside(o, kind);
@@ -251,8 +249,8 @@ static int is_model_file(const char *name)
 xr_status xr_model_dir_check(const char *path)
 {
     DIR *d = opendir(path);
-    xr_status status = XR_OK;
-    for (struct dirent *e; d && status == XR_OK && (e = readdir(d));)
+    xr_status status = d || !xr_path_exists(path) ? XR_OK : xr_fail(XR_EIO, "%s: the directory cannot be read: %s", path, strerror(errno));
+    for (struct dirent *e; d && status == XR_OK && (e = xr_dir_next(d, path, &status));)
         if (!is_model_file(e->d_name))
             status = xr_fail(XR_ECANTCREAT, "%s: holds %s, which is no part of a model and would be lost; choose another directory, or move that away first",
                              path, e->d_name);
@@ -389,7 +387,7 @@ static int still_there(int fd, const char *path)
 static xr_status take(xr_rundir_lock *l, const char *dir)
 {
     for (;;) {
-        l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        l->fd = xr_file_open(l->path, O_RDWR | O_CREAT);
         if (l->fd < 0)
             return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
         if (flock(l->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
