@@ -442,6 +442,51 @@ static void expect_refused(xr_status status, const char *key, const char *value,
     xr_error_clear();
 }
 
+/* The run with its model and its data in another folder. */
+static xr_status run_moved(void)
+{
+    xr_options o;
+    xr_error_clear();
+    choose(&o, "run");
+    o.train_file.n = o.validation_file.n = 0;
+    set(&o, "model", in_scratch("moved/cls"));
+    set(&o, "train-file", in_scratch("moved/train.tsv"));
+    set(&o, "validation-file", in_scratch("moved/dev.tsv"));
+    xr_status status = xr_finetune_run(&o, NULL, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* Data and model may move; other data, or the same model used otherwise, are another run. A finished one, which reads nothing, has to be named as before. */
+static void moved(void **state)
+{
+    (void)state;
+    xr_model m;
+    xr_load_options quiet = { .quiet = 1 };
+    assert_int_equal(xr_mkdirs(in_scratch("moved/cls")), XR_OK);
+    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &quiet), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    write_sentences("moved/train.tsv", 1, -1);
+    write_sentences("moved/dev.tsv", 40, -1);
+    begin_anew();
+    must_stop("run", 8, 0);
+    assert_int_equal(run_moved(), XR_EDATA);
+    assert_non_null(strstr(xr_error_message(), "belongs to another run: train_xxh3 is "));
+    write_sentences("moved/train.tsv", 0, -1);
+    m.config.layer_norm_eps *= 2.0f;
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    assert_int_equal(run_moved(), XR_EDATA);
+    assert_non_null(strstr(xr_error_message(), "start_weights_xxh3 is "));
+    m.config.layer_norm_eps /= 2.0f;
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    xr_model_free(&m);
+    if (run_moved() != XR_OK)
+        fail_msg("%s", xr_error_message());
+    expect_same_results();
+    assert_int_equal(run_moved(), XR_ECONFIG);
+    must_end("run");
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -885,7 +930,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
         TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
-        TEST(overwritten_by_itself), TEST(refusals), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
+        TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),
     };
