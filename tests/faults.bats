@@ -95,8 +95,8 @@ begin_anew() {
 # same WORK: what the work wrote to files is what it writes undisturbed.
 same() {
     local file other
-    # A save that failed and was no more to be tried again leaves one checkpoint less.
-    local -a but=(-x timing.jsonl)
+    # A lock that could not be removed is held by nobody. A save that failed and was no more to be tried again leaves one checkpoint less.
+    local -a but=(-x timing.jsonl -x lock)
     if grep -q 'no checkpoint was written' err; then but+=(-x checkpoints); fi
     for file in o o.*; do
         other=ref/$1.$file
