@@ -100,8 +100,9 @@ begin_anew() {
 # same WORK: what the work wrote to files is what it writes undisturbed.
 same() {
     local file other
-    # A save that failed and was no more to be tried again leaves one checkpoint less.
-    local -a but=(-x timing.jsonl -x lock -x '*.old-*')     # what could not be removed
+    # A lock that could not be removed is held by nobody; what was put aside is no part of the result. A save that failed and was no more to be tried again
+    # leaves one checkpoint less.
+    local -a but=(-x timing.jsonl -x lock -x '*.old-*')
     if grep -q 'no checkpoint was written' err; then but+=(-x checkpoints); fi
     for file in o o.h5 o.jsonl; do
         other=ref/$1.$file

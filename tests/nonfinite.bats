@@ -102,3 +102,19 @@ diverges() {
     diverges 'Not finite first: the parameter lm_head.dense.bias' -- \
         pretrain --model "$dir/m" --train-data "$dir/en.txt" --block-length 32 --batch-size 8 --max-steps 3 --output-dir "$dir/r" --check-steps 1
 }
+
+@test "tags, choices, questions: where each sequence of the batch comes from" {
+    local file=nonfinite/step-00000001.json
+    copy_model
+    float_at roberta.encoder.layer.0.output.dense.bias 0 '\x00\x00\x80\xff'
+    printf 'cat\tB-PER\nsat\tO\n\ndog\tO\nran\tB-PER\nfast\tO\n\nnice\tO\n' >"$dir/tags"
+    diverges "$file" -- finetune --task tag --model "$dir/m" --train-file "$dir/tags" --max-steps 1 --output-dir "$dir/t"
+    jq -e '[.batches[].origin[].line] | sort == [1, 4, 8]' "$dir/t/$file"
+    printf '%s\n' '{"premise":"the cat sat","question":"cause","choice1":"a dog ran","choice2":"it was fast","label":0}' '' \
+        '{"premise":"good film","question":"effect","choice1":"people open","choice2":"house dark","label":1}' >"$dir/choices"
+    diverges "$file" -- finetune --task choice --model "$dir/m" --train-file "$dir/choices" --max-steps 1 --output-dir "$dir/c"
+    jq -e '[.batches[].origin[] | [.line, .choice]] | sort == [[1, 0], [1, 1], [3, 0], [3, 1]]' "$dir/c/$file"
+    echo '{"data":[{"paragraphs":[{"context":"the cat sat on a mat","qas":[{"id":"q7","question":"who sat?","answers":[{"text":"cat","answer_start":4}]}]}]}]}' >"$dir/squad"
+    diverges "$file" -- finetune --task qa --model "$dir/m" --train-file "$dir/squad" --max-steps 1 --output-dir "$dir/q"
+    jq -e --arg f "$dir/squad" '[.batches[].origin[] | [.question, .file]] == [["q7", $f]]' "$dir/q/$file"
+}

@@ -205,6 +205,7 @@ static void the_loss(void **state)
     assert_null(finding(j, "parameter"));
     assert_null(finding(j, "activation"));
     assert_string_equal(text_of(j, "loss"), "inf");
+    assert_int_equal(integer_of(finding(j, "loss"), "micro"), 0);
     json_decref(j);
 }
 

@@ -614,6 +614,41 @@ static void a_flipped_bit_is_seen(void **state)
     end(&want);
 }
 
+/* Once both passes are behind it, the second time: a bit of what the late gradient will be made from, and of nothing that was looked at by then. */
+static run *late_run;
+static int reductions;
+
+static xr_status damage_late(const xr_comm *c, double *x, size_t n)
+{
+    (void)c, (void)x, (void)n;
+    if (reductions++ == 1)
+        flip((float *)(uintptr_t)&late_run->m.word->late->dy[70], 12);
+    return XR_OK;
+}
+
+static xr_status keep_gradients(const xr_comm *c, float *x, size_t n)
+{
+    (void)c, (void)x, (void)n;
+    return XR_OK;
+}
+
+static void a_late_gradient_is_compared(void **state)
+{
+    (void)state;
+    run r;
+    xr_step_result result;
+    const xr_comm faulty = { 0, 1, keep_gradients, damage_late };
+    start_variant(&r, &variants[5]);
+    late_run = &r;
+    reductions = 0;
+    r.t.comm = &faulty;
+    assert_int_equal(checked_step(&r, NULL, &result), XR_ESYSTEM);
+    expect_error(XR_ESYSTEM, "bits differ, first in the gradient of roberta.embeddings.word_embeddings.weight. ");
+    assert_null(r.m.word->late->tile);
+    assert_int_equal(checked_step(&r, NULL, &result), XR_OK);
+    end(&r);
+}
+
 typedef struct tiles { float *g; size_t width; } tiles;
 
 static void keep_tile(void *context, size_t i, const float *g, size_t n)
@@ -733,6 +768,7 @@ int main(void)
         cmocka_unit_test_setup(a_failed_step_leaves_nothing, clear_error),
         cmocka_unit_test_setup(a_checked_step_is_a_step, clear_error),
         cmocka_unit_test_setup(a_flipped_bit_is_seen, clear_error),
+        cmocka_unit_test_setup(a_late_gradient_is_compared, clear_error),
         cmocka_unit_test_setup(late_tiles_are_the_gradient, clear_error),
         cmocka_unit_test_setup(random_flips, clear_error),
         cmocka_unit_test_setup(no_memory_for_a_check, clear_error),

@@ -1,178 +1,28 @@
-#include "train/nonfinite.h"
+#include "train/nonfinite_parts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "kernels/vec.h"
-#include "train/naming.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 
-/* --- figures of a tensor -------------------------------------------------------------------------------------------- */
+static const char *const kind_name[] = { "parameter", "activation", "loss", "gradient" };
 
-typedef struct figures { uint64_t nan, inf, minus_inf; double sumsq, max; } figures;
+/* --- the file ------------------------------------------------------------------------------------------------------- */
 
-static void measure(figures *f, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        double v = (double)x[i];
-        if (isfinite(v)) {
-            f->sumsq += v * v;
-            f->max = fabs(v) > f->max ? fabs(v) : f->max;
-        } else {
-            f->nan += isnan(v) != 0;
-            f->inf += v > 0.0;
-            f->minus_inf += v < 0.0;
-        }
-    }
-}
-
-static json_t *figures_json(const figures *f, double scale)
+static json_t *magnitudes_json(const xr_magnitudes *f, double scale)
 {
     return json_pack("{so so sI sI sI}", "norm", xr_json_number(sqrt(f->sumsq) * scale), "max_abs", xr_json_number(f->max * scale), "nan", (json_int_t)f->nan,
                      "inf", (json_int_t)f->inf, "minus_inf", (json_int_t)f->minus_inf);
 }
 
-/* --- the first of each kind ----------------------------------------------------------------------------------------- */
-
-enum kind { PARAMETER, ACTIVATION, LOSS, GRADIENT, N_KINDS };
-static const char *const kind_name[] = { "parameter", "activation", "loss", "gradient" };
-
-typedef struct finding {
-    char name[XR_TENSOR_NAME];      /* "": none */
-    size_t rows, cols, row, col;    /* its shape, and its first value that is not finite */
-    int micro, sequence;            /* < 0: of none */
-    figures f;
-    json_t *sequences;
-} finding;
-
-typedef struct examination {
-    xr_loop *l;
-    const xr_step_result *r;
-    finding found[N_KINDS];
-    const xr_tensor *activation;    /* what found[ACTIVATION] is of, until backward begins */
-    const xr_batch *batch;
-    int micro, backward;            /* the micro-batch, and whether its backward has begun */
-    json_t *batches;
-} examination;
-
-/* The sequence that a row of a tensor belongs to: of all tokens, of one row a sequence, or of the rows with a target; -1: it can't be told. */
-static int sequence_of(const xr_batch *b, size_t rows, size_t row)
-{
-    if (b->mask_row && rows == b->n_mask)
-        return (int)b->rows.seq[b->mask_row[row]];
-    if (rows == b->rows.n)
-        return (int)b->rows.seq[row];
-    return rows == b->rows.n_seq ? (int)row : -1;
-}
-
-static void add_sequence(finding *d, int sequence, int *last)
-{
-    if (sequence < 0 || sequence == *last)
-        return;
-    json_array_append_new(d->sequences, json_integer(sequence));
-    d->sequence = d->sequence < 0 ? sequence : d->sequence;
-    *last = sequence;
-}
-
-/* x is not finite. batch: what its rows are of; NULL for a parameter's. */
-static void record(finding *d, const float *x, size_t rows, size_t cols, const xr_batch *batch)
-{
-    int last = -1;
-    size_t at = 0;
-    while (isfinite(x[at]))
-        at++;
-    d->rows = rows;
-    d->cols = cols;
-    d->row = at / cols;
-    d->col = at % cols;
-    d->sequence = -1;
-    d->sequences = json_array();
-    measure(&d->f, x, rows * cols);
-    for (size_t r = d->row; batch && r < rows; r++)
-        if (!xr_vec_finite(x + r * cols, cols))
-            add_sequence(d, sequence_of(batch, rows, r), &last);
-}
-
-static void look_at_parameters(examination *e)
-{
-    const xr_params *ps = &e->l->trainer->model->params;
-    finding *d = &e->found[PARAMETER];
-    for (size_t i = 0; i < ps->n && !d->name[0]; i++) {
-        const xr_tensor *t = &ps->row[i]->t;
-        if (xr_vec_finite(t->x, xr_numel(t)))
-            continue;
-        record(d, t->x, t->rows, t->cols, NULL);
-        d->micro = -1;
-        snprintf(d->name, sizeof d->name, "%s", ps->row[i]->name);
-    }
-}
-
-static void look_at_activation(examination *e, const xr_tensor *n)
-{
-    finding *d = &e->found[ACTIVATION];
-    if (d->name[0] || xr_vec_finite(n->x, xr_numel(n)))
-        return;
-    record(d, n->x, n->rows, n->cols, e->batch);
-    d->micro = e->micro;
-    xr_tensor_name(d->name, e->l->trainer->model, n, NULL);
-    e->activation = n;
-}
-
-/* Backward begins at the loss. When nothing before it was wrong, it is what was found, and no activation. */
-static void look_at_loss(examination *e, const xr_tensor *n)
-{
-    finding *d = &e->found[LOSS];
-    e->backward = 1;
-    if (e->activation == n) {
-        *d = e->found[ACTIVATION];
-        e->found[ACTIVATION] = (finding){ 0 };
-    } else if (!d->name[0] && !isfinite(n->x[0])) {
-        record(d, n->x, n->rows, n->cols, NULL);
-        d->micro = e->micro;
-        xr_tensor_name(d->name, e->l->trainer->model, n, NULL);
-    }
-    e->activation = NULL;
-}
-
-static void look_at_gradient(examination *e, const xr_tensor *of, const xr_tensor *by)
-{
-    finding *d = &e->found[GRADIENT];
-    const float *g = of->rowgrad ? of->rowgrad->g : of->g;
-    size_t rows = of->rowgrad ? of->rowgrad->n : of->rows;
-    if (d->name[0] || !of->needs || !g || xr_vec_finite(g, rows * of->cols))
-        return;
-    record(d, g, rows, of->cols, of->op ? e->batch : NULL);
-    if (of->rowgrad)
-        d->row = of->rowgrad->row[d->row];
-    d->rows = of->rows;
-    d->micro = e->micro;
-    xr_tensor_name(d->name, e->l->trainer->model, of, by);
-}
-
-static void watch(void *context, const xr_tensor *n, xr_direction direction)
-{
-    examination *e = context;
-    if (direction == XR_FORWARD) {
-        look_at_activation(e, n);
-        return;
-    }
-    if (!e->backward)
-        look_at_loss(e, n);
-    for (int k = 0; k < XR_MAX_INPUTS; k++)
-        if (n->in[k])
-            look_at_gradient(e, n->in[k], n);
-}
-
-/* --- the file ------------------------------------------------------------------------------------------------------- */
-
 /* 1: done; 0: no memory, or there was none for the value. Takes the value. */
 static int put(json_t *object, const char *key, json_t *value) { return json_object_set_new(object, key, value) == 0; }
 
-static json_t *finding_json(finding *d, enum kind kind)
+static json_t *finding_json(xr_finding *d, xr_finding_kind kind)
 {
-    json_t *of_it = figures_json(&d->f, 1.0);
+    json_t *of_it = magnitudes_json(&d->m, 1.0);
     json_t *j = json_pack("{ss ss s[II] s[II]}", "kind", kind_name[kind], "name", d->name, "shape", (json_int_t)d->rows, (json_int_t)d->cols, "first",
                           (json_int_t)d->row, (json_int_t)d->col);
     int ok = j && of_it && json_object_update(j, of_it) == 0 &&
@@ -184,11 +34,11 @@ static json_t *finding_json(finding *d, enum kind kind)
     return NULL;
 }
 
-static json_t *findings_json(examination *e)
+static json_t *findings_json(xr_examination *e)
 {
     json_t *all = json_array();
-    for (int k = 0; all && k < N_KINDS; k++)
-        if (e->found[k].name[0] && json_array_append_new(all, finding_json(&e->found[k], (enum kind)k)) < 0) {
+    for (int k = 0; all && k < XR_BAD_KINDS; k++)
+        if (e->found[k].name[0] && json_array_append_new(all, finding_json(&e->found[k], (xr_finding_kind)k)) < 0) {
             json_decref(all);
             all = NULL;
         }
@@ -203,7 +53,7 @@ static json_t *numbers(const uint32_t *v, size_t n, int differences)
     return all;
 }
 
-static json_t *batch_json(const examination *e, const xr_batch *b, int k)
+static json_t *batch_json(const xr_examination *e, const xr_batch *b, int k)
 {
     const xr_loop *l = e->l;
     uint64_t step = l->trainer->step;
@@ -219,7 +69,7 @@ static json_t *batch_json(const examination *e, const xr_batch *b, int k)
 /* The micro-batch on its way to the trainer, remembered and written down. */
 static const xr_batch *watched_batch(void *context, int k)
 {
-    examination *e = context;
+    xr_examination *e = context;
     e->micro = k;
     e->backward = 0;
     e->batch = e->l->task->micro_batch(e->l->task->context, k);
@@ -228,9 +78,9 @@ static const xr_batch *watched_batch(void *context, int k)
     return xr_error_status() == XR_OK ? e->batch : NULL;
 }
 
-static void measure_tile(void *context, size_t i, const float *g, size_t n) { measure((figures *)context + i, g, n); }
+static void measure_tile(void *context, size_t i, const float *g, size_t n) { xr_magnitudes_add((xr_magnitudes *)context + i, g, n); }
 
-static void add_figures(figures *sum, const figures *part)
+static void add_figures(xr_magnitudes *sum, const xr_magnitudes *part)
 {
     sum->nan += part->nan;
     sum->inf += part->inf;
@@ -239,10 +89,10 @@ static void add_figures(figures *sum, const figures *part)
     sum->max = part->max > sum->max ? part->max : sum->max;
 }
 
-static xr_status measure_late(figures *f, const xr_trainer *t, size_t i)
+static xr_status measure_late(xr_magnitudes *f, const xr_trainer *t, size_t i)
 {
     size_t n = t->model->params.row[i]->late->n;
-    figures *part = xr_alloc(n, sizeof *part);
+    xr_magnitudes *part = xr_alloc(n, sizeof *part);
     xr_status status = part ? xr_optim_late_tiles(t->optim, i, measure_tile, part) : xr_error_status();
     for (size_t k = 0; status == XR_OK && k < n; k++)
         add_figures(f, &part[k]);
@@ -253,25 +103,25 @@ static xr_status measure_late(figures *f, const xr_trainer *t, size_t i)
 static json_t *gradient_json(const xr_trainer *t, size_t i, double scale)
 {
     const xr_param *p = t->model->params.row[i];
-    figures f = { 0 };
+    xr_magnitudes f = { 0 };
     if (p->flags & XR_PARAM_FROZEN)
         return json_null();
     if (p->late && measure_late(&f, t, i) < 0)
         return NULL;
     if (p->t.rowgrad)
-        measure(&f, p->t.rowgrad->g, p->t.rowgrad->n * p->t.cols);
+        xr_magnitudes_add(&f, p->t.rowgrad->g, p->t.rowgrad->n * p->t.cols);
     else if (!p->late)
-        measure(&f, p->t.g, xr_numel(&p->t));
-    return figures_json(&f, scale);
+        xr_magnitudes_add(&f, p->t.g, xr_numel(&p->t));
+    return magnitudes_json(&f, scale);
 }
 
 static json_t *parameter_json(const xr_trainer *t, size_t i, double scale)
 {
     const xr_param *p = t->model->params.row[i];
-    figures f = { 0 };
-    measure(&f, p->t.x, xr_numel(&p->t));
+    xr_magnitudes f = { 0 };
+    xr_magnitudes_add(&f, p->t.x, xr_numel(&p->t));
     json_t *shape = p->rank == 1 ? json_pack("[I]", (json_int_t)p->t.cols) : json_pack("[II]", (json_int_t)p->t.rows, (json_int_t)p->t.cols);
-    return json_pack("{ss so sb so so}", "name", p->name, "shape", shape, "frozen", (p->flags & XR_PARAM_FROZEN) != 0, "value", figures_json(&f, 1.0),
+    return json_pack("{ss so sb so so}", "name", p->name, "shape", shape, "frozen", (p->flags & XR_PARAM_FROZEN) != 0, "value", magnitudes_json(&f, 1.0),
                      "gradient", gradient_json(t, i, scale));
 }
 
@@ -287,7 +137,7 @@ static json_t *parameters_json(const xr_trainer *t, double scale)
 }
 
 /* All of it, while the gradients of the second computation stand. */
-static json_t *examination_json(examination *e, const xr_step_result *r)
+static json_t *examination_json(xr_examination *e, const xr_step_result *r)
 {
     const xr_loop *l = e->l;
     uint64_t step = l->trainer->step;
@@ -301,7 +151,7 @@ static json_t *examination_json(examination *e, const xr_step_result *r)
 
 static int same(double a, double b) { return (isnan(a) && isnan(b)) || (a <= b && a >= b); }
 
-static xr_status write_down(examination *e, const xr_step_result *r, const char *path)
+static xr_status write_down(xr_examination *e, const xr_step_result *r, const char *path)
 {
     json_t *j = examination_json(e, r);
     xr_status status = j                            ? XR_OK
@@ -314,14 +164,14 @@ static xr_status write_down(examination *e, const xr_step_result *r, const char 
 }
 
 /* *again: 1 when the second computation gave what the first gave. */
-static xr_status compute_again(examination *e, int n_micro, const char *path, int *again)
+static xr_status compute_again(xr_examination *e, int n_micro, const char *path, int *again)
 {
     xr_trainer *t = e->l->trainer;
     xr_step_result r;
     *again = 1;
     xr_optim_flush(t->optim);       /* so that all parameters are as the update would find them */
-    look_at_parameters(e);
-    xr_tape_watch(t->tape, watch, e);
+    xr_examine_parameters(e);
+    xr_tape_watch(t->tape, xr_examine_tensors, e);
     xr_status status = xr_trainer_pass(t, n_micro, watched_batch, e, &r);
     xr_tape_watch(t->tape, NULL, NULL);
     XR_TRY(status);
@@ -331,7 +181,7 @@ static xr_status compute_again(examination *e, int n_micro, const char *path, in
     return status;
 }
 
-static xr_status examine(examination *e, int n_micro, const char *dir, const char *path, int *again)
+static xr_status examine(xr_examination *e, int n_micro, const char *dir, const char *path, int *again)
 {
     e->batches = json_array();
     if (!dir || !path || !e->batches)
@@ -341,7 +191,7 @@ static xr_status examine(examination *e, int n_micro, const char *dir, const cha
 }
 
 /* "train.tsv:18", as far as the task says it. */
-static void origin_text(const examination *e, const finding *d, char *text, size_t size)
+static void origin_text(const xr_examination *e, const xr_finding *d, char *text, size_t size)
 {
     const json_t *batch = json_array_get(e->batches, d->micro >= 0 ? (size_t)d->micro : 0);
     const json_t *o = d->micro >= 0 && d->sequence >= 0 ? json_array_get(json_object_get(batch, "origin"), (size_t)d->sequence) : NULL;
@@ -355,31 +205,31 @@ static void origin_text(const examination *e, const finding *d, char *text, size
         snprintf(text, size, ", block %lld of language %s", (long long)json_integer_value(json_object_get(o, "block")), language);
 }
 
-static const finding *first_finding(const examination *e, enum kind *kind)
+static const xr_finding *first_finding(const xr_examination *e, xr_finding_kind *kind)
 {
-    for (*kind = PARAMETER; *kind < N_KINDS; (*kind)++)
+    for (*kind = XR_BAD_PARAMETER; *kind < XR_BAD_KINDS; (*kind)++)
         if (e->found[*kind].name[0])
             return &e->found[*kind];
     return NULL;
 }
 
-/* What is said of it: "first in the activation attention of roberta.encoder.layer.0 (3 NaN, 0 infinite of 512 values; train.tsv:18)". */
-static void describe(const examination *e, char *text, size_t size)
+/* What is said of it: "the activation attention of roberta.encoder.layer.0 (3 NaN and 0 infinite of 512 values, train.tsv:18)". */
+static void describe(const xr_examination *e, char *text, size_t size)
 {
-    enum kind kind;
+    static const char *const what[] = { "the parameter", "the activation", "the loss,", "the gradient of" };
+    xr_finding_kind kind;
     char origin[512];
-    const finding *d = first_finding(e, &kind);
+    const xr_finding *d = first_finding(e, &kind);
     snprintf(text, size, "the sum of the squares of its gradients");
     if (!d)
         return;
     origin_text(e, d, origin, sizeof origin);
-    snprintf(text, size, "%s %s (%llu NaN and %llu infinite of %zu values%s)%s",
-             kind == GRADIENT ? "the gradient of" : kind == PARAMETER ? "the parameter" : kind == LOSS ? "the loss," : "the activation", d->name,
-             (unsigned long long)d->f.nan, (unsigned long long)(d->f.inf + d->f.minus_inf), d->rows * d->cols, origin,
-             kind == PARAMETER ? ", which was so before this update: xlmr verify finds it in the model or checkpoint that the run began with" : "");
+    snprintf(text, size, "%s %s (%llu NaN and %llu infinite of %zu values%s)%s", what[kind], d->name, (unsigned long long)d->m.nan,
+             (unsigned long long)(d->m.inf + d->m.minus_inf), d->rows * d->cols, origin,
+             kind == XR_BAD_PARAMETER ? ", which was so before this update: xlmr verify finds it in the model or checkpoint that the run began with" : "");
 }
 
-static xr_status report(const examination *e, const char *why, const char *path, const char *failed, int again)
+static xr_status report(const xr_examination *e, const char *why, const char *path, const char *failed, int again)
 {
     char what[XR_TENSOR_NAME + 1024];
     if (!again)
@@ -393,7 +243,7 @@ static xr_status report(const examination *e, const char *why, const char *path,
 
 xr_status xr_nonfinite_examine(xr_loop *l, int n_micro, const xr_step_result *r)
 {
-    examination e = { .l = l, .r = r };
+    xr_examination e = { .l = l, .r = r };
     char why[1024], failed[1024] = "";
     int again = 1;
     snprintf(why, sizeof why, "%s", xr_error_message());
@@ -404,7 +254,7 @@ xr_status xr_nonfinite_examine(xr_loop *l, int n_micro, const xr_step_result *r)
         snprintf(failed, sizeof failed, "%s", xr_error_message());
     xr_error_clear();
     xr_status status = report(&e, why, path ? path : "", failed, again);
-    for (int k = 0; k < N_KINDS; k++)
+    for (int k = 0; k < XR_BAD_KINDS; k++)
         json_decref(e.found[k].sequences);
     json_decref(e.batches);
     xr_free(path);

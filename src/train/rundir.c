@@ -89,10 +89,54 @@ static int is_longer(const xr_options *there, const xr_options *here)
     return there->max_steps > 0 && here->max_steps > there->max_steps;
 }
 
-static xr_status compare(const xr_options *there, const xr_options *here, xr_str *differences)
+/* "de=/data/xnli/train.tsv:2" is "de=train.tsv:2" wherever that is. */
+static json_t *without_folder(const json_t *value)
+{
+    const char *s = json_string_value(value), *slash = strchr(s, '/'), *equals = slash ? memchr(s, '=', (size_t)(slash - s)) : NULL;
+    size_t n = strlen(s), language = equals ? (size_t)(equals - s) + 1 : 0, from;
+    while (n > language && s[n - 1] == '/')
+        n--;
+    for (from = n; from > language && s[from - 1] != '/';)
+        from--;
+    return json_sprintf("%.*s%.*s", (int)language, s, (int)(n - from), s + from);
+}
+
+static json_t *without_folders(const json_t *value)
+{
+    size_t i;
+    json_t *one, *all = json_array();
+    if (json_is_string(value)) {
+        json_decref(all);
+        return without_folder(value);
+    }
+    json_array_foreach(value, i, one)
+        json_array_append_new(all, without_folder(one));
+    return all;
+}
+
+json_t *xr_rundir_recipe(const xr_options *o)
+{
+    static const char *const place[] = { "model", "train_file", "validation_file", "data_dir", "train_data", "validation_data" };
+    json_t *j = xr_options_to_json(o, XR_RECIPE);
+    int bad = 0;
+    for (size_t i = 0; j && i < sizeof place / sizeof *place; i++) {
+        const json_t *value = json_object_get(j, place[i]);
+        if (json_is_string(value) || json_is_array(value))
+            bad |= json_object_set_new(j, place[i], without_folders(value)) != 0;
+    }
+    if (!bad)
+        return j;
+    json_decref(j);
+    xr_fail(XR_ESYSTEM, "no memory for the options of a run");
+    return NULL;
+}
+
+/* Nothing is read to go on with a run that is finished: it is the same one only with the same paths. */
+static xr_status compare(const xr_options *there, const xr_options *here, int finished, xr_str *differences)
 {
     const char *key;
-    json_t *value, *a = xr_options_to_json(there, XR_RECIPE), *b = xr_options_to_json(here, XR_RECIPE);
+    json_t *value, *a = finished ? xr_options_to_json(there, XR_RECIPE) : xr_rundir_recipe(there);
+    json_t *b = !a ? NULL : finished ? xr_options_to_json(here, XR_RECIPE) : xr_rundir_recipe(here);
     xr_status status = a && b ? XR_OK : xr_error_status();
     json_object_foreach(a, key, value)
         if (status == XR_OK && !(strcmp(key, "max_steps") == 0 && is_longer(there, here)))
@@ -102,7 +146,7 @@ static xr_status compare(const xr_options *there, const xr_options *here, xr_str
     return status;
 }
 
-static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len, int *longer)
+static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len, int finished, int *longer)
 {
     xr_options there;
     xr_str s = { 0 };
@@ -111,7 +155,7 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len,
     if (status == XR_OK)
         status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
     if (status == XR_OK)
-        status = compare(&there, o, &s);
+        status = compare(&there, o, finished, &s);
     *longer = status == XR_OK && is_longer(&there, o);
     if (status == XR_OK && s.len)
         status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
@@ -177,21 +221,21 @@ int xr_rundir_has_final(const char *dir)
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
-    int longer = 0;
+    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
+    int longer = 0, finished = end && xr_rundir_has_final(o->output_dir);
+    json_decref(end);
     char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
     xr_status status;
     if (!yaml && xr_error_status() < 0)
         return xr_error_status();
     if (is_run(o, yaml))
-        status = check_recipe(o, yaml, len, &longer);
+        status = check_recipe(o, yaml, len, finished, &longer);
     else if ((status = check_foreign(o)) == XR_OK)
         status = xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
                          o->output_dir);
     xr_free(yaml);
     XR_TRY(status);
-    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
-    *kind = end && xr_rundir_has_final(o->output_dir) && !longer ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
-    json_decref(end);
+    *kind = finished && !longer ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
     return XR_OK;
 }
 

@@ -12,6 +12,10 @@ typedef enum xr_rundir_kind {
     XR_RUNDIR_FINISHED      /* holds this run, ended */
 } xr_rundir_kind;
 
+/* The options that decide the result, with the folders of data and models left out: a run goes on where they have been moved to, and what is read is
+ * compared by digest. NULL with the error set. */
+json_t *xr_rundir_recipe(const xr_options *o);
+
 /* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT; for pretrain even one to be overwritten) or a
  * run of another recipe (XR_ECONFIG). Changes nothing. */
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);

@@ -513,37 +513,43 @@ void xr_outdir_abort(xr_outdir *o)
     *o = (xr_outdir){ 0 };
 }
 
-/* tmp takes the place of path; what was there waits in `aside` until the new directory stands. */
-static xr_status swap_in(const xr_outdir *o, const char *aside)
+/* For file systems that cannot exchange: what was there waits in `aside` until the new directory stands. Between the renames there is none of that name. */
+static xr_status swap_in_two_steps(const xr_outdir *o, const char *aside)
 {
-    int moved = 0;
-    if (rename(o->tmp, o->path) < 0) {
-        int occupied = errno == ENOTEMPTY || errno == EEXIST;
-        if (!occupied || !o->replace)
-            return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-        XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
-        if (rename(o->path, aside) < 0)
-            return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
-        moved = 1;
-    }
-    if (moved && rename(o->tmp, o->path) < 0) {
-        xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-        (void)rename(aside, o->path);
-        return xr_error_status();
-    }
+    XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
+    if (rename(o->path, aside) < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
+    if (rename(o->tmp, o->path) == 0)
+        return XR_OK;
+    xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+    (void)rename(aside, o->path);
+    return xr_error_status();
+}
+
+/* tmp takes the place of path, at one stroke if the file system can. *old: where that is now which was there; nothing may be. */
+static xr_status swap_in(const xr_outdir *o, const char *aside, const char **old)
+{
+    *old = aside;
+    if (rename(o->tmp, o->path) == 0)
+        return XR_OK;
+    int occupied = errno == ENOTEMPTY || errno == EEXIST;
+    if (!occupied || !o->replace)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+    if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) < 0)
+        return swap_in_two_steps(o, aside);
+    *old = o->tmp;
     return XR_OK;
 }
 
-static xr_status commit(xr_outdir *o, const char *aside)
+static xr_status commit(xr_outdir *o, const char *tmp, const char *aside)
 {
-    XR_TRY(sync_tree(o->tmp));
-    XR_TRY(swap_in(o, aside));
-    /* From here the new directory stands: abort must not touch it. */
-    xr_free(o->tmp);
-    o->tmp = NULL;
+    const char *old;
+    XR_TRY(sync_tree(tmp));
+    XR_TRY(swap_in(o, aside, &old));
+    o->tmp = NULL;      /* from here the new directory stands: abort must not touch it */
     XR_TRY(sync_parent(o->path));
     /* The output is complete, so an old directory that cannot be removed is worth a warning, not a failure. */
-    if (xr_remove_tree(aside) < 0) {
+    if (xr_remove_tree(old) < 0 || xr_remove_tree(aside) < 0) {
         xr_warn("%s; the directory that was replaced stays there", xr_error_message());
         xr_error_clear();
     }
@@ -553,8 +559,10 @@ static xr_status commit(xr_outdir *o, const char *aside)
 xr_status xr_outdir_commit(xr_outdir *o)
 {
     XR_ASSERT(o->tmp, "commit of an output directory that is not open");
-    char *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
-    xr_status status = aside ? commit(o, aside) : xr_error_status();
+    char *tmp = o->tmp, *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
+    xr_status status = aside ? commit(o, tmp, aside) : xr_error_status();
+    if (!o->tmp)
+        xr_free(tmp);
     xr_free(aside);
     xr_outdir_abort(o);
     return status;
