@@ -560,7 +560,8 @@ xr_status xr_outdir_commit(xr_outdir *o)
 {
     XR_ASSERT(o->tmp, "commit of an output directory that is not open");
     char *tmp = o->tmp, *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
-    xr_status status = aside ? commit(o, tmp, aside) : xr_error_status();
+    /* An error that nobody handed on may be of what is in it. */
+    xr_status status = aside && xr_error_status() == XR_OK ? commit(o, tmp, aside) : xr_error_status();
     if (!o->tmp)
         xr_free(tmp);
     xr_free(aside);
