@@ -13,16 +13,14 @@
 enum {
     WIDTH = 512,       /* words of a tile at most */
     UNIT = 48,          /* widths are multiples of the rows that a product takes at a time (packed_words.c) */
-    SLAB = 48,          /* words whose logits are used while they are in cache */
-    GROUPS = 32,        /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
-    LINE = 16           /* floats in 64 bytes */
+    SLAB = 96,          /* words whose logits are used while they are in cache */
+    GROUPS = 32         /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
 };
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Floats of a block that another one follows. */
-static size_t padded(size_t n) { return ceil_div(n, LINE) * LINE; }
+static size_t columns_of(const xr_lm_head *a) { return ceil_div(a->m, XR_COLUMN_UNIT) * XR_COLUMN_UNIT; }
 
 typedef struct tiling { size_t width, n, groups; } tiling;
 
@@ -56,7 +54,7 @@ typedef struct pass {
 } pass;
 
 static const xr_isa_words *words_of(const xr_lm_head *a) { return a->bf16 ? xr_kernels()->bf16 : xr_kernels()->f32; }
-static size_t tile_floats(const xr_lm_head *a, const tiling *t) { return t->width * padded(a->m); }
+static size_t tile_floats(const xr_lm_head *a, const tiling *t) { return t->width * columns_of(a); }
 static size_t own_bytes(const xr_lm_head *a, const tiling *t)
 {
     return tile_floats(a, t) * sizeof(float) + xr_words_bytes(words_of(a), t->width, a->m);
@@ -67,21 +65,21 @@ static size_t along_bytes(const xr_lm_head *a) { return xr_words_bytes(words_of(
 /* What all but the groups' or tiles' figures takes. */
 static size_t shared_bytes(const xr_lm_head *a, const tiling *t)
 {
-    return across_bytes(a) + along_bytes(a) + 2 * padded(a->m) * sizeof(float) + (size_t)a->workers * own_bytes(a, t);
+    return across_bytes(a) + along_bytes(a) + 2 * columns_of(a) * sizeof(float) + (size_t)a->workers * own_bytes(a, t);
 }
 
-size_t xr_lm_head_logits(const xr_lm_head *a) { return a->v * padded(a->m); }
+size_t xr_lm_head_logits(const xr_lm_head *a) { return a->v * columns_of(a); }
 
 size_t xr_lm_head_scratch(const xr_lm_head *a, int grad)
 {
     tiling t = tiling_of(a->v);
-    size_t forward = (2 * t.n + 1) * padded(a->m), backward = grad ? t.groups * a->d * padded(a->m) : 0;
+    size_t forward = (2 * t.n + 1) * columns_of(a), backward = grad ? t.groups * a->d * columns_of(a) : 0;
     return shared_bytes(a, &t) + (forward > backward ? forward : backward) * sizeof(float);
 }
 
 static pass pass_make(const xr_lm_head *a, void *scratch)
 {
-    pass p = {.a = a, .isa = words_of(a), .t = tiling_of(a->v), .ld = padded(a->m)};
+    pass p = {.a = a, .isa = words_of(a), .t = tiling_of(a->v), .ld = columns_of(a)};
     char *at = scratch;
     p.across = (uint32_t *)(void *)at;
     p.along = (uint32_t *)(void *)(at += across_bytes(a));

@@ -41,12 +41,10 @@ static void multiply(void *context)
         xr_gemm_nt(o->y, o->x, o->w, NULL, ROWS, OUT, IN, 0.0f);
 }
 
-static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static int make_operands(operands *o)
 {
     size_t x = ROWS * IN * sizeof(float), w = OUT * IN * sizeof(float), y = ROWS * OUT * sizeof(float);
-    size_t data = o->kind && o->kind->fill ? lines(o->kind->bytes(OUT, IN)) : 0;
+    size_t data = o->kind && o->kind->fill ? xr_whole_lines(o->kind->bytes(OUT, IN)) : 0;
     o->bytes = x + w + y + data + (o->kind ? o->kind->scratch(ROWS, OUT, IN) : 0);
     o->x = xr_map_alloc(o->bytes, 1);
     if (!o->x)

@@ -16,13 +16,11 @@ typedef struct pass {
 
 static size_t tile_floats(const xr_param *p) { return p->late->width * p->t.cols; }
 
-static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 xr_status xr_late_reserve(xr_late *l, const xr_param *p)
 {
     const xr_late_grad *g = p->late;
     XR_ASSERT(g->tile, "%s: no pass has left a gradient", p->name);
-    size_t scratch = whole_lines(g->scratch), need = scratch + (size_t)g->workers * tile_floats(p) * sizeof(float);
+    size_t scratch = xr_whole_lines(g->scratch), need = scratch + (size_t)g->workers * tile_floats(p) * sizeof(float);
     if (need > l->bytes) {
         xr_late_free(l);
         if (!(l->memory = xr_map_alloc(need, 1)))

@@ -348,6 +348,7 @@ static void leave_no_trace(const xr_prepare_plan *p)
     if (done || p->n_parts > 1)
         return;
     int pending = xr_error_status() < 0;
+    (void)each_entry(p->dir, remove_leftover, (void *)(uintptr_t)p);     /* a shard may be whole, and its digest not known */
     (void)xr_remove_tree(p->part_dir);
     char *plan = xr_path_join(p->dir, XR_PREPARE_PLAN_FILE);
     if (plan)

@@ -11,6 +11,7 @@
 #include "kernels/cpu.h"
 #include "kernels/lm_head.h"
 #include "kernels/packed.h"
+#include "util/alloc.h"
 
 typedef struct args {
     const int32_t *target;      // [M]
@@ -28,7 +29,7 @@ static xr_lm_head operands(const xr_tensor *n)
 static int keeps_logits(const xr_tensor *n) { return n->needs && !((const args *)n->args)->recompute; }
 
 /* Rows' figures stand first, in whole cache lines. */
-static size_t row_bytes(const xr_tensor *n) { return (n->in[0]->rows * sizeof(xr_lm_row) + 63) / 64 * 64; }
+static size_t row_bytes(const xr_tensor *n) { return xr_whole_lines(n->in[0]->rows * sizeof(xr_lm_row)); }
 
 static float *logits_of(const xr_tensor *n) { return keeps_logits(n) ? (float *)((char *)n->saved + row_bytes(n)) : NULL; }
 
