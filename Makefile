@@ -163,6 +163,12 @@ $(BUILD)/tests/%.o: INCLUDE := -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NAIVE_OBJ) $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS) -lcmocka
+# Loaded before a program by tests, to let its calls fail; without sanitizers, whose own come first.
+FAULT := $(BUILD)/tests/fault.so
+$(FAULT): tests/shim/fault.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=c11 -O2 -g $(WARN) -D_GNU_SOURCE -fPIC -shared -o $@ $<
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libxlmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -174,7 +180,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/flags $(BUILD)/libxlmr.so
 
 -include $(wildcard $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(NAIVE_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(BENCHES:=.d) $(EXAMPLES:=.d))
 
-programs: all $(TESTS) $(SEEDS) $(EXAMPLES) $(BENCHES)
+programs: all $(TESTS) $(FAULT) $(SEEDS) $(EXAMPLES) $(BENCHES)
 
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
@@ -183,11 +189,17 @@ test: setup
 check:
 	@SAN='$(SAN)' scripts/run_tests.sh $(BUILD) $(TESTS)
 
-TORTURE := $(BUILD)/tests/test_power_loss $(BUILD)/tests/test_checkpoint
+# Those whose allocations all fail in turn; make test lets some of them.
+MEMORY := test_prepare test_predict test_evaluate test_finetune test_pretrain test_inspect test_report test_retrieval test_compare test_vocab test_grouping
+# The parts run side by side, each with its own output.
+TORTURE := torture.bats test_exactness kills.bats faults.bats test_power_loss test_power_loss_model test_checkpoint $(MEMORY)
 torture: setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TORTURE)
-	@for t in $(TORTURE); do XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $$t || exit 1; done
-	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/torture.bats
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
+	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
+torture-test_%:
+	@XLMR_TORTURE=full OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP $(BUILD)/tests/test_$*
+torture-%.bats:
+	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/$*.bats
 
 # Who watches what is read and written: lists of their own, outside make test. Tests that take processes apart or count memory are not in them.
 THREADED := kernels packed int8 autograd optim ema params trainer loop pretrain finetune evaluate predict retrieval api phase tokenizer spm loader mlm_loader \

@@ -236,6 +236,64 @@ static void exhausted_arena_is_an_error(void **state)
     xr_tape_free(t);
 }
 
+/* --- nothing is left unwritten --------------------------------------------------------------------------------------- */
+
+static void expect_finite(const float *x, size_t n, const xr_tensor *by, const char *what)
+{
+    for (size_t i = 0; x && i < n; i++)
+        if (!isfinite(x[i]))
+            fail_msg("%s: %s: element %zu of %zu was not written", by->op->name, what, i, n);
+}
+
+static void expect_written(void *context, const xr_tensor *n, xr_direction direction)
+{
+    (*(int *)context)++;
+    if (direction == XR_FORWARD)
+        expect_finite(n->x, xr_numel(n), n, "value");
+    for (int k = 0; direction == XR_BACKWARD && k < XR_MAX_INPUTS; k++)
+        if (n->in[k] && n->in[k]->rowgrad)
+            expect_finite(n->in[k]->rowgrad->g, n->in[k]->rowgrad->n * n->in[k]->cols, n, "rows of a gradient");
+        else if (n->in[k])
+            expect_finite(n->in[k]->g, xr_numel(n->in[k]), n, "gradient of an input");
+}
+
+/* NaN wherever the next pass will find its memory. */
+static void dirty(xr_tape *t)
+{
+    enum { SIDE = 512 };
+    xr_tape_begin(t, 1, 1, 3, 17);
+    float *x = xr_sample_values(t, (size_t)SIDE * SIDE, 1);
+    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
+        x[i] = NAN;
+    xr_tensor *y = xr_input(t, x, SIDE, SIDE, 1);
+    for (int i = 0; i < 4; i++)
+        y = xr_gelu_linear(t, y, NULL, (xr_weight){ xr_sample_param(t, SIDE, SIDE, 2) }, NULL);
+    assert_int_equal(xr_backward(t, y, NULL), XR_OK);
+    assert_true(isnan(y->x[0]));
+}
+
+/* Digests of whole tensors (--check-steps) are those of what was computed: every op writes all of its value and of the gradients it makes. */
+static void every_op_writes_all(void **state)
+{
+    (void)state;
+    xr_tape *t = xr_tape_new((size_t)64 << 20);
+    int seen = 0, before;
+    for (const xr_op *const *op = xr_ops; *op; op++)
+        for (int k = 0;; k++) {
+            dirty(t);
+            xr_tape_begin(t, 1, 1, 3, 17);
+            xr_tape_watch(t, expect_written, &seen);
+            before = seen;
+            xr_tensor *y = (*op)->sample(t, k);
+            assert_int_equal(xr_backward(t, y, NULL), XR_OK);
+            xr_tape_watch(t, NULL, NULL);
+            if (!y)
+                break;
+            assert_true(seen >= before + 2);
+        }
+    xr_tape_free(t);
+}
+
 /* A dry tape counts at least what the real one takes, and touches nothing. */
 static void dry_run_covers_the_real_one(void **state)
 {
@@ -257,7 +315,7 @@ static void dry_run_covers_the_real_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_op),
+        cmocka_unit_test(every_op), cmocka_unit_test(every_op_writes_all),
         cmocka_unit_test(segment_equals_plain), cmocka_unit_test(gelu_linear_equals_the_two),
         cmocka_unit_test(poison_names_the_op),
         cmocka_unit_test(exhausted_arena_is_an_error),

@@ -323,6 +323,39 @@ static int strangers(const char *folder)
     return n;
 }
 
+/* As step 7 of "again", with this best value; the value that is there then. */
+static double save_again(table *t, double best, long fail_after, xr_status *status)
+{
+    const xr_checkpoint_keep keep = { 1, 0, 0, 0 };
+    t->best = best;
+    xr_alloc_fail_after(fail_after);
+    *status = xr_checkpoint_save(in_scratch("again"), 7, &t->s, NULL, &keep);
+    xr_alloc_fail_after(-1);
+    xr_error_clear();
+    t->best = -1.0;
+    assert_int_equal(newest("again", t), 7);
+    assert_int_equal(strangers("again/checkpoints"), 0);
+    return t->best;
+}
+
+/* A step that is there gives way to the newer state of it; a save that fails leaves it. */
+static void replaced(void **state)
+{
+    (void)state;
+    table t;
+    xr_status status = -1;
+    make_table(&t);
+    must_save("again", &t, 7, 1);
+    double before = t.best;
+    for (long k = 0; status < 0 && k < 1000; k++) {
+        double found = save_again(&t, 0.75, k, &status);
+        assert_true(found == (status < 0 ? before : 0.75));
+    }
+    assert_int_equal(status, XR_OK);
+    assert_true(save_again(&t, 0.5, -1, &status) == 0.5);
+    table_free(&t);
+}
+
 static long microseconds(void)
 {
     struct timespec t;
@@ -430,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback),
+        TEST(replaced),
         TEST(killed_writers), TEST(no_memory), TEST(no_room),
     };
     return cmocka_run_group_tests(tests, begin, remove_scratch);

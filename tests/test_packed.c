@@ -256,7 +256,6 @@ static void test_masked_lm_head(void **state)
     (void)state;
     int32_t target[HEAD_ROWS];
     float *h = values(HEAD_ROWS * HEAD_WIDTH, 1), *w = values(HEAD_WORDS * HEAD_WIDTH, 2), *b = values(HEAD_WORDS, 3);
-    float *logits = values(HEAD_ROWS * HEAD_WORDS, 4);
     for (size_t k = 0; k < HEAD_ROWS * HEAD_WIDTH; k++)
         h[k] = (float)rounded(h[k]);
     for (size_t k = 0; k < HEAD_WORDS * HEAD_WIDTH; k++)
@@ -264,6 +263,7 @@ static void test_masked_lm_head(void **state)
     for (size_t r = 0; r < HEAD_ROWS; r++)
         target[r] = (int32_t)(r * 157 % HEAD_WORDS);
     xr_lm_head a = {h, w, b, target, HEAD_ROWS, HEAD_WORDS, HEAD_WIDTH, 1, 1};
+    float *logits = values(xr_lm_head_logits(&a), 4);
     double loss, again, *unused = xr_alloc(HEAD_GRADS, sizeof *unused);
     double want = naive_lm_head(unused, unused + a.m * a.d, unused + (a.m + a.v) * a.d, 0.5, &a);
     xr_free(unused);
@@ -324,16 +324,65 @@ static void test_f32_layers(void **state)
     xr_tensor *x = xr_input(t, a.x, N, I, 1), *y = xr_linear(t, x, (xr_weight){&w}, &b);
     assert_non_null(y);
     assert_int_equal(xr_backward(t, y, a.dy), XR_OK);
-    if (xr_pack_f32_for(N)) {
+    if (xr_pack_for(NULL, N)) {
         assert_memory_equal(y->x, want, N * O * sizeof *want);
         assert_memory_equal(x->g, want + N * O, N * I * sizeof *want);
     }
     operand = plain;
     check_forward(&a, y->x, 0.0f);
-    assert_true(xr_cpu_isa() == XR_ISA_AVX512 ? xr_pack_f32_for(N) == &xr_pack_f32 : !xr_pack_f32_for(N));
-    assert_null(xr_pack_f32_for(N - 1));
+    assert_true(xr_cpu_isa() == XR_ISA_AVX512 ? xr_pack_for(NULL, N) == &xr_pack_f32 : !xr_pack_for(NULL, N));
+    assert_null(xr_pack_for(NULL, N - 1));
+    assert_ptr_equal(xr_pack_for(&xr_pack_bf16, 1), &xr_pack_bf16);
     xr_tape_free(t);
     xr_free(want);
+    operands_free(&a);
+}
+
+/* Rows [first, first + n) of the operands through a layer whose weights are kept packed. */
+static void kept_layer(float *y, xr_param *w, xr_param *b, const operands *a, size_t first, size_t n)
+{
+    xr_tape *t = xr_tape_new(1 << 24);
+    xr_tape_begin(t, 0, 0, 0, 0);
+    xr_tensor *out = xr_linear(t, xr_input(t, a->x + first * a->i, n, a->i, 0), (xr_weight){w}, b);
+    assert_non_null(out);
+    memcpy(y + first * a->o, out->x, n * a->o * sizeof *y);
+    xr_tape_free(t);
+}
+
+/* A copy gives the bits of packing at each product, from 97 rows on, whatever rows stand together; it is made once, and again after a change. */
+static void test_kept(void **state)
+{
+    (void)state;
+    enum { N = 400, O = 70, I = 530 };
+    operands a = operands_new(N, O, I);
+    float *want = products(&xr_pack_f32, &a, 0.0f), *y = xr_alloc(N * O, sizeof *y);
+    xr_params ps = {0};
+    xr_param *w = xr_params_add(&ps, "w", 2, O, I, XR_INIT_ZERO, 0, 1), *b = xr_params_add(&ps, "b", 1, 1, O, XR_INIT_ZERO, 0, 1);
+    assert_true(y && w && b && xr_params_alloc(&ps) == XR_OK);
+    memcpy(w->t.x, a.w, O * I * sizeof(float));
+    memcpy(b->t.x, a.bias, O * sizeof(float));
+    w->pack = &xr_pack_f32_kept;
+    kept_layer(y, w, b, &a, 0, N);
+    operand = plain;
+    check_forward(&a, y, 0.0f);
+    int kept = xr_cpu_isa() == XR_ISA_AVX512;
+    assert_int_equal(w->packed.data != NULL, kept);
+    for (int threads = 1; kept && threads <= 3; threads += 2) {
+        xr_threads_set(threads);
+        assert_memory_equal(y, want, N * O * sizeof *y);
+        memset(y, 0, N * O * sizeof *y);
+        kept_layer(y, w, b, &a, 0, 97);
+        kept_layer(y, w, b, &a, 97, N - 97);
+    }
+    memset(w->t.x, 0, O * I * sizeof(float));
+    xr_param_changed(w);
+    kept_layer(y, w, b, &a, 0, N);
+    for (size_t k = 0; k < N * O; k++)
+        assert_true(y[k] == a.bias[k % O]);
+    assert_null(xr_pack_for(&xr_pack_f32_kept, 96));
+    xr_params_free(&ps);
+    xr_free(want);
+    xr_free(y);
     operands_free(&a);
 }
 
@@ -404,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_masked_lm_head),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_f32_layers),
+        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_out_of_memory),
     };

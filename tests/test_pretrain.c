@@ -1,6 +1,7 @@
 /* Pretraining below the command line: validation against a softmax written out here, accumulation, freezing, and runs whose bits depend on the recipe
  * alone. */
-#include "tiny_dir.h"
+#include "memory.h"
+#include "tiny_store.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -13,47 +14,14 @@
 #include "util/json.h"
 #include "util/log.h"
 
-/* A store scratch/NAME of 3 languages with sentences [first, first + n) of the made-up words, in documents of 5. */
-static void make_store(const char *name, unsigned first, unsigned n)
-{
-    static const char *const language[] = { "aa", "bb", "cc" };
-    char path[320];
-    json_t *facts = NULL, *shards = json_array();
-    xr_tokens tokens = { 0 };
-    xr_tokenizer *t = xr_tokenizer_open(in_scratch("tok"));
-    assert_non_null(t);
-    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    snprintf(path, sizeof path, "%s/shard-00000.h5", in_scratch(name));
-    xr_store_writer *w = xr_store_create(path, 0);
-    assert_non_null(w);
-    for (unsigned i = 0; i < n; i++) {
-        int32_t id[256];
-        const char *text = tiny_sentence(first + i);
-        tokens.n = 0;
-        assert_int_equal(xr_tokenizer_encode(t, text, strlen(text), 0, &tokens), XR_OK);
-        for (size_t k = 0; k < tokens.n; k++)
-            id[k] = tokens.v[k].id;
-        assert_int_equal(xr_store_sentence(w, id, tokens.n), XR_OK);
-        if (i % 5 == 4 || i + 1 == n)
-            assert_int_equal(xr_store_end_document(w, language[i / 5 % 8 < 5 ? 0 : i / 5 % 8 < 7 ? 1 : 2]), XR_OK);
-    }
-    assert_int_equal(xr_store_commit(w, &facts), XR_OK);
-    json_array_append_new(shards, facts);
-    if (xr_store_write_manifest(in_scratch(name), xr_tokenizer_sha256(t), xr_tokenizer_vocab_size(t), shards, NULL) < 0)
-        fail_msg("%s", xr_error_message());
-    json_decref(shards);
-    xr_tokens_free(&tokens);
-    xr_tokenizer_free(t);
-}
-
 static int make_everything(void **state)
 {
     if (xr_blas_start() < 0 || make_scratch(state) < 0)
         return -1;
     train_tiny_tokenizer();
     make_tiny_dir("mlm", "tiny", NULL, NULL, 0, NULL);
-    make_store("store", 0, 400);
-    make_store("held-out", 1000, 80);
+    make_tiny_store("store", 0, 400, 400, NULL);
+    make_tiny_store("held-out", 1000, 80, 80, NULL);
     return 0;
 }
 
@@ -365,7 +333,7 @@ static void no_memory(void **state)
     set(&o, "max-eval-samples", "1");
     long before = xr_alloc_live();
     int status = -1;
-    for (long k = 0; status < 0 && k < 100000; k += 1 + k / 40) {
+    for (long k = 0; status < 0 && k < 100000; k = next_failure(k, 40)) {
         xr_error_clear();
         xr_alloc_fail_after(k);
         status = xr_pretrain_run(&o, NULL, NULL, NULL);

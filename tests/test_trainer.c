@@ -7,6 +7,7 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/packed.h"
+#include "train/step_check.h"
 #include "train/trainer.h"
 #include "util/alloc.h"
 
@@ -479,6 +480,253 @@ static void a_failed_step_leaves_nothing(void **state)
     end(&want);
 }
 
+/* --- steps that are computed twice (--check-steps) --------------------------------------------------------------------- */
+
+/* What a fault does before micro-batch `micro` of one of the two computations. */
+typedef struct fault {
+    run *r;
+    int micro, second;
+    float *at;                  /* in a weight or a gradient; NULL: in the batch */
+    unsigned bit;
+} fault;
+
+static void flip(float *x, unsigned bit)
+{
+    uint32_t word;
+    memcpy(&word, x, sizeof word);
+    word ^= 1u << bit;
+    memcpy(x, &word, sizeof word);
+}
+
+static const xr_batch *faulty_next(void *context, int k)
+{
+    fault *f = context;
+    const xr_batch *b = next(f->r, k);
+    if (k != f->micro)
+        return b;
+    if (f->at)
+        flip(f->at, f->bit);
+    else
+        f->r->buffer.id[3] ^= 1 << f->bit;
+    return b;
+}
+
+static xr_status checked_step(run *r, fault *f, xr_step_result *result)
+{
+    xr_error_clear();
+    xr_micro_batch one = f && !f->second ? faulty_next : next, two = f && f->second ? faulty_next : next;
+    void *of_one = f && !f->second ? (void *)f : r, *of_two = f && f->second ? (void *)f : r;
+    return xr_step_check(&r->t, (int)(EXAMPLES / r->micro), one, of_one, two, of_two, result);
+}
+
+typedef struct variant { int masked, late, recompute, threads; size_t micro; const xr_pack_kind *pack; xr_moments moments; } variant;
+
+static void start_variant(run *r, const variant *v)
+{
+    memset(r, 0, sizeof *r);
+    r->micro = v->micro;
+    r->fail_at = -1;
+    r->masked = v->masked;
+    r->late = v->late;
+    r->moments = v->moments;
+    if (v->masked)
+        make_masked_model(&r->m);
+    else
+        make_model(&r->m, 0);
+    r->m.recompute = v->recompute;
+    xr_model_pack(&r->m, v->pack);
+    begin(r, 1e-2);
+    assert_true(!v->masked == !!r->m.word->t.rowgrad && (v->late == 2) == !!r->m.word->late);
+}
+
+static const variant variants[] = {
+    { 0, 0, 0, 1, 32, NULL, XR_MOMENTS_F32 },         { 0, 0, 1, 3, 8, NULL, XR_MOMENTS_BF16 },
+    { 0, 0, 0, 4, 1, &xr_pack_bf16, XR_MOMENTS_F32 }, { 1, 0, 0, 2, 8, NULL, XR_MOMENTS_F32 },
+    { 1, 0, 1, 4, 1, &xr_pack_bf16, XR_MOMENTS_F32 }, { 1, 2, 0, 3, 32, NULL, XR_MOMENTS_F32 },
+    { 1, 2, 1, 2, 32, &xr_pack_bf16, XR_MOMENTS_BF16 },
+};
+
+/* With rows that wait for their updates, accumulation, dropout, bfloat16, recomputation and late gradients: never an alarm, and the bits and figures of a
+ * plain step. */
+static void a_checked_step_is_a_step(void **state)
+{
+    (void)state;
+    int before = xr_threads();
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        run plain, checked;
+        char want[33], got[33];
+        xr_threads_set(variants[i].threads);
+        start_variant(&plain, &variants[i]);
+        start_variant(&checked, &variants[i]);
+        for (int k = 0; k < 4; k++) {
+            xr_step_result a, b;
+            assert_int_equal(xr_trainer_step(&plain.t, (int)(EXAMPLES / plain.micro), next, &plain, &a), XR_OK);
+            if (checked_step(&checked, NULL, &b) != XR_OK)
+                fail_msg("variant %zu: %s", i, xr_error_message());
+            assert_memory_equal(&a, &b, sizeof a);
+            plain.first_sample = checked.first_sample = plain.first_sample + EXAMPLES;
+        }
+        assert_int_equal(xr_state_digest(&plain.t.state, want), XR_OK);
+        assert_int_equal(xr_state_digest(&checked.t.state, got), XR_OK);
+        assert_string_equal(got, want);
+        end(&plain);
+        end(&checked);
+    }
+    xr_threads_set(before);
+}
+
+static void expect_alarm(run *r, fault *f, const char *first)
+{
+    xr_step_result result;
+    char before[33], after[33];
+    assert_int_equal(xr_state_digest(&r->t.state, before), XR_OK);
+    assert_int_equal(checked_step(r, f, &result), XR_ESYSTEM);
+    if (!strstr(xr_error_message(), first) || !strstr(xr_error_message(), "the machine is faulty"))
+        fail_msg("expected %s: %s", first, xr_error_message());
+    if (f->at && !strstr(first, "the gradient of roberta"))
+        flip(f->at, f->bit);
+    assert_int_equal(xr_state_digest(&r->t.state, after), XR_OK);
+    assert_string_equal(after, before);
+    assert_no_gradients(r);
+}
+
+/* One bit: in weights between the two computations; in either of them in a token, or in a gradient that other micro-batches have summed up. */
+static void a_flipped_bit_is_seen(void **state)
+{
+    (void)state;
+    run r, want;
+    start_variant(&r, &variants[1]);
+    start_variant(&want, &variants[1]);
+    const xr_layer *l = &r.m.layer[1];
+    expect_alarm(&r, &(fault){ &r, 1, 1, &l->value_w->t.x[5], 18 }, "first in linear of roberta.encoder.layer.1.attention.self.value, micro-batch 1. ");
+    expect_alarm(&r, &(fault){ &r, 0, 1, &r.m.norm_b->t.x[0], 30 }, "first in add_norm of roberta.embeddings.LayerNorm, micro-batch 0. ");
+    for (int second = 0; second < 2; second++) {
+        expect_alarm(&r, &(fault){ &r, 2, second, NULL, 0 }, "update 1 was computed twice from the same state, and bits differ, first in embedding of "
+                     "roberta.embeddings.word_embeddings, micro-batch 2. ");
+        expect_alarm(&r, &(fault){ &r, 3, second, &l->ffn_out_w->t.g[7], 3 }, "first in the gradient of roberta.encoder.layer.1.output.dense.weight. ");
+        expect_alarm(&r, &(fault){ &r, 3, second, &r.m.word->t.rowgrad->g[9], 12 }, "first in the gradient of roberta.embeddings.word_embeddings.weight. ");
+    }
+    xr_step_result result;
+    assert_int_equal(checked_step(&r, NULL, &result), XR_OK);
+    step(&want);
+    assert_same_weights(&want, &r);
+    end(&r);
+    end(&want);
+}
+
+/* Once both passes are behind it, the second time: a bit of what the late gradient will be made from, and of nothing that was looked at by then. */
+static run *late_run;
+static int reductions;
+
+static xr_status damage_late(const xr_comm *c, double *x, size_t n)
+{
+    (void)c, (void)x, (void)n;
+    if (reductions++ == 1)
+        flip((float *)(uintptr_t)&late_run->m.word->late->dy[70], 12);
+    return XR_OK;
+}
+
+static xr_status keep_gradients(const xr_comm *c, float *x, size_t n)
+{
+    (void)c, (void)x, (void)n;
+    return XR_OK;
+}
+
+static void a_late_gradient_is_compared(void **state)
+{
+    (void)state;
+    run r;
+    xr_step_result result;
+    const xr_comm faulty = { 0, 1, keep_gradients, damage_late };
+    start_variant(&r, &variants[5]);
+    late_run = &r;
+    reductions = 0;
+    r.t.comm = &faulty;
+    assert_int_equal(checked_step(&r, NULL, &result), XR_ESYSTEM);
+    expect_error(XR_ESYSTEM, "bits differ, first in the gradient of roberta.embeddings.word_embeddings.weight. ");
+    assert_null(r.m.word->late->tile);
+    assert_int_equal(checked_step(&r, NULL, &result), XR_OK);
+    end(&r);
+}
+
+typedef struct tiles { float *g; size_t width; } tiles;
+
+static void keep_tile(void *context, size_t i, const float *g, size_t n)
+{
+    const tiles *t = context;
+    memcpy(t->g + i * t->width, g, n * sizeof *g);
+}
+
+/* What is compared of a late gradient is the gradient, and it is still there for the update. */
+static void late_tiles_are_the_gradient(void **state)
+{
+    (void)state;
+    run want, r;
+    xr_step_result result;
+    start_late(&want, 1, 0, NULL, XR_MOMENTS_F32);
+    start_late(&r, 2, 0, NULL, XR_MOMENTS_F32);
+    const xr_param *p = r.m.word;
+    assert_int_equal(xr_trainer_pass(&want.t, 1, next, &want, &result), XR_OK);
+    assert_int_equal(xr_trainer_pass(&r.t, 1, next, &r, &result), XR_OK);
+    tiles t = { xr_alloc(xr_numel(&p->t), sizeof *t.g), p->late->width * p->t.cols };
+    for (int twice = 0; twice < 2; twice++) {
+        assert_int_equal(xr_optim_late_tiles(r.t.optim, 0, keep_tile, &t), XR_OK);
+        assert_memory_equal(t.g, want.m.word->t.g, xr_numel(&p->t) * sizeof *t.g);
+        memset(t.g, 0, xr_numel(&p->t) * sizeof *t.g);
+    }
+    assert_int_equal(xr_trainer_update(&want.t, &result), XR_OK);
+    assert_int_equal(xr_trainer_update(&r.t, &result), XR_OK);
+    assert_same_weights(&want, &r);
+    xr_free(t.g);
+    end(&r);
+    end(&want);
+}
+
+/* Any bit of any weight that the batch uses, drawn at random: it is seen wherever it is not lost in rounding, which from the twelfth of the fraction on
+ * none is. */
+static void random_flips(void **state)
+{
+    (void)state;
+    run r;
+    uint32_t x = 7;
+    xr_step_result result;
+    start_variant(&r, &variants[0]);
+    for (int n = 0; n < 60; n++) {
+        uint32_t word[3];
+        for (int k = 0; k < 3; k++)
+            word[k] = (x = x * 1664525u + 1013904223u) >> 8;
+        const xr_param *p = r.m.params.row[5 + word[0] % (r.m.params.n - 5)];      /* behind the embeddings, of which not all rows are used */
+        fault f = { &r, 0, 1, &p->t.x[word[1] % xr_numel(&p->t)], 12 + word[2] % 18 };
+        if (strstr(p->name, "key.bias"))
+            continue;           /* attention does not depend on it but for rounding */
+        f.bit = *f.at > 0.0f || *f.at < 0.0f ? f.bit : 30;      /* of zero, other bits make numbers too small to count */
+        if (checked_step(&r, &f, &result) != XR_ESYSTEM)
+            fail_msg("flip %d: bit %u of %s was not seen", n, f.bit, p->name);
+        flip(f.at, f.bit);
+    }
+    end(&r);
+}
+
+static void no_memory_for_a_check(void **state)
+{
+    (void)state;
+    run r;
+    xr_step_result result;
+    int failures = 0;
+    start_variant(&r, &variants[5]);
+    next(&r, 0);
+    for (xr_status status = XR_ESYSTEM; status < 0; failures += status < 0) {
+        xr_alloc_fail_after(failures);
+        status = checked_step(&r, NULL, &result);
+        xr_alloc_fail_after(-1);
+        assert_true(status == XR_OK || (status == XR_ESYSTEM && !strstr(xr_error_message(), "faulty")));
+        if (status < 0)
+            assert_null(r.m.word->late->tile);
+    }
+    assert_true(failures >= 4);
+    end(&r);
+}
+
 /* Inference on the whole last layer needs more than the pruned one that the head asks for; with one layer, much more. */
 static void the_reserve_holds_hidden_states(void **state)
 {
@@ -518,6 +766,12 @@ int main(void)
         cmocka_unit_test_setup(masked_accumulation_is_exact, clear_error),
         cmocka_unit_test_setup(frozen_rows_stay, clear_error),
         cmocka_unit_test_setup(a_failed_step_leaves_nothing, clear_error),
+        cmocka_unit_test_setup(a_checked_step_is_a_step, clear_error),
+        cmocka_unit_test_setup(a_flipped_bit_is_seen, clear_error),
+        cmocka_unit_test_setup(a_late_gradient_is_compared, clear_error),
+        cmocka_unit_test_setup(late_tiles_are_the_gradient, clear_error),
+        cmocka_unit_test_setup(random_flips, clear_error),
+        cmocka_unit_test_setup(no_memory_for_a_check, clear_error),
         cmocka_unit_test_setup(the_reserve_holds_hidden_states, clear_error),
     };
     return cmocka_run_group_tests(tests, start_blas, NULL);

@@ -4,6 +4,7 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <sys/mman.h>
 
 #include "kernels/init.h"
 #include "util/alloc.h"
@@ -444,10 +445,47 @@ static void test_log(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, clear_error)
 
+/* Of files, also those of a file system in memory; 0 where the kernel does not say. */
+static long resident_file_kb(void)
+{
+    char line[256];
+    long kb, sum = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "RssFile: %ld", &kb) == 1 || sscanf(line, "RssShmem: %ld", &kb) == 1)
+            sum += kb;
+    if (f)
+        fclose(f);
+    return sum;
+}
+
+/* Pages that were dropped are gone from the process and come back with the file's bytes; those a part shares with its neighbours stay. */
+static void test_map_drop(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 << 20 };
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    for (uint32_t k = 0; k < BYTES / sizeof k; k++)
+        assert_int_equal(fwrite(&k, sizeof k, 1, f), 1);
+    assert_int_equal(fflush(f), 0);
+    char *map = mmap(NULL, BYTES, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fileno(f), 0);
+    assert_ptr_not_equal(map, MAP_FAILED);
+    long before = resident_file_kb();
+    xr_map_drop(map + 100, 200);
+    xr_map_drop(map + 4000, BYTES - 5000);
+    if (before > 0 && resident_file_kb() > before - BYTES / 1024 * 3 / 4)
+        fail_msg("%ld KiB of files resident, before %ld", resident_file_kb(), before);
+    for (uint32_t k = 0; k < BYTES / sizeof k; k++)
+        assert_memory_equal(map + k * sizeof k, &k, sizeof k);
+    munmap(map, BYTES);
+    fclose(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_first_cause_wins), TEST(test_allocation), TEST(test_failure_hook), TEST(test_grow_and_map), TEST(test_arena),
+        TEST(test_first_cause_wins), TEST(test_allocation), TEST(test_failure_hook), TEST(test_grow_and_map), TEST(test_map_drop), TEST(test_arena),
         TEST(test_strings), TEST(test_nearest), TEST(test_parse), TEST(test_shortest_numbers), TEST(test_utf8), TEST(test_half),
         TEST(test_philox), TEST(test_distributions), TEST(test_permutation), TEST(test_sha256), TEST(test_xxh), TEST(test_log),
     };

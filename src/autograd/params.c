@@ -11,13 +11,14 @@
 #include "util/alloc.h"
 #include "util/phase.h"
 
-enum { SLICE = 16, FIRST_ROWS = 64 };   /* floats in 64 bytes; gradient rows a list starts with */
-
-static size_t padded(size_t n) { return (n + SLICE - 1) / SLICE * SLICE; }
+enum { FIRST_ROWS = 64 };   /* gradient rows a list starts with */
 
 static int lives_apart(const xr_param *p) { return (p->flags & (XR_PARAM_PAD_ROW | XR_PARAM_ROW_GRAD)) != 0; }
 
 static size_t own_bytes(const xr_param *p) { return xr_numel(&p->t) * sizeof(float); }
+
+/* Within a block. */
+static size_t slice(const xr_param *p) { return xr_whole_lines(own_bytes(p)); }
 
 static xr_param *row_new(const char *name, size_t rows, size_t cols)
 {
@@ -102,13 +103,13 @@ xr_status xr_params_alloc(xr_params *ps)
     for (size_t i = 0; i < ps->n; i++) {
         const xr_param *p = ps->row[i];
         if (!p->t.x && first && !lives_apart(p))
-            total += padded(xr_numel(&p->t));
+            total += slice(p);
     }
     if (total) {
-        ps->values = xr_map_alloc(total * sizeof(float), 1);
+        ps->values = xr_map_alloc(total, 1);
         if (!ps->values)
-            return xr_fail_context("values of the parameters (%zu bytes)", total * sizeof(float));
-        ps->values_bytes = total * sizeof(float);
+            return xr_fail_context("values of the parameters (%zu bytes)", total);
+        ps->values_bytes = total;
     }
     float *next = ps->values;
     for (size_t i = 0; i < ps->n; i++) {
@@ -119,7 +120,7 @@ xr_status xr_params_alloc(xr_params *ps)
             XR_TRY(alloc_own(ps, i));
         } else {
             p->t.x = next;
-            next += padded(xr_numel(&p->t));
+            next += slice(p) / sizeof *next;
         }
     }
     return XR_OK;
@@ -183,12 +184,12 @@ xr_status xr_params_alloc_grads(xr_params *ps)
     free_grads(ps);
     size_t total = 0;
     for (size_t i = 0; i < ps->n; i++)
-        total += has_dense_grad(ps->row[i]) ? padded(xr_numel(&ps->row[i]->t)) : 0;
+        total += has_dense_grad(ps->row[i]) ? slice(ps->row[i]) : 0;
     if (total) {
-        ps->grads = xr_map_alloc(total * sizeof(float), 1);
+        ps->grads = xr_map_alloc(total, 1);
         if (!ps->grads)
-            return xr_fail_context("gradients of the parameters (%zu bytes)", total * sizeof(float));
-        ps->grads_bytes = total * sizeof(float);
+            return xr_fail_context("gradients of the parameters (%zu bytes)", total);
+        ps->grads_bytes = total;
     }
     float *next = ps->grads;
     for (size_t i = 0; i < ps->n; i++) {
@@ -196,7 +197,7 @@ xr_status xr_params_alloc_grads(xr_params *ps)
         p->t.needs = !(p->flags & XR_PARAM_FROZEN);
         if (has_dense_grad(p)) {
             p->t.g = next;
-            next += padded(xr_numel(&p->t));
+            next += slice(p) / sizeof *next;
         } else if (p->t.needs) {
             XR_TRY(alloc_other_grad(p));
         }
@@ -238,7 +239,7 @@ static xr_status packed_make(xr_param *p)
     packed_free(&p->packed);
     void *data = xr_map_alloc(bytes, 1);
     if (!data)
-        return xr_fail_context("%s copy of %s (%zu bytes)", p->pack->name, p->name, bytes);
+        return xr_fail_context("%s copy of %s (%zu bytes)", p->pack->name ? p->pack->name : "packed", p->name, bytes);
     p->packed = (xr_packed){.kind = p->pack, .data = data, .bytes = bytes};
     return XR_OK;
 }
@@ -254,6 +255,8 @@ const void *xr_param_packed(xr_param *p)
         xr_phase_enter(phase);
         v->version = p->version;
         v->values = p->t.x;
+        if (p->mapped)
+            xr_map_drop(p->t.x, own_bytes(p));
     }
     return v->data;
 }

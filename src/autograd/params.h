@@ -32,6 +32,7 @@ typedef struct xr_rowgrad {
  * were looked up, and the optimizer makes it tile by tile. Everything it points to lives on the tape until that begins anew, so there is
  * one pass between two updates. */
 typedef struct xr_late_grad {
+    void (*begin)(const void *context, void *scratch);      /* before the tiles */
     /* Rows [i width, (i + 1) width) of the gradient, as many as there are, into g; on one of `workers` threads. NULL: no gradient. */
     void (*tile)(const void *context, size_t i, int worker, float *g, void *scratch);
     const void *context;
@@ -63,6 +64,7 @@ typedef struct xr_param {
     uint64_t version;           /* of the values: whoever writes them calls xr_param_changed */
     const struct xr_pack_kind *pack;    /* what linear layers multiply by; NULL: the f32 values as they are */
     xr_packed packed;           /* kept by xr_param_packed */
+    int mapped;                 /* values lie in a read-only mapping of a file */
     xr_late_grad *late;         /* with XR_PARAM_LATE_GRAD, once gradients are allocated */
 } xr_param;
 

@@ -27,6 +27,8 @@ struct xr_tape {
     int dry, train, grad, poisoned;
     uint64_t seed;
     uint32_t step;
+    xr_tape_watcher watcher;
+    void *watcher_context;
 };
 
 enum { META_BYTES = 1 << 28 };
@@ -83,6 +85,12 @@ int xr_tape_grad(const xr_tape *t) { return t->grad; }
 uint64_t xr_tape_seed(const xr_tape *t) { return t->seed; }
 uint32_t xr_tape_step(const xr_tape *t) { return t->step; }
 void xr_tape_poison(xr_tape *t) { t->poisoned = 1; }
+
+void xr_tape_watch(xr_tape *t, xr_tape_watcher watcher, void *context)
+{
+    t->watcher = watcher;
+    t->watcher_context = context;
+}
 
 xr_status xr_tape_status(const xr_tape *t)
 {
@@ -149,10 +157,18 @@ static void run_op(xr_tape *t, xr_tensor *n, void (*direction)(xr_tape *t, xr_te
     xr_phase_enter(phase);
 }
 
+static void show(const xr_tape *t, const xr_tensor *n, xr_direction direction)
+{
+    if (t->watcher && !t->poisoned)
+        t->watcher(t->watcher_context, n, direction);
+}
+
 static void run_forward(xr_tape *t, xr_tensor *n)
 {
-    if (!t->dry && !t->poisoned)
-        run_op(t, n, n->op->forward);
+    if (t->dry || t->poisoned)
+        return;
+    run_op(t, n, n->op->forward);
+    show(t, n, XR_FORWARD);
 }
 
 static xr_status node_sizes(xr_tape *t, xr_tensor *n)
@@ -255,6 +271,7 @@ void xr_grad_pass(xr_tape *t, xr_tensor *n, xr_tensor *in)
 static void run_backward(xr_tape *t, xr_tensor *n)
 {
     run_op(t, n, n->op->backward);
+    show(t, n, XR_BACKWARD);
     buffer_give(t, n->g);
     n->g = NULL;
 }

@@ -46,6 +46,12 @@ int xr_tape_grad(const xr_tape *t);         /* backward will be asked for: save 
 uint64_t xr_tape_seed(const xr_tape *t);
 uint32_t xr_tape_step(const xr_tape *t);
 
+/* Who looks on: called after forward of every node, those of segments too, and after its backward, when the gradients of its inputs hold what it
+ * added to them. One at most, until it is replaced; NULL: nobody. */
+typedef enum xr_direction { XR_FORWARD, XR_BACKWARD } xr_direction;
+typedef void (*xr_tape_watcher)(void *context, const xr_tensor *n, xr_direction direction);
+void xr_tape_watch(xr_tape *t, xr_tape_watcher watcher, void *context);
+
 xr_status xr_tape_status(const xr_tape *t);
 void xr_tape_poison(xr_tape *t);            /* after xr_fail, from a builder */
 size_t xr_tape_peak(const xr_tape *t);      /* bytes: high-water mark of activations and gradients together */

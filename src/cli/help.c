@@ -235,7 +235,7 @@ static const char exit_codes[] =
     ".TP\n66\ninput does not exist or cannot be opened\n"
     ".TP\n69\na library or a feature of the machine is missing\n"
     ".TP\n70\na mistake in xlmr itself\n"
-    ".TP\n71\nout of memory or another refusal of the system\n"
+    ".TP\n71\nout of memory, another refusal of the system, or a machine that computes wrongly (--check-steps)\n"
     ".TP\n73\noutput cannot be created\n"
     ".TP\n74\nreading or writing failed midway\n"
     ".TP\n75\ntemporary: the same command may succeed later\n"

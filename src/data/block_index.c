@@ -101,7 +101,7 @@ xr_status xr_block_index_write(const xr_block_index *x, const char *path, const 
 static xr_status map_file(xr_block_index *x, const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = xr_file_open(path, O_RDONLY);
     if (fd < 0)
         return xr_fail_open(path);
     xr_status status = XR_OK;

@@ -163,13 +163,13 @@ static size_t document_at(const xr_block_language *l, uint64_t at)
     return low;
 }
 
-/* Tokens from a place in all stores, one after another; a document lies in one. */
-static xr_status read_stores(xr_blocks *b, uint64_t at, size_t n, int32_t *id)
+/* A place in all stores, one after another, as one in its own; a document lies in one. */
+static xr_block_origin in_store(const xr_blocks *b, uint64_t at)
 {
     size_t s = 0;
     while (s + 1 < b->n_stores && at >= b->end[s])
         s++;
-    return xr_store_read(b->store[s], at - (s ? b->end[s - 1] : 0), n, id);
+    return (xr_block_origin){ b->store[s], at - (s ? b->end[s - 1] : 0) };
 }
 
 /* Tokens [at, at + n) of a language's stream: parts of documents, and the separators between them. */
@@ -179,8 +179,9 @@ static xr_status read_stream(xr_blocks *b, const xr_block_language *l, uint64_t 
     for (size_t d = document_at(l, at); n > 0; d++) {
         uint64_t begin = l->document[d].stream, end = l->document[d + 1].stream - separator;
         size_t take = at < end ? (size_t)(end - at < n ? end - at : n) : 0;
+        xr_block_origin from = in_store(b, l->document[d].store + (take ? at - begin : 0));
         if (take)
-            XR_TRY(read_stores(b, l->document[d].store + (at - begin), take, id));
+            XR_TRY(xr_store_read(from.store, from.token, take, id));
         at += take, id += take, n -= take;
         if (n && separator)
             *id++ = XR_ID_EOS, at++, n--;
@@ -197,4 +198,13 @@ long xr_blocks_read(xr_blocks *b, size_t lang, uint64_t k, int32_t *id)
     id[0] = XR_ID_BOS;
     XR_TRY(read_stream(b, l, begin, n, id + 1));
     return (long)n + 1;
+}
+
+xr_block_origin xr_blocks_origin(const xr_blocks *b, size_t lang, uint64_t k)
+{
+    const xr_block_language *l = language(b, lang);
+    uint64_t begin = l->block[k] >> XR_BLOCK_LENGTH_BITS;
+    size_t d = document_at(l, begin);
+    uint64_t end = l->document[d + 1].stream - (uint64_t)xr_break_mode_separates(b->mode);
+    return in_store(b, l->document[d].store + (begin < end ? begin : end - 1) - l->document[d].stream);
 }

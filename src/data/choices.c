@@ -58,6 +58,7 @@ static xr_status add_question(reading *g, const xr_question *q)
     if (q->label < 0 && g->o->need_label)
         return xr_fail(XR_EDATA, "%s:%zu: the question has no label; expected the number of the right choice from 0 under 'label'; add it, or remove "
                        "the line", g->path, q->line);
+    g->d->line_now = q->line;
     xr_status status = xr_dataset_add_question(g->d, g->tok, q, g->o->max_len);
     g->n_unlabelled += status == XR_OK && q->label < 0;
     return status == XR_EDATA ? xr_fail_context("%s:%zu", g->path, q->line) : status;

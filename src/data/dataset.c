@@ -36,7 +36,7 @@ static xr_status grow_examples(xr_dataset *d, const xr_data_options *o)
     size_t cap = d->cap ? 2 * d->cap : 1024;
     uint64_t *offset;
     int32_t *label;
-    uint32_t *file;
+    uint32_t *file, *line;
 
     XR_ASSERT(!o->keep_text || d->text || !d->n, "texts kept from example %zu on only", d->n);
     if (d->n >= UINT32_MAX)
@@ -52,6 +52,9 @@ static xr_status grow_examples(xr_dataset *d, const xr_data_options *o)
     if (!(file = xr_realloc(d->file, cap, sizeof *file)))
         return xr_error_status();
     d->file = file;
+    if (!(line = xr_realloc(d->line, cap, sizeof *line)))
+        return xr_error_status();
+    d->line = line;
     if (keeps_text(d, o)) {
         char **text = xr_realloc(d->text, cap, sizeof *text);
         d->text = text ? text : d->text;
@@ -99,6 +102,7 @@ static void put_tokens(xr_dataset *d, const xr_token *token, size_t n)
     }
     d->offset[d->n + 1] = start + n;
     d->label[d->n] = -1;
+    d->line[d->n] = (uint32_t)d->line_now;
     d->n_tokens += n;
 }
 
@@ -159,6 +163,7 @@ xr_status xr_dataset_add_text(xr_dataset *d, const xr_tokenizer *tok, const char
     XR_TRY(status);
     if (d->n_target)
         XR_TRY(add_target_row(d));
+    d->line[d->n] = 0;
     d->file[d->n++] = UINT32_MAX;
     return XR_OK;
 }
@@ -373,6 +378,7 @@ static xr_status add_record(reading *g, const xr_record *rec)
             XR_EDATA,
             "%s:%zu: the row has no label; expected one; name the label column with --label-column, or remove the row",
             g->path, r.line);
+    d->line_now = r.line;
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk, empty = d->n_empty_pair;
     xr_status status = add_example(d, g->tok, &g->tokens, r.text, r.text_pair, g->o);
     if (status < 0)
@@ -487,6 +493,7 @@ xr_status xr_dataset_add_file(xr_dataset *d, const char *path)
     if (!d->files[d->n_files])
         return xr_error_status();
     d->n_files++;
+    d->line_now = 0;
     return XR_OK;
 }
 
@@ -548,6 +555,7 @@ void xr_dataset_free(xr_dataset *d)
     xr_free(d->label);
     xr_free(d->target);
     xr_free(d->file);
+    xr_free(d->line);
     xr_free(d->text);
     xr_free(d->text_pair);
     xr_free(d->files);

@@ -106,6 +106,8 @@ typedef struct xr_dataset {
     float *target;                  // [n, n_target] for VALUE and MULTI
     size_t n_target;
     uint32_t *file;                 // [n] index into files
+    uint32_t *line;                 // [n] where the record begins in it; 0: not known
+    size_t line_now;                /* of the record that is being read: that of the examples it makes */
     char **text, **text_pair;       // [n] when kept
     xr_words words;                 /* n_sentences = 0: these are no tagged sentences */
     xr_windows windows;             /* questions.n = 0: these are no questions */

@@ -118,6 +118,12 @@ const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k)
     return xr_batch_finish(&l->batch);
 }
 
+xr_sample xr_mlm_loader_sample(const xr_mlm_loader *l, int k, size_t i, uint64_t *number)
+{
+    *number = l->step * l->batch_size + (size_t)k * l->micro_size + i;
+    return xr_sampling_at(l->sampling, *number);
+}
+
 double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step)
 {
     return (double)step * (double)l->batch_size / (double)l->sampling->total;

@@ -20,6 +20,8 @@ xr_mlm_loader *xr_mlm_loader_new(xr_blocks *blocks, const xr_sampling *sampling,
 void xr_mlm_loader_free(xr_mlm_loader *l);
 int xr_mlm_loader_begin(xr_mlm_loader *l, uint64_t step);           /* prepares update `step` (0-based); number of micro-batches, < 0 on error */
 const xr_batch *xr_mlm_loader_batch(xr_mlm_loader *l, int k);       /* borrowed until the next call; NULL with the error set */
+/* Which block sequence i of micro-batch k of the prepared update is; *number receives its number in the run. */
+xr_sample xr_mlm_loader_sample(const xr_mlm_loader *l, int k, size_t i, uint64_t *number);
 double xr_mlm_loader_epoch(const xr_mlm_loader *l, uint64_t step);  /* epochs done before update `step` */
 
 /* Validation: blocks [first, first + n) of one language with the masks of epoch 0xffffffff, sample = block: the same whenever it is asked. */

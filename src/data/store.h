@@ -56,6 +56,8 @@ const json_t *xr_store_manifest(const xr_store *s);                 /* borrowed 
 /* Offsets of documents [first, first + n) within the store's tokens, n + 1 of them, and their languages (index of
  * xr_store_language). Streams through the shards: fine for building an index, not for one document at a time. */
 xr_status xr_store_document_table(xr_store *s, uint64_t first, size_t n, uint64_t *offset, uint16_t *language);
+/* The file of the shard in which a token of the store stands; *at receives where in it. */
+const char *xr_store_shard(xr_store *s, uint64_t token, uint64_t *at);
 /* Tokens [begin, begin + n) of the whole store (shards one after another) into id. Random access: a decoded-chunk cache makes it fast in any order.
  * XR_EDATA naming the shard on a bad chunk or an id outside the vocabulary. Not to be called from two threads at once. */
 xr_status xr_store_read(xr_store *s, uint64_t begin, size_t n, int32_t *id);

@@ -1,4 +1,5 @@
 /* Reading a token store at random: decoded pages of shards in a bounded cache, a bounded number of shards open. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static xr_status check_file(const xr_store *s, const shard *h)
     uint64_t expected = count(h->facts, "bytes");
     xr_status status = XR_OK;
     if (stat(path, &st) < 0)
-        status = xr_fail(XR_ENOINPUT, "%s: missing, though the manifest lists it; put it back, or prepare the store again", path);
+        status = xr_fail(XR_ENOINPUT, "%s: missing, though the manifest lists it (%s); put it back, or prepare the store again", path, strerror(errno));
     else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != expected)
         status = xr_fail(XR_EDATA, "%s: %lld bytes, %" PRIu64 " in the manifest; put the right file there, or prepare the store again", path,
                          (long long)st.st_size, expected);
@@ -330,6 +331,13 @@ static shard *shard_of_token(xr_store *s, uint64_t token)
             high = mid;
     }
     return &s->shards[low];
+}
+
+const char *xr_store_shard(xr_store *s, uint64_t token, uint64_t *at)
+{
+    const shard *h = shard_of_token(s, token);
+    *at = token - h->first_token;
+    return h->file;
 }
 
 /* A slot to fill: a new one, or that of a page not used for a while (the clock's second chance). */

@@ -109,6 +109,7 @@ static xr_status take_words(reading *g)
         g->tag[i] = r->word[i].tag ? tag_of(g, &r->word[i]) : -1;
         XR_TRY(r->word[i].tag ? g->tag[i] : XR_OK);
     }
+    g->d->line_now = r->n > 0 ? r->word[0].line : 0;
     return xr_dataset_add_words(g->d, g->tok, g->word, g->tag, r->n, g->o->max_len, g->o->stride);
 }
 

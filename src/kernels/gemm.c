@@ -127,13 +127,6 @@ static void multiply(const product *p, grid g)
     xr_gemm_parallel(g.down * g.across, xr_threads(), tile_of_product, &c);
 }
 
-void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
-                   size_t inner, float beta)
-{
-    cblas_sgemm(CblasRowMajor, a_across ? CblasTrans : CblasNoTrans, b_across ? CblasTrans : CblasNoTrans, dim(rows), dim(cols), dim(inner),
-                1.0f, a, stride(a_across ? rows : inner), b, stride(b_across ? inner : cols), beta, c, stride(cols));
-}
-
 /* --- few rows --------------------------------------------------------------------------------------------------------- */
 
 /* Up to so many rows of x, laying out w anew for one use, as sgemm does, costs more than the less regular kernel that takes it as it stands

@@ -14,12 +14,9 @@ void xr_gemm_nn(float *restrict x, const float *restrict y, const float *restric
 /* w[o,i] = y[n,o]^T x[n,i] + beta w              (linear backward, weight) */
 void xr_gemm_tn(float *restrict w, const float *restrict y, const float *restrict x, size_t o, size_t i, size_t n, float beta);
 
-/* For kernels that cut their work into pieces themselves. parallel runs body for i = 0 .. n - 1, in any order, on at most `threads`
- * threads, of which worker is the number; within body, piece is one product on the calling thread: c[rows,cols] = a b + beta c, with
- * a [rows,inner] and b [inner,cols], or where *_across is set their transposes as stored. */
+/* For kernels that cut their work into pieces themselves: runs body for i = 0 .. n - 1, in any order, on at most `threads` threads, of which worker
+ * is the number. */
 void xr_gemm_parallel(size_t n, int threads, void (*body)(void *context, size_t i, int worker), void *context);
-void xr_gemm_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
-                   size_t inner, float beta);
 
 /* b[c] = sum over rows of y[n,c] + beta b, fixed row blocks summed in order (bias gradients). */
 void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, float beta);

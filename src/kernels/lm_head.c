@@ -3,22 +3,24 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/cpu.h"
 #include "kernels/gemm.h"
-#include "kernels/isa/table.h"
-#include "kernels/packed.h"
+#include "kernels/packed_words.h"
 #include "kernels/vec.h"
 
+/* Words of the vocabulary are rows, rows of h columns, padded to whole vectors; those beyond M hold nothing of use. So W is the operand that products
+ * take as it stands, and h, packed once for a whole pass, the other one; only for the gradient of h a tile of W is packed. */
 enum {
-    WIDTH = 1024,       /* words of a tile at most: logits of some hundred rows stay in cache */
-    UNIT = 16,          /* widths are multiples of a cache line, and by the even cut seldom a power of two */
-    GROUPS = 32,        /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
-    LINE = 16           /* floats in 64 bytes */
+    WIDTH = 512,       /* words of a tile at most */
+    UNIT = 48,          /* widths are multiples of the rows that a product takes at a time (packed_words.c) */
+    SLAB = 96,          /* words whose logits are used while they are in cache */
+    GROUPS = 32         /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
 };
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Floats of a block that another one follows. */
-static size_t padded(size_t n) { return ceil_div(n, LINE) * LINE; }
+static size_t columns_of(const xr_lm_head *a) { return ceil_div(a->m, XR_COLUMN_UNIT) * XR_COLUMN_UNIT; }
 
 typedef struct tiling { size_t width, n, groups; } tiling;
 
@@ -36,102 +38,116 @@ static tiling tiling_of(size_t v)
 /* One call's operands and its pieces of scratch. */
 typedef struct pass {
     const xr_lm_head *a;
+    const xr_isa_words *isa;
     tiling t;
+    size_t ld;                  /* columns: M, padded */
     const xr_lm_row *row;       // [M] backward
     const xr_lm_grads *g;       /* backward */
-    float *logits;              // [M,V] tile by tile, or NULL
+    float *logits;              // [V,ld], or NULL
     const float *kept;          /* the same, read by backward */
-    float *buffer;              // [workers, M, width]
-    char *packed;               // [workers] of bf16 pieces
-    float *max, *sum;           // [n, M] forward: of each row within each tile
-    float *at_target;           // [M] forward
-    float *dh;                  // [groups, M, D] backward
+    uint32_t *across, *along;   /* h packed for sums over D, over M */
+    float *top, *scale;         // [ld] backward: a row's largest logit, what its exponentials are multiplied by
+    char *own;                  // [workers] of own_bytes: logits or slopes [width,ld], packed rows of W
+    float *max, *sum;           // [n,ld] forward: of each row within each tile
+    float *at_target;           // [ld] forward
+    float *dh;                  // [groups,M,D] backward
 } pass;
 
-static size_t buffer_floats(const xr_lm_head *a, const tiling *t) { return padded(a->m * t->width); }
-static size_t stats_floats(const xr_lm_head *a, const tiling *t) { return padded(t->n * a->m); }
-static size_t dh_floats(const xr_lm_head *a) { return padded(a->m * a->d); }
-
-/* Bytes for the second operand of whichever product: a tile of W either way, or h. */
-static size_t piece_bytes(const xr_lm_head *a, const tiling *t)
+static const xr_isa_words *words_of(const xr_lm_head *a) { return a->bf16 ? xr_kernels()->bf16 : xr_kernels()->f32; }
+static size_t tile_floats(const xr_lm_head *a, const tiling *t) { return t->width * columns_of(a); }
+static size_t own_bytes(const xr_lm_head *a, const tiling *t)
 {
-    size_t w = xr_bf16_piece_scratch(t->width, a->d), across = xr_bf16_piece_scratch(a->d, t->width > a->m ? t->width : a->m);
-    return !a->bf16 ? 0 : w > across ? w : across;
+    return tile_floats(a, t) * sizeof(float) + xr_words_bytes(words_of(a), t->width, a->d);
 }
+/* In whole cache lines. */
+static size_t dh_floats(const xr_lm_head *a) { return columns_of(a) * a->d; }
+static size_t across_bytes(const xr_lm_head *a) { return xr_words_bytes(words_of(a), a->d, a->m); }
+static size_t along_bytes(const xr_lm_head *a) { return xr_words_bytes(words_of(a), a->m, a->d); }
+
+/* What all but the groups' or tiles' figures takes. */
+static size_t shared_bytes(const xr_lm_head *a, const tiling *t)
+{
+    return across_bytes(a) + along_bytes(a) + 2 * columns_of(a) * sizeof(float) + (size_t)a->workers * own_bytes(a, t);
+}
+
+size_t xr_lm_head_logits(const xr_lm_head *a) { return a->v * columns_of(a); }
 
 size_t xr_lm_head_scratch(const xr_lm_head *a, int grad)
 {
     tiling t = tiling_of(a->v);
-    size_t forward = 2 * stats_floats(a, &t) + padded(a->m), backward = grad ? t.groups * dh_floats(a) : 0;
-    return (size_t)a->workers * piece_bytes(a, &t)
-           + ((size_t)a->workers * buffer_floats(a, &t) + (forward > backward ? forward : backward)) * sizeof(float);
+    size_t forward = (2 * t.n + 1) * columns_of(a), backward = grad ? t.groups * dh_floats(a) : 0;
+    return shared_bytes(a, &t) + (forward > backward ? forward : backward) * sizeof(float);
 }
 
 static pass pass_make(const xr_lm_head *a, void *scratch)
 {
-    pass p = {.a = a, .t = tiling_of(a->v), .packed = scratch};
-    p.buffer = (float *)(void *)(p.packed + (size_t)a->workers * piece_bytes(a, &p.t));
-    float *rest = p.buffer + (size_t)a->workers * buffer_floats(a, &p.t);
-    p.max = p.dh = rest;
-    p.sum = p.max + stats_floats(a, &p.t);
-    p.at_target = p.sum + stats_floats(a, &p.t);
+    pass p = {.a = a, .isa = words_of(a), .t = tiling_of(a->v), .ld = columns_of(a)};
+    char *at = scratch;
+    p.across = (uint32_t *)(void *)at;
+    p.along = (uint32_t *)(void *)(at += across_bytes(a));
+    p.top = (float *)(void *)(at += along_bytes(a));
+    p.scale = p.top + p.ld;
+    p.own = (char *)(p.scale + p.ld);
+    p.max = p.dh = (float *)(void *)(p.own + (size_t)a->workers * own_bytes(a, &p.t));
+    p.sum = p.max + p.t.n * p.ld;
+    p.at_target = p.sum + p.t.n * p.ld;
     return p;
 }
 
-typedef struct tile { size_t first, words; } tile;
+/* Words [first, first + n) of the vocabulary. */
+typedef struct run { size_t first, n; } run;
 
-static tile tile_at(const pass *p, size_t i)
-{
-    tile t = {.first = i * p->t.width};
-    t.words = p->a->v - t.first < p->t.width ? p->a->v - t.first : p->t.width;
-    return t;
-}
+static run run_at(const pass *p, size_t i, size_t width) { return (run){i * width, least(width, p->a->v - i * width)}; }
 
-static float *buffer_of(const pass *p, int worker) { return p->buffer + (size_t)worker * buffer_floats(p->a, &p->t); }
+static float *buffer_of(const pass *p, int worker) { return (float *)(void *)(p->own + (size_t)worker * own_bytes(p->a, &p->t)); }
+static uint32_t *packed_of(const pass *p, int worker) { return (uint32_t *)(void *)(buffer_of(p, worker) + tile_floats(p->a, &p->t)); }
 
-/* c = a b + beta c in the precision asked for (kernels/gemm.h). */
-static void piece(const pass *p, int worker, float *c, const float *a, int a_across, const float *b, int b_across, size_t rows, size_t cols,
-                  size_t inner, float beta)
-{
-    if (p->a->bf16)
-        xr_bf16_piece(c, a, a_across, b, b_across, rows, cols, inner, beta, p->packed + (size_t)worker * piece_bytes(p->a, &p->t));
-    else
-        xr_gemm_piece(c, a, a_across, b, b_across, rows, cols, inner, beta);
-}
+/* Place of row r's target within the run; its number of words or more when it is elsewhere. */
+static size_t target_in(const pass *p, const run *w, size_t r) { return (size_t)p->a->target[r] - w->first; }
 
-/* Place of row r's target within the tile; its width or more when it is elsewhere. */
-static size_t target_in(const pass *p, const tile *t, size_t r) { return (size_t)p->a->target[r] - t->first; }
-
-static void multiply_logits(const pass *p, const tile *t, float *z, int worker)
+/* z = W h^T + b for some words. */
+static void multiply_logits(const pass *p, const run *w, float *z)
 {
     const xr_lm_head *a = p->a;
-    piece(p, worker, z, a->h, 0, a->w + t->first * a->d, 1, a->m, t->words, a->d, 0.0f);
-    xr_kernels()->rows->bias(z, a->b + t->first, a->m, t->words, t->words);
+    for (size_t k = 0; k < w->n; k++)
+        for (size_t r = 0; r < p->ld; r++)
+            z[k * p->ld + r] = a->b[w->first + k];
+    xr_words_multiply(&(xr_words_product){.isa = p->isa, .a = a->w + w->first * a->d, .lda = a->d, .b = p->across, .c = z, .rows = w->n, .cols = p->ld,
+                                          .inner = a->d, .beta = 1.0f}, 1);
+}
+
+static void forward_slab(const pass *p, const run *w, float *z, float *max, float *sum)
+{
+    multiply_logits(p, w, z);
+    xr_kernels()->rows->expsum(max, sum, z, w->n, p->ld);
+    for (size_t r = 0; r < p->a->m; r++)
+        if (target_in(p, w, r) < w->n)
+            p->at_target[r] = z[target_in(p, w, r) * p->ld + r];
 }
 
 static void forward_tile(void *context, size_t i, int worker)
 {
     const pass *p = context;
-    size_t m = p->a->m;
-    tile t = tile_at(p, i);
-    float *z = p->logits ? p->logits + m * t.first : buffer_of(p, worker);
-    multiply_logits(p, &t, z, worker);
-    for (size_t r = 0; r < m; r++) {
-        xr_kernels()->rows->expsum(&p->max[i * m + r], &p->sum[i * m + r], z + r * t.words, t.words);
-        if (target_in(p, &t, r) < t.words)
-            p->at_target[r] = z[r * t.words + target_in(p, &t, r)];
+    run t = run_at(p, i, p->t.width);
+    float *max = p->max + i * p->ld, *sum = p->sum + i * p->ld;
+    for (size_t r = 0; r < p->ld; r++) {
+        max[r] = -INFINITY;
+        sum[r] = 0.0f;
+    }
+    for (size_t k = 0; k < t.n; k += SLAB) {
+        run w = {t.first + k, least(SLAB, t.n - k)};
+        forward_slab(p, &w, p->logits ? p->logits + w.first * p->ld : buffer_of(p, worker), max, sum);
     }
 }
 
 /* A row's figures from those of its tiles, in their order. */
 static xr_lm_row join(const pass *p, size_t r)
 {
-    size_t m = p->a->m;
     xr_lm_row row = {0.0, -INFINITY};
     for (size_t i = 0; i < p->t.n; i++)
-        row.max = p->max[i * m + r] > row.max ? p->max[i * m + r] : row.max;
+        row.max = p->max[i * p->ld + r] > row.max ? p->max[i * p->ld + r] : row.max;
     for (size_t i = 0; i < p->t.n; i++)
-        row.sum += (double)p->sum[i * m + r] * exp((double)p->max[i * m + r] - (double)row.max);
+        row.sum += (double)p->sum[i * p->ld + r] * exp((double)p->max[i * p->ld + r] - (double)row.max);
     return row;
 }
 
@@ -139,6 +155,7 @@ double xr_lm_head_forward(const xr_lm_head *a, xr_lm_row *row, float *logits, vo
 {
     pass p = pass_make(a, scratch);
     p.logits = logits;
+    xr_words_pack_transposed(p.isa, p.across, a->h, a->d, a->m, a->workers);
     xr_gemm_parallel(p.t.n, a->workers, forward_tile, &p);
     double loss = 0.0;
     for (size_t r = 0; r < a->m; r++) {
@@ -148,46 +165,76 @@ double xr_lm_head_forward(const xr_lm_head *a, xr_lm_row *row, float *logits, vo
     return loss;
 }
 
-/* y = scale (softmax(z) - onehot(target)) of one tile; y may be z. */
-static void slope(const pass *p, const tile *t, float *y, const float *z)
+static pass backward_pass(const xr_lm_head *a, const xr_lm_grads *g, const xr_lm_row *row, const float *logits, void *scratch)
 {
-    for (size_t r = 0; r < p->a->m; r++) {
-        float *yr = y + r * t->words;
-        float scale = (float)((double)p->g->scale / p->row[r].sum);
-        xr_kernels()->rows->expscale(yr, z + r * t->words, p->row[r].max, scale, t->words);
-        if (target_in(p, t, r) < t->words)
-            yr[target_in(p, t, r)] -= p->g->scale;
-    }
+    pass p = pass_make(a, scratch);
+    p.g = g;
+    p.row = row;
+    p.kept = logits;
+    return p;
 }
 
-/* The same from what forward left: kept logits, or logits computed again. */
-static void tile_slope(const pass *p, const tile *t, float *y, int worker)
+/* What every tile of backward reads. Columns beyond M get slopes of zero. */
+static void prepare(const pass *p)
+{
+    const xr_lm_head *a = p->a;
+    for (size_t r = 0; r < p->ld; r++) {
+        p->top[r] = r < a->m ? p->row[r].max : INFINITY;
+        p->scale[r] = r < a->m ? (float)((double)p->g->scale / p->row[r].sum) : 0.0f;
+    }
+    xr_words_pack(p->isa, p->along, a->h, a->m, a->d, a->workers);
+    if (!p->kept)
+        xr_words_pack_transposed(p->isa, p->across, a->h, a->d, a->m, a->workers);
+}
+
+/* y = scale (softmax(z) - onehot(target)), from what forward left: kept logits, or logits computed again. */
+static void slope(const pass *p, const run *w, float *y)
 {
     if (!p->kept)
-        multiply_logits(p, t, y, worker);
-    slope(p, t, y, p->kept ? p->kept + p->a->m * t->first : y);
+        multiply_logits(p, w, y);
+    xr_kernels()->rows->expscale(y, p->kept ? p->kept + w->first * p->ld : y, p->top, p->scale, w->n, p->ld);
+    for (size_t r = 0; r < p->a->m; r++)
+        if (target_in(p, w, r) < w->n)
+            y[target_in(p, w, r) * p->ld + r] -= p->g->scale;
 }
 
-static void weight_piece(const pass *p, const tile *t, float *dw, const float *y, int worker, float beta)
+/* dw = y h, for the rows of W that stand there. */
+static void weight_grad(const pass *p, size_t words, float *dw, const float *y, float beta)
 {
-    piece(p, worker, dw, y, 1, p->a->h, 0, t->words, p->a->d, p->a->m, beta);
+    const xr_lm_head *a = p->a;
+    xr_words_multiply(&(xr_words_product){.isa = p->isa, .a = y, .lda = p->ld, .b = p->along, .c = dw, .rows = words, .cols = a->d, .inner = a->m,
+                                          .beta = beta}, 1);
+}
+
+/* dh = y^T W, where W is what is packed: of its columns no vector is cut. */
+static void input_grad(const pass *p, const run *w, float *dh, const float *y, int worker, float beta)
+{
+    const xr_lm_head *a = p->a;
+    xr_words_pack(p->isa, packed_of(p, worker), a->w + w->first * a->d, w->n, a->d, 1);
+    xr_words_multiply(&(xr_words_product){.isa = p->isa, .a = y, .lda = p->ld, .across = 1, .b = packed_of(p, worker), .c = dh, .rows = a->m,
+                                          .cols = a->d, .inner = w->n, .beta = beta}, 1);
+}
+
+static void bias_grad(const pass *p, const run *w, const float *y)
+{
+    for (size_t k = 0; k < w->n; k++) {
+        float sum = (float)xr_kernels()->vec->sum(y + k * p->ld, p->a->m);
+        p->g->db[w->first + k] = p->g->acc_b ? p->g->db[w->first + k] + sum : sum;
+    }
 }
 
 static void backward_tile(const pass *p, size_t i, int worker, float *dh, float beta)
 {
-    const xr_lm_head *a = p->a;
     const xr_lm_grads *g = p->g;
-    tile t = tile_at(p, i);
+    run t = run_at(p, i, p->t.width);
     float *y = buffer_of(p, worker);
-    tile_slope(p, &t, y, worker);
-    if (g->db && !g->acc_b)
-        memset(g->db + t.first, 0, t.words * sizeof *g->db);
+    slope(p, &t, y);
     if (g->db)
-        xr_kernels()->rows->colsum(g->db + t.first, NULL, y, NULL, a->m, t.words, t.words);
+        bias_grad(p, &t, y);
     if (g->dw)
-        weight_piece(p, &t, g->dw + t.first * a->d, y, worker, g->acc_w ? 1.0f : 0.0f);
+        weight_grad(p, t.n, g->dw + t.first * p->a->d, y, g->acc_w ? 1.0f : 0.0f);
     if (g->dh)
-        piece(p, worker, dh, y, 0, a->w + t.first * a->d, 0, a->m, a->d, t.words, beta);
+        input_grad(p, &t, dh, y, worker, beta);
 }
 
 static void backward_group(void *context, size_t group, int worker)
@@ -210,10 +257,8 @@ static void sum_groups(const pass *p)
 
 void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_row *row, const float *logits, void *scratch)
 {
-    pass p = pass_make(a, scratch);
-    p.g = g;
-    p.row = row;
-    p.kept = logits;
+    pass p = backward_pass(a, g, row, logits, scratch);
+    prepare(&p);
     xr_gemm_parallel(p.t.groups, a->workers, backward_group, &p);
     if (g->dh)
         sum_groups(&p);
@@ -222,18 +267,20 @@ void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_
 xr_lm_tiles xr_lm_head_tiles(const xr_lm_head *a)
 {
     tiling t = tiling_of(a->v);
-    return (xr_lm_tiles){t.n, t.width, (size_t)a->workers * (piece_bytes(a, &t) + buffer_floats(a, &t) * sizeof(float))};
+    return (xr_lm_tiles){ceil_div(a->v, SLAB), SLAB, shared_bytes(a, &t)};
+}
+
+void xr_lm_head_weight_begin(float scale, const xr_lm_head *a, const xr_lm_row *row, const float *logits, void *scratch)
+{
+    pass p = backward_pass(a, &(xr_lm_grads){.scale = scale}, row, logits, scratch);
+    prepare(&p);
 }
 
 void xr_lm_head_weight_tile(float *dw, float scale, const xr_lm_head *a, const xr_lm_row *row, const float *logits, size_t i, int worker,
                             void *scratch)
 {
-    xr_lm_grads g = {.scale = scale};
-    pass p = pass_make(a, scratch);
-    p.g = &g;
-    p.row = row;
-    p.kept = logits;
-    tile t = tile_at(&p, i);
-    tile_slope(&p, &t, buffer_of(&p, worker), worker);
-    weight_piece(&p, &t, dw, buffer_of(&p, worker), worker, 0.0f);
+    pass p = backward_pass(a, &(xr_lm_grads){.scale = scale}, row, logits, scratch);
+    run w = run_at(&p, i, SLAB);
+    slope(&p, &w, buffer_of(&p, worker));
+    weight_grad(&p, w.n, dw, buffer_of(&p, worker), 0.0f);
 }

@@ -27,18 +27,13 @@ extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to 
 extern const xr_pack_kind xr_pack_int8;     /* for inference: activations of eight bits by row, weights by column (packed_int8.c) */
 enum { XR_INT8_MOST = 66000 };              /* I at most: 255 x 127 x I fits 32 bits */
 
-/* f32 without a copy: multiply takes the weights as they are. xr_pack_f32_for: what is best for n rows, or NULL: xr_gemm_*. */
-extern const xr_pack_kind xr_pack_f32;
-const xr_pack_kind *xr_pack_f32_for(size_t n);
+/* f32, the same bits by both: without a copy, so that multiply takes the weights as they are; and, for weights that stay as they are, with one. */
+extern const xr_pack_kind xr_pack_f32, xr_pack_f32_kept;
+/* What multiplies n rows where `wanted` is asked for: of f32 (NULL, xr_pack_f32_kept) what is best for so many, or NULL: xr_gemm_*. */
+const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n);
 
 /* For kernels that lay out words of two numbers themselves (isa/table.h): c[rows, cols] += a b of at most XR_TILE_ROWS x XR_TILE_COLS results,
  * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */
 void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols);
-
-/* For larger products that are cut into pieces of their own: xr_gemm_piece of rounded operands, in the calling thread. Scratch stands on
- * 64 bytes. */
-size_t xr_bf16_piece_scratch(size_t cols, size_t inner);
-void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
-                   size_t inner, float beta, void *restrict scratch);
 
 #endif

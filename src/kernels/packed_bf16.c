@@ -41,13 +41,3 @@ void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t ste
 {
     xr_words_tile(xr_kernels()->bf16, c, ld, a, row, step, b, n, rows, cols);
 }
-
-size_t xr_bf16_piece_scratch(size_t cols, size_t inner) { return xr_words_bytes(xr_kernels()->bf16, inner, cols); }
-
-void xr_bf16_piece(float *restrict c, const float *restrict a, int a_across, const float *restrict b, int b_across, size_t rows, size_t cols,
-                   size_t inner, float beta, void *restrict packed)
-{
-    (b_across ? xr_words_pack_transposed : xr_words_pack)(xr_kernels()->bf16, packed, b, inner, cols, 1);
-    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->bf16, .a = a, .lda = a_across ? rows : inner, .across = a_across, .b = packed,
-                                          .c = c, .rows = rows, .cols = cols, .inner = inner, .beta = beta}, 1);
-}

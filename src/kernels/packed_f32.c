@@ -1,21 +1,38 @@
 /* f32 products with kernels of our own. A training step changes the weights, so that a packed copy would serve once: they are packed into scratch at
- * each product. The work is done in packed_words.c. */
+ * each product. In inference a copy serves every batch. The work is done in packed_words.c. */
 #include "kernels/cpu.h"
 #include "kernels/packed.h"
 #include "kernels/packed_words.h"
 
+static size_t bytes(size_t o, size_t i) { return xr_words_bytes(xr_kernels()->f32, i, o); }
+
 static size_t scratch(size_t n, size_t o, size_t i)
 {
     (void)n;
-    return xr_words_bytes(xr_kernels()->f32, i, o);
+    return bytes(o, i);
+}
+
+static size_t no_scratch(size_t n, size_t o, size_t i)
+{
+    (void)n, (void)o, (void)i;
+    return 0;
+}
+
+static void fill(void *data, const float *w, size_t o, size_t i) { xr_words_pack_transposed(xr_kernels()->f32, data, w, i, o, xr_threads()); }
+
+static void multiply_kept(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
+                          size_t i, float beta, void *restrict unused)
+{
+    (void)unused;
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = data, .bias = bias, .c = y, .rows = n, .cols = o,
+                                          .inner = i, .beta = beta}, xr_threads());
 }
 
 static void multiply(float *restrict y, const float *restrict x, const void *restrict w, const float *restrict bias, size_t n, size_t o, size_t i,
                      float beta, void *restrict packed)
 {
-    xr_words_pack_transposed(xr_kernels()->f32, packed, w, i, o, xr_threads());
-    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = packed, .bias = bias, .c = y, .rows = n, .cols = o,
-                                          .inner = i, .beta = beta}, xr_threads());
+    fill(packed, w, o, i);
+    multiply_kept(y, x, packed, bias, n, o, i, beta, NULL);
 }
 
 static size_t grad_scratch(size_t n, size_t o, size_t i) { return xr_words_grad_scratch(xr_kernels()->f32, n, o, i); }
@@ -33,10 +50,16 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
 }
 
 const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad};
+const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, no_scratch, multiply_kept, NULL, NULL, NULL};
 
-/* Fewer rows do not pay for packing; with AVX2, whose tile has half the sums, OpenBLAS is ahead (docs/performance.md). */
-const xr_pack_kind *xr_pack_f32_for(size_t n)
+/* Fewer rows do not pay for packing at each product, still fewer are multiplied as fast without; with AVX2, whose tile has half the sums, OpenBLAS
+ * is ahead (docs/performance.md). */
+const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
-    enum { ENOUGH_ROWS = 512 };
-    return xr_cpu_isa() == XR_ISA_AVX512 && n >= ENOUGH_ROWS ? &xr_pack_f32 : NULL;
+    enum { ENOUGH_ROWS = 512, ENOUGH_KEPT = 97 };
+    if (wanted && wanted != &xr_pack_f32_kept)
+        return wanted;
+    if (xr_cpu_isa() != XR_ISA_AVX512 || n < (wanted ? ENOUGH_KEPT : ENOUGH_ROWS))
+        return NULL;
+    return wanted ? wanted : &xr_pack_f32;
 }

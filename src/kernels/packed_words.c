@@ -7,7 +7,8 @@
 
 enum {
     ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
-    MAX_ROWS = 8 * ROWS,        /* of a tile: with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
+    MAX_GROUPS = 8,             /* of ROWS rows, of a tile */
+    MAX_ROWS = MAX_GROUPS * ROWS,   /* with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
     MAX_WORDS = 512,
     MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
@@ -17,21 +18,22 @@ enum {
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->numbers); }
 
-typedef struct tiling { size_t n, down, step_r, step_c; } tiling;
+/* down x across tiles, which differ by one group of rows and one strip at most. */
+typedef struct tiling { size_t groups, strips, down, across; } tiling;
 
-static tiling cut(const xr_words_product *p)
+/* An even number of tiles, since cores are; one thread needs none but for the cache. */
+static tiling cut(const xr_words_product *p, int threads)
 {
-    size_t down = ceil_div(p->rows, MAX_ROWS), strips = ceil_div(p->cols, STRIP);
-    if (!down || !strips)
-        return (tiling){0};
-    size_t across = ceil_div(ENOUGH_TILES, down), least = ceil_div(strips, MAX_STRIPS);
-    across = across < least ? least : across < strips ? across : strips;
-    tiling t = {.down = down, .step_r = ceil_div(ceil_div(p->rows, down), ROWS) * ROWS, .step_c = ceil_div(strips, across) * STRIP};
-    t.n = down * ceil_div(p->cols, t.step_c);
+    tiling t = {.groups = ceil_div(p->rows, ROWS), .strips = ceil_div(p->cols, STRIP)};
+    t.down = ceil_div(t.groups, MAX_GROUPS);
+    t.down += t.down > 1 ? t.down % 2 : 0;
+    size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? ceil_div(enough, t.down) : 0, least = ceil_div(t.strips, MAX_STRIPS);
+    t.across = across < least ? least : across < t.strips ? across : t.strips;
     return t;
 }
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t first_of(size_t i, size_t n, size_t parts) { return i * n / parts; }      /* of part i of n things */
 
 /* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
 typedef struct block {
@@ -53,21 +55,21 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     }
 }
 
-/* Rows that are missing are computed as the last one again, and thrown away. */
+/* Rows that are missing are computed as the last one again, and thrown away, as are columns up to a unit. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
                    size_t rows, size_t cols)
 {
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS && cols == STRIP) {
-        isa->tile(c, ld, at, step, b, n);
+    if (rows == ROWS && cols % XR_COLUMN_UNIT == 0) {
+        isa->tile(c, ld, at, step, b, n, cols);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n);
+    isa->tile(edge, STRIP, at, step, b, n, ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -87,8 +89,10 @@ static void run_tile(void *context, size_t i, int worker)
 {
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
-    size_t r = i % t->down * t->step_r, c = i / t->down * t->step_c, total = words_of(p->isa, p->inner), blocks = ceil_div(total, MAX_WORDS);
-    size_t rows = least(t->step_r, p->rows - r), cols = least(t->step_c, p->cols - c);
+    size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = ceil_div(total, MAX_WORDS);
+    size_t r = first_of(down, t->groups, t->down) * ROWS, c = first_of(across, t->strips, t->across) * STRIP;
+    size_t rows = least(first_of(down + 1, t->groups, t->down) * ROWS, p->rows) - r;
+    size_t cols = least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
     block k;
     (void)worker;
     begin(p, r, rows, c, cols);
@@ -104,9 +108,8 @@ static void run_tile(void *context, size_t i, int worker)
 
 void xr_words_multiply(const xr_words_product *p, int threads)
 {
-    tiling t = cut(p);
-    if (t.n)
-        xr_gemm_parallel(t.n, threads, run_tile, &(tiled){p, t});
+    tiling t = cut(p, threads);
+    xr_gemm_parallel(t.down * t.across, threads, run_tile, &(tiled){p, t});
 }
 
 /* --- packing b -------------------------------------------------------------------------------------------------------- */

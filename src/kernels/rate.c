@@ -41,12 +41,10 @@ static void multiply(void *context)
         xr_gemm_nt(o->y, o->x, o->w, NULL, ROWS, OUT, IN, 0.0f);
 }
 
-static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static int make_operands(operands *o)
 {
     size_t x = ROWS * IN * sizeof(float), w = OUT * IN * sizeof(float), y = ROWS * OUT * sizeof(float);
-    size_t data = o->kind && o->kind->fill ? lines(o->kind->bytes(OUT, IN)) : 0;
+    size_t data = o->kind && o->kind->fill ? xr_whole_lines(o->kind->bytes(OUT, IN)) : 0;
     o->bytes = x + w + y + data + (o->kind ? o->kind->scratch(ROWS, OUT, IN) : 0);
     o->x = xr_map_alloc(o->bytes, 1);
     if (!o->x)
@@ -63,7 +61,7 @@ static int make_operands(operands *o)
 
 double xr_rate_gemm(const xr_pack_kind *kind, double seconds)
 {
-    operands o = { .kind = kind ? kind : xr_pack_f32_for(ROWS) };
+    operands o = { .kind = xr_pack_for(kind, ROWS) };
     if (!make_operands(&o))
         return 0.0;
     int watched = xr_phases_watch(0);

@@ -322,6 +322,8 @@ static xr_status read_rows(load *l)
             XR_TRY(xr_st_read_f32(source->file, source->t, p->t.x));
             xr_param_changed(p);
             look_for_non_finite(l, p);
+        } else {
+            p->mapped = 1;
         }
     }
     return XR_OK;

@@ -97,7 +97,7 @@ static xr_status refuse_other_kinds(const xr_st_file *f)
 static xr_status open_file(xr_st_file *f)
 {
     struct stat st;
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    f->fd = xr_file_open(f->path, O_RDONLY | O_NONBLOCK);
     if (f->fd < 0 || fstat(f->fd, &st) < 0)
         return xr_fail_open(f->path);
     if (!S_ISREG(st.st_mode))

@@ -69,7 +69,7 @@ static xr_status open_file(xr_st_writer *w, const char *path, const xr_str *head
 {
     uint64_t len = header->len;
     XR_TRY(xr_outfile_begin(&w->out, path));
-    w->fd = open(w->out.tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->fd = xr_file_open(w->out.tmp, O_WRONLY | O_CREAT | O_TRUNC);
     if (w->fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", path, strerror(errno));
     XR_TRY(write_all(w, &len, sizeof len));

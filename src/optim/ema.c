@@ -5,8 +5,6 @@
 #include "kernels/vec.h"
 #include "util/alloc.h"
 
-enum { SLICE = 16 };    /* floats in 64 bytes */
-
 struct xr_ema {
     xr_params *ps;
     double decay;
@@ -18,17 +16,15 @@ struct xr_ema {
 
 static int is_averaged(const xr_param *p) { return !(p->flags & XR_PARAM_FROZEN); }
 
-static size_t padded(size_t n) { return (n + SLICE - 1) / SLICE * SLICE; }
+static size_t slice(const xr_param *p) { return xr_whole_lines(xr_numel(&p->t) * sizeof(float)); }
 
 static xr_status init(xr_ema *e)
 {
-    size_t total = 0;
     for (size_t i = 0; i < e->n; i++)
-        total += is_averaged(e->ps->row[i]) ? padded(xr_numel(&e->ps->row[i]->t)) : 0;
-    e->bytes = total * sizeof(float);
+        e->bytes += is_averaged(e->ps->row[i]) ? slice(e->ps->row[i]) : 0;
     e->row = xr_alloc(e->n, sizeof *e->row);
-    e->block = e->row && total ? xr_map_alloc(e->bytes, 1) : NULL;
-    if (!e->row || (total && !e->block))
+    e->block = e->row && e->bytes ? xr_map_alloc(e->bytes, 1) : NULL;
+    if (!e->row || (e->bytes && !e->block))
         return xr_fail_context("average of the weights (%zu bytes)", e->bytes);
     float *next = e->block;
     for (size_t i = 0; i < e->n; i++) {
@@ -37,7 +33,7 @@ static xr_status init(xr_ema *e)
             continue;
         e->row[i] = next;
         xr_vec_copy(next, t->x, xr_numel(t), 0);
-        next += padded(xr_numel(t));
+        next += slice(e->ps->row[i]) / sizeof *next;
     }
     return XR_OK;
 }

@@ -50,5 +50,7 @@ xr_status xr_late_reserve(xr_late *l, const xr_param *p);
 void xr_late_free(xr_late *l);
 /* One update; returns the sum of squares of the gradient, which then is gone. */
 double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *const moment[2], const xr_adamw_scalars *s);
+/* The tiles of the gradient, which stays. */
+void xr_late_look(xr_late *l, const xr_param *p, xr_late_visit *visit, void *context);
 
 #endif

@@ -16,13 +16,11 @@ typedef struct pass {
 
 static size_t tile_floats(const xr_param *p) { return p->late->width * p->t.cols; }
 
-static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 xr_status xr_late_reserve(xr_late *l, const xr_param *p)
 {
     const xr_late_grad *g = p->late;
     XR_ASSERT(g->tile, "%s: no pass has left a gradient", p->name);
-    size_t scratch = whole_lines(g->scratch), need = scratch + (size_t)g->workers * tile_floats(p) * sizeof(float);
+    size_t scratch = xr_whole_lines(g->scratch), need = scratch + (size_t)g->workers * tile_floats(p) * sizeof(float);
     if (need > l->bytes) {
         xr_late_free(l);
         if (!(l->memory = xr_map_alloc(need, 1)))
@@ -51,16 +49,32 @@ static void add_looked_up(float *g, const xr_param *p, size_t first, size_t end)
             xr_vec_add(g + ((size_t)late->id[k] - first) * cols, late->dy + k * cols, cols);
 }
 
+/* Tile i of the gradient in the worker's buffer, from element *at of the parameter on, n of them. */
+static float *make_tile(const xr_late *l, const xr_param *p, size_t i, int worker, size_t *at, size_t *n)
+{
+    const xr_late_grad *late = p->late;
+    size_t first = i * late->width, end = first + late->width < p->t.rows ? first + late->width : p->t.rows;
+    float *g = l->tile + (size_t)worker * tile_floats(p);
+    late->tile(late->context, i, worker, g, l->memory);
+    add_looked_up(g, p, first, end);
+    *at = first * p->t.cols;
+    *n = (end - first) * p->t.cols;
+    return g;
+}
+
+static void each_tile(const xr_late *l, const xr_param *p, void (*body)(void *context, size_t i, int worker), void *context)
+{
+    const xr_late_grad *late = p->late;
+    xr_phase_work(late->work);
+    late->begin(late->context, l->memory);
+    xr_gemm_parallel(late->n, late->workers, body, context);
+}
+
 static void update_tile(void *context, size_t i, int worker)
 {
     const pass *a = context;
-    const xr_param *p = a->p;
-    const xr_late_grad *late = p->late;
-    size_t first = i * late->width, end = first + late->width < p->t.rows ? first + late->width : p->t.rows, cols = p->t.cols;
-    size_t at = first * cols, n = (end - first) * cols;
-    float *g = a->late->tile + (size_t)worker * tile_floats(p);
-    late->tile(late->context, i, worker, g, a->late->memory);
-    add_looked_up(g, p, first, end);
+    size_t at, n;
+    float *g = make_tile(a->late, a->p, i, worker, &at, &n);
     a->late->sumsq[i] = xr_vec_sumsq(g, n);
     a->update(&a->x, at, g, n, a->s);
 }
@@ -69,10 +83,25 @@ double xr_late_step(xr_late *l, xr_span_update update, const xr_param *p, void *
 {
     pass a = {update, s, p, {p->t.x, moment[0], moment[1]}, l};
     double sum = 0.0;
-    xr_phase_work(p->late->work);
-    xr_gemm_parallel(p->late->n, p->late->workers, update_tile, &a);
+    each_tile(l, p, update_tile, &a);
     for (size_t i = 0; i < p->late->n; i++)
         sum += l->sumsq[i];
     *p->late = (xr_late_grad){0};
     return sum;
+}
+
+typedef struct look { const xr_late *late; const xr_param *p; xr_late_visit *visit; void *context; } look;
+
+static void look_at_tile(void *context, size_t i, int worker)
+{
+    const look *a = context;
+    size_t at, n;
+    const float *g = make_tile(a->late, a->p, i, worker, &at, &n);
+    a->visit(a->context, i, g, n);
+}
+
+void xr_late_look(xr_late *l, const xr_param *p, xr_late_visit *visit, void *context)
+{
+    look a = {l, p, visit, context};
+    each_tile(l, p, look_at_tile, &a);
 }

@@ -8,7 +8,7 @@
 #include "optim/internal.h"
 #include "util/alloc.h"
 
-enum { MAX_MOMENTS = 2, SLICE = 32 };   /* halves in 64 bytes */
+enum { MAX_MOMENTS = 2 };
 
 typedef struct slot {
     void *moment[MAX_MOMENTS];
@@ -67,14 +67,13 @@ size_t xr_moment_size(xr_moments kind) { return kind == XR_MOMENTS_BF16 ? sizeof
 
 static int is_dense(const xr_param *p) { return !(p->flags & XR_PARAM_FROZEN) && !p->t.rowgrad; }
 
-static size_t padded(size_t n) { return (n + SLICE - 1) / SLICE * SLICE; }
+/* Of one moment. */
+static size_t slice(const xr_optim *o, size_t i) { return xr_whole_lines(xr_numel(&o->ps->row[i]->t) * xr_moment_size(o->opt.moments)); }
 
 static xr_status alloc_dense(xr_optim *o)
 {
-    size_t total = 0, size = xr_moment_size(o->opt.moments);
     for (size_t i = 0; i < o->n; i++)
-        total += is_dense(o->ps->row[i]) ? padded(xr_numel(&o->ps->row[i]->t)) : 0;
-    o->block_bytes = total * (size_t)o->rule->n_moments * size;
+        o->block_bytes += is_dense(o->ps->row[i]) ? (size_t)o->rule->n_moments * slice(o, i) : 0;
     if (!o->block_bytes)
         return XR_OK;
     o->block = xr_map_alloc(o->block_bytes, 1);
@@ -85,7 +84,7 @@ static xr_status alloc_dense(xr_optim *o)
         for (size_t i = 0; i < o->n; i++)
             if (is_dense(o->ps->row[i])) {
                 o->slot[i].moment[k] = next;
-                next += padded(xr_numel(&o->ps->row[i]->t)) * size;
+                next += slice(o, i);
             }
     return XR_OK;
 }
@@ -196,6 +195,13 @@ static xr_status reserve(xr_optim *o)
         if (o->ps->row[i]->late)
             XR_TRY(xr_late_reserve(&o->late, o->ps->row[i]));
     }
+    return XR_OK;
+}
+
+xr_status xr_optim_late_tiles(xr_optim *o, size_t param, xr_late_visit *visit, void *context)
+{
+    XR_TRY(xr_late_reserve(&o->late, o->ps->row[param]));
+    xr_late_look(&o->late, o->ps->row[param], visit, context);
     return XR_OK;
 }
 

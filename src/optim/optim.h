@@ -67,6 +67,9 @@ void xr_optim_free(xr_optim *o);
  * probabilities and normalised rows; what look-up adds is in the positions' gradient too). */
 double xr_optim_grad_norm(const xr_optim *o, double grad_scale);
 double xr_optim_norm(const xr_optim *o);                        /* of the last update's gradient, now with all of it */
+/* A late gradient tile by tile: visit is called for each, on any thread, with the n values at g. Nothing is used up: the update makes them again. */
+typedef void xr_late_visit(void *context, size_t i, const float *g, size_t n);
+xr_status xr_optim_late_tiles(xr_optim *o, size_t param, xr_late_visit *visit, void *context);
 /* One update with the gradients in ps (times grad_scale times the clip factor for `norm`); then gradients are zero
  * again. XR_EDIVERGED, with nothing changed, when the norm is not finite. */
 xr_status xr_optim_step(xr_optim *o, double grad_scale, double norm);

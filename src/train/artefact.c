@@ -1,5 +1,6 @@
 #include "train/artefact.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,9 +69,11 @@ static xr_status find_file(const char *path, xr_artefact *kind)
 {
     char head[8] = "";
     struct stat st;
+    errno = 0;
     FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rb") : NULL;
     if (!f)
-        return xr_fail(XR_ENOINPUT, "%s: cannot be opened, or is no plain file; give a file or directory that may be read", path);
+        return xr_fail(XR_ENOINPUT, "%s: cannot be opened, or is no plain file (%s); give a file or directory that may be read", path,
+                       errno ? strerror(errno) : "device, pipe or socket");
     size_t n = fread(head, 1, sizeof head, f);
     fclose(f);
     if (ends_with(path, ".safetensors"))
@@ -86,7 +89,8 @@ xr_status xr_artefact_find(const char *path, xr_artefact *kind)
 {
     if (!xr_path_exists(path))
         return xr_fail(XR_ENOINPUT, "%s: does not exist; give the path of a run, checkpoint, token store, model directory, .h5 or .safetensors file", path);
-    return xr_path_is_dir(path) ? find_dir(path, kind) : find_file(path, kind);
+    xr_status status = xr_path_is_dir(path) ? find_dir(path, kind) : find_file(path, kind);
+    return status == XR_OK ? xr_error_status() : status;    /* of what could not be looked at */
 }
 
 const char *xr_artefact_name(xr_artefact kind)

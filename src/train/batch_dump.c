@@ -80,7 +80,7 @@ static void add_spans(json_t *line, const xr_batch *b)
     json_object_set_new(line, "spans", spans);
 }
 
-xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch)
+json_t *xr_batch_json(const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch)
 {
     json_t *line = json_pack("{sI si sf so}", "step", (json_int_t)step, "micro", micro, "epoch", epoch, "ids", ids_of(b));
     if (line && b->mask_row)
@@ -91,6 +91,12 @@ xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targ
         add_spans(line, b);
     else if (line && b->label)
         add_labels(line, b);
+    return line;
+}
+
+xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch)
+{
+    json_t *line = xr_batch_json(b, n_targets, step, micro, epoch);
     char *text = line ? xr_json_dump(line, 0) : NULL;
     json_decref(line);
     if (!text)

@@ -15,12 +15,15 @@
 #include <stdio.h>
 
 #include "data/batch.h"
+#include "util/json.h"
 
 typedef struct xr_batch_dump { FILE *file; const char *path; } xr_batch_dump;  /* path: borrowed; NULL: nothing is asked for */
 
+/* Such a line, the caller's; NULL without memory, with no error set. n_targets: values a sequence of batch->target. */
+json_t *xr_batch_json(const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch);
 /* append: a run that goes on; updates behind its checkpoint may then stand twice, the later line holds. XR_ECANTCREAT. */
 xr_status xr_batch_dump_open(xr_batch_dump *d, const char *path, int append);
-/* n_targets: values a sequence of batch->target. XR_EIO. */
+/* XR_EIO. */
 xr_status xr_batch_dump_write(xr_batch_dump *d, const xr_batch *b, size_t n_targets, uint64_t step, int micro, double epoch);
 xr_status xr_batch_dump_close(xr_batch_dump *d);
 

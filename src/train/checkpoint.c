@@ -345,8 +345,8 @@ static xr_status rotate(const char *folder, uint64_t step, const xr_checkpoint_k
     return status;
 }
 
-/* A step that is there already was saved by this run before it went on from an older one. If it is good, it is as good as this one would be (it may be
- * from before the evaluation of that step, which then follows); if not, it is put aside. */
+/* A step that is there already was saved by this run before: by a stop before that step's evaluation, or before the run went on from an older one. If it
+ * is good, it stays until the new one takes its place; if not, it is put aside. */
 static xr_status make_way(const char *path, int *there)
 {
     *there = 0;
@@ -359,13 +359,14 @@ static xr_status make_way(const char *path, int *there)
         return XR_OK;
     xr_warn("%s; %s is renamed", xr_error_message(), path);
     xr_error_clear();
-    for (int n = 1;; n++) {
+    for (int n = 1; n < 1000; n++) {
         char *aside = xr_asprintf("%s.bad-%d", path, n);
         int taken = aside && xr_path_exists(aside), done = aside && !taken && rename(path, aside) == 0;
         xr_free(aside);
         if (!aside || done || !taken)
             return done ? XR_OK : aside ? xr_fail(XR_EIO, "%s: cannot be renamed: %s", path, strerror(errno)) : xr_error_status();
     }
+    return xr_fail(XR_EIO, "%s: a thousand of that name have been put aside; remove them", path);
 }
 
 static xr_status fill(const char *tmp, uint64_t step, const xr_state *s, const json_t *facts)
@@ -381,8 +382,8 @@ static xr_status fill(const char *tmp, uint64_t step, const xr_state *s, const j
     return status;
 }
 
-/* On failure the temporary goes; the first cause stays. */
-static xr_status write_step(const char *path, const char *tmp, uint64_t step, const xr_state *s, const json_t *facts)
+/* On failure the temporary goes; the first cause stays. `there`: a good one is replaced, and is the temporary then. */
+static xr_status write_step(const char *path, const char *tmp, uint64_t step, const xr_state *s, const json_t *facts, int there)
 {
     int renamed = 0;
     xr_status status = xr_remove_tree(tmp);
@@ -391,13 +392,13 @@ static xr_status write_step(const char *path, const char *tmp, uint64_t step, co
     if (status == XR_OK)
         status = fill(tmp, step, s, facts);
     if (status == XR_OK)
-        status = xr_dir_commit(tmp, path, &renamed);
+        status = there ? xr_dir_exchange(tmp, path, &renamed) : xr_dir_commit(tmp, path, &renamed);
     if (status < 0 && renamed) {
         xr_warn("%s", xr_error_message());
         xr_error_clear();
         return XR_OK;
     }
-    if (status < 0)
+    if (status < 0 || there)
         (void)xr_remove_tree(tmp);
     return status;
 }
@@ -410,8 +411,8 @@ xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state 
     xr_status status = tmp ? xr_mkdirs(folder) : xr_error_status();
     if (status == XR_OK)
         status = make_way(path, &there);
-    if (status == XR_OK && !there)
-        status = write_step(path, tmp, step, s, facts);
+    if (status == XR_OK)
+        status = write_step(path, tmp, step, s, facts, there);
     if (status == XR_OK && keep->newest > 0 && rotate(folder, step, keep) < 0) {
         xr_warn("%s; an old checkpoint stays there", xr_error_message());
         xr_error_clear();

@@ -13,8 +13,8 @@
  * `back`. */
 typedef struct xr_checkpoint_keep { size_t newest; uint64_t every, best, back; } xr_checkpoint_keep;
 
-/* Writes the table as step `step` of RUN, then removes what `keep` does not name. `facts` (borrowed): digests and fingerprint for the manifest. On
- * failure nothing is left behind and older checkpoints stay. */
+/* Writes the table as step `step` of RUN, in place of one that is there, then removes what `keep` does not name. `facts` (borrowed): digests and
+ * fingerprint for the manifest. On failure nothing is left behind and older checkpoints stay. */
 xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, const xr_checkpoint_keep *keep);
 
 /* Path of the newest checkpoint of RUN whose files match their digests, falling back to older ones with a warning; *path stays NULL when the run has

@@ -3,9 +3,21 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/packed.h"
 #include "train/setup.h"
 #include "util/alloc.h"
 #include "util/phase.h"
+
+/* Weights that nothing will change are worth keeping packed, but for the vocabulary's, which a few masks meet once. */
+static xr_status choose_kernels(xr_context *c, const char *precision)
+{
+    XR_TRY(xr_setup_precision(&c->model, precision));
+    if (c->read_only && !c->model.layer[0].query_w->pack) {
+        xr_model_pack(&c->model, &xr_pack_f32_kept);
+        c->model.word->pack = NULL;
+    }
+    return XR_OK;
+}
 
 static xr_status open_parts(xr_context *c, const char *dir, const xr_load_options *options)
 {
@@ -16,6 +28,7 @@ static xr_status open_parts(xr_context *c, const char *dir, const xr_load_option
     options = options ? options : &mapped;
     c->read_only = options->map;
     XR_TRY(xr_model_load(&c->model, dir, options));
+    XR_TRY(choose_kernels(c, "f32"));
     c->tokenizer = xr_tokenizer_open(dir);
     return c->tokenizer ? xr_setup_check_vocabulary(c->tokenizer, &c->model.config) : xr_error_status();
 }
@@ -35,7 +48,7 @@ xr_context *xr_context_open(const char *dir, const xr_load_options *options)
 xr_context *xr_context_for(const xr_options *o)
 {
     xr_context *c = xr_context_open(o->model, NULL);
-    if (c && xr_setup_precision(&c->model, o->precision) < 0) {
+    if (c && choose_kernels(c, o->precision) < 0) {
         xr_context_free(c);
         c = NULL;
     }
@@ -60,7 +73,7 @@ void xr_context_free(xr_context *c)
 
 xr_status xr_context_set_precision(xr_context *c, const char *name)
 {
-    XR_TRY(xr_setup_precision(&c->model, name));
+    XR_TRY(choose_kernels(c, name));
     xr_tape_free(c->tape);      /* sized for the scratch of other kernels */
     c->tape = NULL;
     return XR_OK;

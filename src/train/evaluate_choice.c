@@ -62,7 +62,7 @@ static xr_status read_folder(xr_evaluation *e, const char *folder, int deep)
         return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected one with %s-{language}.jsonl or XCOPA's own files; check --data-dir",
                        folder, strerror(errno), names_of_split(e)[0]);
     xr_status status = XR_OK;
-    for (struct dirent *d; status == XR_OK && (d = readdir(dir));) {
+    for (struct dirent *d; status == XR_OK && (d = xr_dir_next(dir, folder, &status));) {
         char *path = d->d_name[0] == '.' ? NULL : xr_path_join(folder, d->d_name);
         if (path && deep && xr_path_is_dir(path))
             status = read_folder(e, path, 0);

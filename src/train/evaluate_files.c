@@ -115,7 +115,7 @@ xr_status xr_evaluate_folder(xr_evaluation *e)
         return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected a folder with %s-{language}.tsv files; "
                        "check --data-dir", path, strerror(errno), e->o->split);
     xr_status status = XR_OK;
-    for (struct dirent *d; status == XR_OK && (d = readdir(dir));)
+    for (struct dirent *d; status == XR_OK && (d = xr_dir_next(dir, path, &status));)
         status = take_name(e, d->d_name);
     closedir(dir);
     return status;

@@ -58,7 +58,7 @@ xr_status xr_qa_find(xr_evaluation *e, const char *folder, const char *prefix, c
         return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected one with files %s{language}%s; check --data-dir", folder, strerror(errno),
                        prefix, suffix);
     xr_status status = XR_OK;
-    for (struct dirent *d; status == XR_OK && (d = readdir(dir));) {
+    for (struct dirent *d; status == XR_OK && (d = xr_dir_next(dir, folder, &status));) {
         size_t len = language_len(d->d_name, prefix, suffix);
         status = len ? take_file(e, folder, d->d_name, d->d_name + strlen(prefix), len) : XR_OK;
     }

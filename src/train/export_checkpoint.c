@@ -110,8 +110,9 @@ static xr_status choose_newest(chosen *c, const char *run, uint64_t below, size_
 
 static xr_status choose_from(chosen *c, const char *from, const char *run, size_t want)
 {
-    if (!xr_dir_has(from, "MANIFEST.json"))
-        return choose_newest(c, run, UINT64_MAX, want);
+    int step = xr_dir_has(from, "MANIFEST.json");
+    if (step <= 0)
+        return step < 0 ? step : choose_newest(c, run, UINT64_MAX, want);
     char *path = xr_strdup(from);
     XR_TRY(path ? choose(c, path) : xr_error_status());
     return want == 1 ? XR_OK : choose_newest(c, run, (uint64_t)json_integer_value(json_object_get(c->manifest, "step")), want);
@@ -229,7 +230,8 @@ xr_status xr_export_checkpoint(const char *from, size_t average, const char *out
 {
     const char *head = NULL;
     chosen c = { .n = 0 };
-    char *run = xr_dir_has(from, "MANIFEST.json") ? find_run(from) : xr_strdup(from), *base = NULL;
+    int step = xr_dir_has(from, "MANIFEST.json");
+    char *run = step < 0 ? NULL : step ? find_run(from) : xr_strdup(from), *base = NULL;
     xr_status status = run ? choose_from(&c, from, run, average) : xr_error_status();
     if (status == XR_OK) {
         base = find_base(run, &head);

@@ -209,6 +209,35 @@ static double epoch(void *context, uint64_t step)
     return (double)step / (double)f->steps_per_epoch;
 }
 
+/* Of sequence `choice` of example i. */
+static json_t *origin_of(const xr_dataset *d, uint32_t i, size_t choice)
+{
+    const xr_windows *w = &d->windows;
+    json_t *j = json_pack("{sI ss*}", "example", (json_int_t)i, "file", d->file[i] < d->n_files ? d->files[d->file[i]] : NULL);
+    if (j && d->line[i] > 0)
+        json_object_set_new(j, "line", json_integer(d->line[i]));
+    if (j && d->choices.n > 0)
+        json_object_set_new(j, "choice", json_integer((json_int_t)choice));
+    if (j && w->questions.n > 0)
+        json_object_set_new(j, "question", json_string(w->questions.v[w->window[i].question].id));
+    return j;
+}
+
+static json_t *origin(void *context, int k)
+{
+    const xr_finetune *f = context;
+    const xr_dataset *d = &f->train;
+    size_t n;
+    const uint32_t *example = xr_loader_examples(f->loader, k, &n);
+    json_t *all = json_array();
+    for (size_t i = 0; i < n; i++) {
+        uint64_t sequences = d->choices.n > 0 ? d->choices.example[example[i] + 1] - d->choices.example[example[i]] : 1;
+        for (uint64_t c = 0; c < sequences; c++)
+            json_array_append_new(all, origin_of(d, example[i], (size_t)c));
+    }
+    return all;
+}
+
 static json_t *start_line(const xr_finetune *f)
 {
     json_t *j = json_pack("{ss sI sI sI sI sI sI}", "event", "start", "train_examples", (json_int_t)f->train.n, "train_tokens", (json_int_t)f->train.n_tokens,
@@ -253,7 +282,8 @@ static xr_status make_facts(xr_finetune *f)
 
 static xr_status train(xr_finetune *f)
 {
-    const xr_loop_task task = { f, f->choice.s, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model };
+    const xr_loop_task task = { f, f->choice.s, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model,
+                                origin };
     XR_TRY(make_trainer(f));
     f->loop.hooks = f->hooks;
     f->loop.task = &task;

@@ -1,6 +1,7 @@
 /* The description of one thing: what is told beside its tensors, then each tensor with its figures. */
 #include "train/inspect.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,7 +90,10 @@ static xr_status add_tensors(json_t *j, const xr_subject *subject)
 static xr_status add_file(const char *path, const char *name, void *context)
 {
     struct stat st;
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (stat(path, &st) < 0)
+        return errno == ENOENT || errno == ELOOP ? XR_OK /* a link that leads nowhere */
+                                                 : xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
         return XR_OK;
     size_t at = json_array_size(context);
     while (at > 0 && strcmp(json_string_value(json_object_get(json_array_get(context, at - 1), "name")), name) > 0)

@@ -100,7 +100,7 @@ static xr_status about_model(xr_subject *s)
 static char *choose(const char *run)
 {
     char *path = NULL;
-    if (xr_dir_has(run, "final"))
+    if (xr_dir_has(run, "final"))   /* or an error, which is noted */
         return xr_path_join(run, "final");
     if (xr_dir_has(run, "checkpoints") && (xr_checkpoint_find(run, &path) < 0 || path))
         return path;

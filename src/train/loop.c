@@ -5,6 +5,8 @@
 
 #include "kernels/rate.h"
 #include "train/checkpoint.h"
+#include "train/nonfinite.h"
+#include "train/step_check.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -295,19 +297,36 @@ static const xr_batch *dumped_batch(void *context, int k)
     return status == XR_OK ? b : NULL;
 }
 
+static xr_status compute(xr_loop *l, int n_micro, xr_step_result *r)
+{
+    const xr_loop_task *task = l->task;
+    uint64_t every = (uint64_t)l->o->check_steps;
+    xr_micro_batch next = l->dump.file ? dumped_batch : task->micro_batch;
+    void *context = l->dump.file ? l : task->context;
+    if (every > 0 && (l->trainer->step + 1) % every == 0)
+        return xr_step_check(l->trainer, n_micro, task->micro_batch, task->context, next, context, r);
+    return xr_trainer_step(l->trainer, n_micro, next, context, r);
+}
+
+/* The first of a process is looked into, whatever is done about it. */
+static xr_status not_finite(xr_loop *l, int n_micro, const xr_step_result *r)
+{
+    if (l->not_finite++ == 0 && xr_nonfinite_examine(l, n_micro, r) != XR_EDIVERGED)
+        return xr_error_status();
+    if (strcmp(l->o->on_nonfinite, "skip") == 0)
+        return skip(l, r);
+    return strcmp(l->o->on_nonfinite, "rollback") == 0 ? roll_back(l, r) : XR_EDIVERGED;
+}
+
 static xr_status update(xr_loop *l, xr_step_result *r)
 {
     int phase = xr_phase_enter(XR_PHASE_DATA), n_micro = l->task->begin_step(l->task->context, l->trainer->step + l->data_ahead);
     xr_phase_enter(phase);
-    xr_status status = n_micro < 0     ? (xr_status)n_micro
-                       : l->dump.file ? xr_trainer_step(l->trainer, n_micro, dumped_batch, l, r)
-                                      : xr_trainer_step(l->trainer, n_micro, l->task->micro_batch, l->task->context, r);
+    xr_status status = n_micro < 0 ? (xr_status)n_micro : compute(l, n_micro, r);
     if (status == XR_OK)
         count(l, r);
-    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "skip") == 0)
-        status = skip(l, r);
-    else if (status == XR_EDIVERGED && strcmp(l->o->on_nonfinite, "rollback") == 0)
-        status = roll_back(l, r);
+    else if (status == XR_EDIVERGED)
+        status = not_finite(l, n_micro, r);
     else if (status == XR_EDATA || status == XR_EIO)
         status = save_before_failing(l, status);
     return status;
@@ -377,8 +396,10 @@ static int out_of_patience(const xr_loop *l)
  * is over. */
 static int after_update(xr_loop *l)
 {
-    if (evaluation_due(l))
+    if (evaluation_due(l)) {
         XR_TRY(evaluate(l));
+        l->saved_step = UINT64_MAX;     /* a stop may have saved this step before it was evaluated: what is due is the state behind that */
+    }
     XR_TRY(save_when_due(l));
     return l->trainer->step == l->total_steps || out_of_patience(l);
 }

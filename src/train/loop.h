@@ -41,6 +41,9 @@ typedef struct xr_loop_task {
      * the best model and whether higher is better. NULL: there is nothing to evaluate on. XR_ETEMPFAIL when xr_loop_stopping. */
     xr_status (*evaluate)(void *context, json_t *line, double *value, int *higher);
     xr_status (*save_model)(void *context, const char *name);       /* RUN/name as a Hugging Face directory: best, final */
+    /* Where each sequence of micro-batch k comes from, for who looks for a broken one: [{"file", "line"}, …] or the like. The caller's; NULL without
+     * memory. May be NULL. */
+    json_t *(*origin)(void *context, int k);
 } xr_loop_task;
 
 struct xr_loop {
@@ -59,6 +62,7 @@ struct xr_loop {
     double began, max_seconds;          /* max_seconds 0: no limit */
     double save_seconds, step_seconds;  /* the longest of each, for ending in time */
     uint64_t updates;                   /* of this process */
+    uint64_t not_finite;                /* the same, of those that were not made for that */
     uint64_t saved_step;                /* the newest that was saved, or tried */
     int failed_saves;                   /* in a row */
     uint64_t returned_to, returns;      /* the checkpoint of the last rollbacks, and how many there were to it */

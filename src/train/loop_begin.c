@@ -87,10 +87,10 @@ json_t *xr_loop_finished(const xr_loop *l)
 
 /* --- what must be the same when a run goes on --------------------------------------------------------------------- */
 
-/* Without --max-steps, which may be raised. */
+/* Without --max-steps, which may be raised, and folders, which may be moved. */
 static xr_status digest_recipe(const xr_options *o, char hex[33])
 {
-    json_t *j = xr_options_to_json(o, XR_RECIPE);
+    json_t *j = xr_rundir_recipe(o);
     json_object_del(j, "max_steps");
     char *text = j ? xr_json_dump(j, 0) : NULL;
     xr_xxh *h = text ? xr_xxh_new() : NULL;
@@ -103,13 +103,18 @@ static xr_status digest_recipe(const xr_options *o, char hex[33])
     return h ? XR_OK : xr_error_status();
 }
 
-/* The weights the run starts from. */
+/* The weights the run starts from, and what config.json says about their use. */
 static xr_status digest_weights(const xr_loop *l, char hex[33])
 {
     const xr_params *ps = &l->trainer->model->params;
+    const xr_config *c = &l->trainer->model->config;
+    char use[256];
+    snprintf(use, sizeof use, "%d heads, eps %.9g, dropout %.9g, %.9g, %.9g, problem %d", c->num_attention_heads, (double)c->layer_norm_eps,
+             (double)c->hidden_dropout_prob, (double)c->attention_probs_dropout_prob, (double)c->classifier_dropout, (int)c->problem);
     xr_xxh *h = xr_xxh_new();
     if (!h)
         return xr_error_status();
+    xr_xxh_update(h, use, strlen(use));
     for (size_t i = 0; i < ps->n; i++) {
         xr_xxh_update(h, ps->row[i]->name, strlen(ps->row[i]->name) + 1);
         xr_xxh_update(h, ps->row[i]->t.x, xr_numel(&ps->row[i]->t) * sizeof(float));

@@ -36,7 +36,7 @@ static xr_status each_entry(const char *dir, xr_status (*visit)(void *context, c
     xr_status status = XR_OK;
     if (!d)
         return xr_fail(XR_ECANTCREAT, "%s: the directory cannot be read: %s", dir, strerror(errno));
-    for (struct dirent *e; status == XR_OK && (e = readdir(d));) {
+    for (struct dirent *e; status == XR_OK && (e = xr_dir_next(d, dir, &status));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         char *path = xr_path_join(dir, e->d_name);
@@ -99,7 +99,7 @@ static int is_taken(int fd, int kind)
 
 static int lock(const char *dir, int kind, xr_status *status)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = xr_file_open(dir, O_RDONLY | O_DIRECTORY);
     *status = XR_OK;
     if (fd < 0)
         *status = xr_fail(XR_ECANTCREAT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
@@ -198,6 +198,7 @@ static xr_status find_done(xr_prepare_plan *p)
         if (!xr_prepare_is_mine(p, i))
             continue;
         json_t *r = xr_prepare_record_find(p, i);
+        XR_TRY(r ? XR_OK : xr_error_status());
         done += r != NULL;
         p->input[i].done = r != NULL;
         json_decref(r);
@@ -338,7 +339,7 @@ static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
 /* When nothing came of it, the folder is as it was. */
 static void leave_no_trace(const xr_prepare_plan *p)
 {
-    int done = 0;
+    int done = xr_dir_has(p->dir, XR_STORE_MANIFEST) != 0;      /* then the parts with the records are gone; or it cannot be known */
     for (size_t i = 0; i < p->n_input; i++) {
         char *path = xr_prepare_record_path(p, i);
         done = done || !path || xr_path_exists(path);
@@ -347,6 +348,7 @@ static void leave_no_trace(const xr_prepare_plan *p)
     if (done || p->n_parts > 1)
         return;
     int pending = xr_error_status() < 0;
+    (void)each_entry(p->dir, remove_leftover, (void *)(uintptr_t)p);     /* a shard may be whole, and its digest not known */
     (void)xr_remove_tree(p->part_dir);
     char *plan = xr_path_join(p->dir, XR_PREPARE_PLAN_FILE);
     if (plan)

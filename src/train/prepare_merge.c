@@ -32,7 +32,7 @@ static int count_parts(const char *dir, xr_status *status)
     int n = 0, i, of, end;
     DIR *d = opendir(dir);
     *status = d ? XR_OK : xr_fail(XR_ENOINPUT, "%s: the directory cannot be read: %s", dir, strerror(errno));
-    for (struct dirent *e; d && (e = readdir(d));) {
+    for (struct dirent *e; d && (e = xr_dir_next(d, dir, status));) {
         if (sscanf(e->d_name, "part-%d-of-%d%n", &i, &of, &end) != 2 || e->d_name[end] || of < 1 || of > 1000000)
             continue;
         if (n && n != of)
@@ -129,8 +129,10 @@ static xr_status check_shard(const char *dir, const json_t *facts)
     if (!path)
         return xr_fail(XR_EDATA, "%s: a shard without a name in a part", dir);
     xr_status status = XR_OK;
-    if (stat(path, &st) < 0 || st.st_size != json_integer_value(json_object_get(facts, "bytes")))
-        status = xr_fail(XR_EDATA, "%s: missing or of another size than when it was written; remove the folder of its part and run that again", path);
+    if (stat(path, &st) < 0)
+        status = xr_fail(XR_EDATA, "%s: cannot be reached: %s; remove the folder of its part and run that again", path, strerror(errno));
+    else if (st.st_size != json_integer_value(json_object_get(facts, "bytes")))
+        status = xr_fail(XR_EDATA, "%s: of another size than when it was written; remove the folder of its part and run that again", path);
     xr_free(path);
     return status;
 }
@@ -210,9 +212,9 @@ static xr_status write_store(const parts *p)
 static xr_status remove_parts(const char *dir)
 {
     static const char *const made[] = { "part-*-of-*", XR_PREPARE_PLAN_FILE, "*.json.tmp-*" };
-    xr_status status = XR_OK;
     DIR *d = opendir(dir);
-    for (struct dirent *e; d && status == XR_OK && (e = readdir(d));)
+    xr_status status = d ? XR_OK : xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
+    for (struct dirent *e; status == XR_OK && (e = xr_dir_next(d, dir, &status));)
         for (size_t i = 0; i < sizeof made / sizeof *made && status == XR_OK; i++) {
             char *path = fnmatch(made[i], e->d_name, 0) == 0 ? xr_path_join(dir, e->d_name) : NULL;
             status = path ? xr_remove_tree(path) : xr_error_status();
@@ -247,7 +249,7 @@ xr_status xr_prepare_join(const char *dir, json_t **manifest)
 
 xr_status xr_prepare_merge(const char *dir, json_t **manifest)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = xr_file_open(dir, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return xr_fail(XR_ENOINPUT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
     xr_status status = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK

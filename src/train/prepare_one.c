@@ -1,4 +1,5 @@
 /* One input of prepare: text in, store shards and a record out. Nothing here knows of other inputs. */
+#include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -204,10 +205,14 @@ static xr_status write_record(const work *w)
     return status;
 }
 
-static int unchanged(const xr_prepare_input *in)
+static xr_status check_unchanged(const xr_prepare_input *in)
 {
     struct stat st;
-    return stat(in->path, &st) == 0 && (uint64_t)st.st_size == in->bytes && st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == in->mtime_ns;
+    if (stat(in->path, &st) < 0)
+        return xr_fail(XR_EIO, "%s: cannot be reached any more: %s", in->path, strerror(errno));
+    if ((uint64_t)st.st_size == in->bytes && st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == in->mtime_ns)
+        return XR_OK;
+    return xr_fail(XR_EIO, "%s: changed while it was read; start again when it is complete", in->path);
 }
 
 static xr_status do_input(work *w)
@@ -219,8 +224,7 @@ static xr_status do_input(work *w)
     XR_TRY(xr_xxh_file(w->in->path, w->digest));
     XR_TRY(xr_text_open(&w->reader, w->in->path, &w->p->text));
     XR_TRY(add_text(w));
-    if (!unchanged(w->in))
-        return xr_fail(XR_EIO, "%s: changed while it was read; start again when it is complete", w->in->path);
+    XR_TRY(check_unchanged(w->in));
     XR_TRY(write_record(w));
     return tick(w, w->in->bytes);
 }
@@ -289,10 +293,12 @@ json_t *xr_prepare_record_find(const xr_prepare_plan *p, size_t input)
     json_t *r = path && xr_path_exists(path) ? xr_json_file(path, (size_t)1 << 26) : NULL;
     xr_free(path);
     int same = r && same_input(&p->input[input], r), whole = same && shards_are_there(p, r);
-    if (r && !same)
+    if (r && !same && xr_error_status() == XR_OK)
         xr_warn("%s: changed since it was prepared; it is done again", p->input[input].path);
-    xr_error_clear();
-    if (whole)
+    /* A record that says nothing good is made again; what did not let it be read would not let it be written either. */
+    if (xr_error_status() == XR_EDATA)
+        xr_error_clear();
+    if (whole && xr_error_status() == XR_OK)
         return r;
     json_decref(r);
     return NULL;

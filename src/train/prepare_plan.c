@@ -1,5 +1,6 @@
 /* The plan of a prepare: the list of inputs, the recipe, and whether what lies in the output folder is of the same. */
 #include <inttypes.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -24,7 +25,7 @@ static xr_status look(xr_prepare_input *in, const char *path)
 {
     struct stat st;
     if (stat(path, &st) < 0)
-        return xr_fail(XR_ENOINPUT, "%s: does not exist or cannot be reached; name files of raw text", path);
+        return xr_fail(XR_ENOINPUT, "%s: does not exist or cannot be reached: %s; name files of raw text", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return xr_fail(XR_ENOINPUT, "%s: is a directory; name the files in it, such as %s/*.gz", path, path);
     if (!S_ISREG(st.st_mode))

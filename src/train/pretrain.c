@@ -226,6 +226,27 @@ static xr_status save_model(void *context, const char *name)
     return status;
 }
 
+static json_t *origin_of(const xr_pretrain *p, int k, size_t i)
+{
+    uint64_t number, token;
+    xr_sample s = xr_mlm_loader_sample(p->loader, k, i, &number);
+    xr_block_origin from = xr_blocks_origin(p->train.blocks, s.language, s.block);
+    const char *shard = xr_store_shard(from.store, from.token, &token);
+    return json_pack("{sI sI ss sI ss ss sI}", "sample", (json_int_t)number, "epoch", (json_int_t)s.epoch, "language",
+                     xr_blocks_language(p->train.blocks, s.language), "block", (json_int_t)s.block, "store", xr_store_path(from.store), "shard", shard,
+                     "token", (json_int_t)token);
+}
+
+static json_t *origin(void *context, int k)
+{
+    const xr_pretrain *p = context;
+    size_t first = (size_t)k * p->micro_size, n = p->batch_size - first < p->micro_size ? p->batch_size - first : p->micro_size;
+    json_t *all = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(all, origin_of(p, k, i));
+    return all;
+}
+
 static xr_status log_start_figures(xr_pretrain *p)
 {
     double value;
@@ -260,7 +281,8 @@ static json_t *facts(const xr_pretrain *p)
 
 static xr_status train(xr_pretrain *p)
 {
-    xr_loop_task task = { p, "perplexity", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model };
+    xr_loop_task task = { p, "perplexity", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model,
+                          origin };
     xr_loop *l = &p->loop;
     l->task = &task;
     l->trainer = &p->trainer;

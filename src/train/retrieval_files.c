@@ -75,7 +75,7 @@ xr_status xr_retrieval_find(xr_evaluation *e, const char *middle)
         return xr_fail(XR_ENOINPUT, "%s: cannot open the folder (%s); expected files such as de-en%s.de and de-en%s.en; check --data-dir", e->o->data_dir,
                        strerror(errno), middle, middle);
     xr_status status = XR_OK;
-    for (struct dirent *d; status == XR_OK && (d = readdir(dir));)
+    for (struct dirent *d; status == XR_OK && (d = xr_dir_next(dir, e->o->data_dir, &status));)
         status = take_name(e, d->d_name, middle);
     closedir(dir);
     XR_TRY(status);

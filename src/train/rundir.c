@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,28 +14,21 @@
 #include "model/hf_digests.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/leftover.h"
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes. */
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard" };
+static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard",
+                                         "nonfinite" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define ENTRY_CAP ((size_t)1 << 32)
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
 
-/* Where ".tmp-PID" or ".old-PID" begins at the end of a name; NULL = there is no such end. */
-static const char *find_tail(const char *name)
-{
-    const char *tail = strstr(name, ".tmp-");
-    if (!tail)
-        tail = strstr(name, ".old-");
-    return tail && tail[5] && !tail[5 + strspn(tail + 5, "0123456789")] ? tail : NULL;
-}
-
 /* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
 static int is_leftover(const char *name)
 {
-    const char *tail = find_tail(name);
+    const char *tail = xr_leftover_tail(name);
     if (!tail)
         return 0;
     size_t n = (size_t)(tail - name);
@@ -71,18 +63,11 @@ static xr_status check_foreign(const xr_options *o)
     return o->verb == XR_V_PRETRAIN ? xr_dir_each(dir, foreign_entry, &dir) : XR_OK;
 }
 
-static int is_empty(const char *path)
-{
-    return xr_dir_each(path, filled_entry, NULL) == XR_OK;
-}
-
-/* The text of a file of the run; NULL, without an error, when it cannot be read. */
+/* The text of a file of the run; NULL, without an error, when there is none. */
 static char *read_entry(const char *dir, const char *name, size_t *len)
 {
-    char *path = xr_path_join(dir, name), *text = path ? xr_file_read(path, ENTRY_CAP, len) : NULL;
+    char *path = xr_path_join(dir, name), *text = path && xr_path_exists(path) ? xr_file_read(path, ENTRY_CAP, len) : NULL;
     xr_free(path);
-    if (!text)
-        xr_error_clear();
     return text;
 }
 
@@ -104,10 +89,54 @@ static int is_longer(const xr_options *there, const xr_options *here)
     return there->max_steps > 0 && here->max_steps > there->max_steps;
 }
 
-static xr_status compare(const xr_options *there, const xr_options *here, xr_str *differences)
+/* "de=/data/xnli/train.tsv:2" is "de=train.tsv:2" wherever that is. */
+static json_t *without_folder(const json_t *value)
+{
+    const char *s = json_string_value(value), *slash = strchr(s, '/'), *equals = slash ? memchr(s, '=', (size_t)(slash - s)) : NULL;
+    size_t n = strlen(s), language = equals ? (size_t)(equals - s) + 1 : 0, from;
+    while (n > language && s[n - 1] == '/')
+        n--;
+    for (from = n; from > language && s[from - 1] != '/';)
+        from--;
+    return json_sprintf("%.*s%.*s", (int)language, s, (int)(n - from), s + from);
+}
+
+static json_t *without_folders(const json_t *value)
+{
+    size_t i;
+    json_t *one, *all = json_array();
+    if (json_is_string(value)) {
+        json_decref(all);
+        return without_folder(value);
+    }
+    json_array_foreach(value, i, one)
+        json_array_append_new(all, without_folder(one));
+    return all;
+}
+
+json_t *xr_rundir_recipe(const xr_options *o)
+{
+    static const char *const place[] = { "model", "train_file", "validation_file", "data_dir", "train_data", "validation_data" };
+    json_t *j = xr_options_to_json(o, XR_RECIPE);
+    int bad = 0;
+    for (size_t i = 0; j && i < sizeof place / sizeof *place; i++) {
+        const json_t *value = json_object_get(j, place[i]);
+        if (json_is_string(value) || json_is_array(value))
+            bad |= json_object_set_new(j, place[i], without_folders(value)) != 0;
+    }
+    if (!bad)
+        return j;
+    json_decref(j);
+    xr_fail(XR_ESYSTEM, "no memory for the options of a run");
+    return NULL;
+}
+
+/* Nothing is read to go on with a run that is finished: it is the same one only with the same paths. */
+static xr_status compare(const xr_options *there, const xr_options *here, int finished, xr_str *differences)
 {
     const char *key;
-    json_t *value, *a = xr_options_to_json(there, XR_RECIPE), *b = xr_options_to_json(here, XR_RECIPE);
+    json_t *value, *a = finished ? xr_options_to_json(there, XR_RECIPE) : xr_rundir_recipe(there);
+    json_t *b = !a ? NULL : finished ? xr_options_to_json(here, XR_RECIPE) : xr_rundir_recipe(here);
     xr_status status = a && b ? XR_OK : xr_error_status();
     json_object_foreach(a, key, value)
         if (status == XR_OK && !(strcmp(key, "max_steps") == 0 && is_longer(there, here)))
@@ -117,7 +146,7 @@ static xr_status compare(const xr_options *there, const xr_options *here, xr_str
     return status;
 }
 
-static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len, int *longer)
+static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len, int finished, int *longer)
 {
     xr_options there;
     xr_str s = { 0 };
@@ -126,7 +155,7 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len,
     if (status == XR_OK)
         status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
     if (status == XR_OK)
-        status = compare(&there, o, &s);
+        status = compare(&there, o, finished, &s);
     *longer = status == XR_OK && is_longer(&there, o);
     if (status == XR_OK && s.len)
         status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
@@ -155,6 +184,8 @@ json_t *xr_rundir_end(const char *path)
         char *last = strrchr(text, '\n');
         line = json_loads(last ? last + 1 : text, 0, NULL);
     }
+    else if (!text)
+        xr_error_clear();   /* a log that cannot be read: the run goes on from its checkpoint */
     xr_free(text);
     const char *event = json_string_value(json_object_get(line, "event"));
     if (event && strcmp(event, "end") == 0)
@@ -190,19 +221,21 @@ int xr_rundir_has_final(const char *dir)
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
-    int longer = 0;
+    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
+    int longer = 0, finished = end && xr_rundir_has_final(o->output_dir);
+    json_decref(end);
     char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
     xr_status status;
+    if (!yaml && xr_error_status() < 0)
+        return xr_error_status();
     if (is_run(o, yaml))
-        status = check_recipe(o, yaml, len, &longer);
+        status = check_recipe(o, yaml, len, finished, &longer);
     else if ((status = check_foreign(o)) == XR_OK)
         status = xr_fail(XR_ECANTCREAT, "%s: is not empty; choose another --output-dir, or give --overwrite-output-dir to replace the run in it",
                          o->output_dir);
     xr_free(yaml);
     XR_TRY(status);
-    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
-    *kind = end && xr_rundir_has_final(o->output_dir) && !longer ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
-    json_decref(end);
+    *kind = finished && !longer ? XR_RUNDIR_FINISHED : XR_RUNDIR_RESUME;
     return XR_OK;
 }
 
@@ -214,8 +247,9 @@ xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind)
         return XR_OK;
     if (!xr_path_is_dir(path))
         return xr_fail(XR_ECANTCREAT, "%s: is not a directory; choose another --output-dir", path);
-    if (is_empty(path))
-        return XR_OK;
+    xr_status filled = xr_dir_each(path, filled_entry, NULL);
+    if (filled <= 0)
+        return filled;
     if (o->overwrite_output_dir)
         return check_foreign(o);
     return look_inside(o, kind);
@@ -250,8 +284,8 @@ static int is_model_file(const char *name)
 xr_status xr_model_dir_check(const char *path)
 {
     DIR *d = opendir(path);
-    xr_status status = XR_OK;
-    for (struct dirent *e; d && status == XR_OK && (e = readdir(d));)
+    xr_status status = d || !xr_path_exists(path) ? XR_OK : xr_fail(XR_EIO, "%s: the directory cannot be read: %s", path, strerror(errno));
+    for (struct dirent *e; d && status == XR_OK && (e = xr_dir_next(d, path, &status));)
         if (!is_model_file(e->d_name))
             status = xr_fail(XR_ECANTCREAT, "%s: holds %s, which is no part of a model and would be lost; choose another directory, or move that away first",
                              path, e->d_name);
@@ -324,12 +358,16 @@ static xr_status sweep_entry(const char *path, const char *name, void *context)
 }
 
 /* What is in RUN/data is made before the lock is taken, perhaps by another process right now. */
+static xr_status sweep_dead(const char *path, const char *name, void *context)
+{
+    (void)context;
+    return xr_leftover_is_dead(name) ? xr_remove_tree(path) : XR_OK;
+}
+
+/* Token stores have indexes of blocks in them, written when they are opened. */
 static xr_status sweep_data_entry(const char *path, const char *name, void *context)
 {
-    const char *tail = find_tail(name);
-    long pid = tail ? strtol(tail + 5, NULL, 10) : 0;
-    (void)context;
-    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH ? xr_remove_tree(path) : XR_OK;
+    return !xr_leftover_is_dead(name) && xr_path_is_dir(path) ? xr_dir_each(path, sweep_dead, NULL) : sweep_dead(path, name, context);
 }
 
 static xr_status sweep_inside(const char *path, const char *name, xr_status (*entry)(const char *path, const char *name, void *context))
@@ -344,6 +382,7 @@ static xr_status sweep(const char *path)
 {
     XR_TRY(xr_dir_each(path, sweep_entry, NULL));
     XR_TRY(sweep_inside(path, "checkpoints", sweep_entry));
+    XR_TRY(sweep_inside(path, "nonfinite", sweep_entry));
     return sweep_inside(path, DATA, sweep_data_entry);
 }
 
@@ -376,7 +415,7 @@ static int still_there(int fd, const char *path)
 static xr_status take(xr_rundir_lock *l, const char *dir)
 {
     for (;;) {
-        l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        l->fd = xr_file_open(l->path, O_RDWR | O_CREAT);
         if (l->fd < 0)
             return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
         if (flock(l->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {

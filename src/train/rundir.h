@@ -1,4 +1,5 @@
-/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/, perhaps tensorboard/; while a run writes to it, lock. */
+/* A run directory: config.yaml, metrics.jsonl, timing.jsonl, checkpoints/, best/, final/, perhaps tensorboard/ and nonfinite/; while a run
+ * writes to it, lock. */
 #ifndef XR_TRAIN_RUNDIR_H
 #define XR_TRAIN_RUNDIR_H
 
@@ -10,6 +11,10 @@ typedef enum xr_rundir_kind {
     XR_RUNDIR_RESUME,       /* holds this run, begun and not ended, or ended after fewer updates than --max-steps says now */
     XR_RUNDIR_FINISHED      /* holds this run, ended */
 } xr_rundir_kind;
+
+/* The options that decide the result, with the folders of data and models left out: a run goes on where they have been moved to, and what is read is
+ * compared by digest. NULL with the error set. */
+json_t *xr_rundir_recipe(const xr_options *o);
 
 /* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT; for pretrain even one to be overwritten) or a
  * run of another recipe (XR_ECONFIG). Changes nothing. */

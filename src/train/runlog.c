@@ -147,7 +147,7 @@ xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes)
 {
     struct stat st;
     int fd = fileno(l->metrics.file);
-    if (fflush(l->metrics.file) != 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS) || fstat(fd, &st) < 0)
+    if (fflush(l->metrics.file) != 0 || xr_fd_sync(fd) < 0 || fstat(fd, &st) < 0)
         return xr_fail(XR_EIO, "%s: writing failed: %s", l->metrics.path, strerror(errno));
     *metrics_bytes = (uint64_t)st.st_size;
     return XR_OK;

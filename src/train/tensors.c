@@ -81,14 +81,17 @@ static xr_status add_dataset(const xr_h5_item *item, void *context)
     xr_tensor_entry e = { .type = item->type_name, .known = item->known, .element = elements[item->known ? item->type : XR_H5_F32], .rank = item->rank,
                           .h5 = t->h5 };
     memcpy(e.shape, item->shape, sizeof e.shape);
-    if (item->known && item->type == XR_H5_U16 && xr_h5_has_text(t->h5, item->name, "element")) {
+    int named = xr_h5_has_text(t->h5, item->name, "name"), marked = xr_h5_has_text(t->h5, item->name, "element");
+    if (named < 0 || marked < 0)
+        return xr_error_status();
+    if (item->known && item->type == XR_H5_U16 && marked) {
         e.type = "BF16";
         e.element = XR_EL_BF16;
     }
     e.place = xr_strdup(item->name);
     if (!e.place)
         return xr_error_status();
-    e.name = xr_h5_has_text(t->h5, item->name, "name") ? xr_h5_text(t->h5, item->name, "name") : xr_strdup(item->name);
+    e.name = named ? xr_h5_text(t->h5, item->name, "name") : xr_strdup(item->name);
     return add(t, &e);
 }
 

@@ -139,7 +139,6 @@ static void count(xr_trainer *t, const xr_step_result *result)
 
 static xr_status update(xr_trainer *t, xr_step_result *result)
 {
-    xr_phase_enter(XR_PHASE_OPTIMIZER);
     result->lr = xr_optim_lr(t->optim);
     result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / result->weight);
     if (!isfinite(result->loss) || !isfinite(result->grad_norm))
@@ -159,7 +158,7 @@ static double step_flops(const xr_model *m, const xr_batch *batch)
     return xr_flops_all(&f);
 }
 
-static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+static xr_status pass(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
 {
     double loss_sum = 0.0, weight = 0.0;
     memset(result, 0, sizeof *result);
@@ -177,18 +176,34 @@ static xr_status step(xr_trainer *t, int n_micro, xr_micro_batch next, void *con
     XR_TRY(reduce(t, &loss_sum, &weight));
     result->loss = loss_sum / weight;
     result->weight = weight;
-    return update(t, result);
+    return XR_OK;
 }
 
 /* What a failed step has summed up so far must not reach the next one. */
-xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+static xr_status end_half(xr_trainer *t, int phase, xr_status status)
 {
-    int phase = xr_phase_enter(XR_PHASE_OTHER);
-    xr_status status = step(t, n_micro, next, context, result);
     xr_phase_enter(phase);
     if (status < 0)
         xr_params_zero_grads(&t->model->params);
     return status;
+}
+
+xr_status xr_trainer_pass(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+{
+    int phase = xr_phase_enter(XR_PHASE_OTHER);
+    return end_half(t, phase, pass(t, n_micro, next, context, result));
+}
+
+xr_status xr_trainer_update(xr_trainer *t, xr_step_result *result)
+{
+    int phase = xr_phase_enter(XR_PHASE_OPTIMIZER);
+    return end_half(t, phase, update(t, result));
+}
+
+xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result)
+{
+    XR_TRY(xr_trainer_pass(t, n_micro, next, context, result));
+    return xr_trainer_update(t, result);
 }
 
 void xr_trainer_skip(xr_trainer *t, const xr_step_result *result)

@@ -53,9 +53,14 @@ void xr_trainer_show_weights(xr_trainer *t);
 /* Micro-batch k of the step; borrowed until the next call. NULL with the error set. */
 typedef const xr_batch *(*xr_micro_batch)(void *context, int k);
 
-/* Gradients are sums over micro-batches in order, divided once by the weight of the whole step: 1 x 32 and 4 x 8 examples agree up to rounding.
- * A loss or norm that is not finite leaves the weights untouched: XR_EDIVERGED, with *result complete. After any failure the gradients are zero
- * again. */
+/* The two halves of a step. Loss and gradients, left in the parameters, which have none before; *result lacks grad_norm and lr. */
+xr_status xr_trainer_pass(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result);
+/* The update that they make. XR_EDIVERGED as below. */
+xr_status xr_trainer_update(xr_trainer *t, xr_step_result *result);
+
+/* Both. Gradients are sums over micro-batches in order, divided once by the weight of the whole step: 1 x 32 and 4 x 8 examples agree up to rounding.
+ * A loss or norm that is not finite leaves the weights untouched: XR_EDIVERGED, with *result complete. After any failure, of a half
+ * too, the gradients are zero again. */
 xr_status xr_trainer_step(xr_trainer *t, int n_micro, xr_micro_batch next, void *context, xr_step_result *result);
 /* Goes on behind such a step: its data count as seen; the optimizer, and with it the schedule, stays where it is. */
 void xr_trainer_skip(xr_trainer *t, const xr_step_result *result);

@@ -148,11 +148,17 @@ static xr_status export_same(const xr_options *o, const char *from, xr_vocab_rep
 /* A model directory itself, or the model a run left in one; NULL, without an error, when there is none. Caller frees. */
 static char *find_model(const char *from)
 {
-    if (xr_dir_has(from, "config.json"))
-        return xr_strdup(from);
-    if (xr_dir_has(from, "best/config.json"))
-        return xr_path_join(from, "best");
-    return xr_dir_has(from, "final/config.json") ? xr_path_join(from, "final") : NULL;
+    static const char *const in[] = { "", "best", "final" };
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        char *dir = *in[i] ? xr_path_join(from, in[i]) : xr_strdup(from);
+        int there = dir ? xr_dir_has(dir, "config.json") : xr_error_status();
+        if (there == 1)
+            return dir;
+        xr_free(dir);
+        if (there < 0)
+            break;
+    }
+    return NULL;
 }
 
 static xr_status export_from(const xr_options *o, const char *from, xr_vocab_report *r)
@@ -205,6 +211,8 @@ xr_status xr_vocab_export(const xr_options *o, xr_vocab_report *report)
 {
     *report = (xr_vocab_report){ 0 };
     int checkpoint = xr_dir_has(o->from, "MANIFEST.json"), run = xr_dir_has(o->from, "checkpoints");
+    if (checkpoint < 0 || run < 0)
+        return xr_error_status();
     if (o->average > 1 && !checkpoint && !run)
         return xr_fail(XR_EUSAGE, "%s: --average takes a run that has checkpoints, or one of these; leave it out, or give the run", o->from);
     return checkpoint || o->average > 1 ? export_checkpoint(o, report) : export_model(o, report);

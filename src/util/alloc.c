@@ -150,6 +150,13 @@ void xr_map_free(void *p, size_t bytes)
     atomic_fetch_sub(&live, 1);
 }
 
+void xr_map_drop(const void *p, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)p + page - 1) / page * page, end = ((uintptr_t)p + bytes) / page * page;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void xr_alloc_fail_after(long k)
 {
     atomic_store(&until_failure, k);

@@ -19,6 +19,11 @@ xr_status xr_grow(void *array_pointer, size_t *cap, size_t need, size_t size);
  * huge = 1 asks for transparent huge pages; 0 keeps small pages so that untouched rows cost nothing. */
 void *xr_map_alloc(size_t bytes, int huge);
 void xr_map_free(void *p, size_t bytes);
+/* The whole pages of a part of a read-only file mapping stop being this process's; who reads them after all gets them from the file again. */
+void xr_map_drop(const void *p, size_t bytes);
+
+/* Bytes of a piece of a block that another piece follows: each starts on a cache line. */
+static inline size_t xr_whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /* Test hook: the k-th allocation from now (k = 0 is the next) and all later ones fail; negative switches off. */
 void xr_alloc_fail_after(long k);

@@ -17,7 +17,7 @@ enum {
     XR_ENOINPUT = -66,   /* input does not exist or cannot be opened */
     XR_EUNAVAIL = -69,   /* a library or feature is missing */
     XR_ESOFTWARE = -70,  /* our bug */
-    XR_ESYSTEM = -71,    /* out of memory, threads, … */
+    XR_ESYSTEM = -71,    /* out of memory, threads, a machine that computes wrongly, … */
     XR_ECANTCREAT = -73, /* output cannot be created */
     XR_EIO = -74,        /* read or write failed midway */
     XR_ETEMPFAIL = -75,  /* try again: resumable, or in use */

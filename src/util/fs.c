@@ -12,8 +12,18 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/leftover.h"
 #include "util/log.h"
 #include "util/str.h"
+
+int xr_file_open(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
 
 char *xr_path_join(const char *dir, const char *name)
 {
@@ -21,22 +31,39 @@ char *xr_path_join(const char *dir, const char *name)
     return xr_asprintf("%s%s%s", dir, n == 0 || dir[n - 1] == '/' ? "" : "/", name);
 }
 
+/* After a failed stat: nothing is there, rather than that it cannot be looked at. */
+static int is_absent(void)
+{
+    return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG || errno == ELOOP;
+}
+
+static int is_hidden(const char *path)
+{
+    if (is_absent())
+        return 0;
+    xr_warn("%s: cannot be looked at: %s; taken to be there", path, strerror(errno));
+    return 1;
+}
+
 int xr_path_exists(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0;
+    return stat(path, &st) == 0 || is_hidden(path);
 }
 
 int xr_path_is_dir(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : is_hidden(path);
 }
 
 int xr_dir_has(const char *dir, const char *name)
 {
+    struct stat st;
     char *path = xr_path_join(dir, name);
-    int there = path && xr_path_exists(path);
+    int there = !path ? xr_error_status() : stat(path, &st) == 0;
+    if (there == 0 && !is_absent())
+        there = xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
     xr_free(path);
     return there;
 }
@@ -81,7 +108,7 @@ xr_status xr_fail_open(const char *path)
 char *xr_file_read(const char *path, size_t cap, size_t *len)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = xr_file_open(path, O_RDONLY);
     if (fd < 0 || fstat(fd, &st) < 0) {
         xr_fail_open(path);
         if (fd >= 0)
@@ -114,13 +141,22 @@ static xr_status write_all(int fd, const char *path, const char *data, size_t le
     return XR_OK;
 }
 
+int xr_fd_sync(int fd)
+{
+    int status;
+    do
+        status = fsync(fd);
+    while (status < 0 && errno == EINTR);
+    return status < 0 && (errno == EINVAL || errno == EROFS) ? 0 : status;
+}
+
 /* fsync of a file or directory by name; HDF5 never does it (reliability, finding 4). */
 static xr_status sync_path(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = xr_file_open(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return xr_fail(XR_EIO, "%s: cannot be opened for fsync: %s", path, strerror(errno));
-    int failed = fsync(fd) < 0 && errno != EINVAL && errno != EROFS;
+    int failed = xr_fd_sync(fd) < 0;
     if (failed)
         xr_fail(XR_EIO, "%s: the disk did not confirm the data (fsync): %s", path, strerror(errno));
     close(fd);
@@ -174,7 +210,7 @@ static xr_status refuse_special(const char *path)
 /* Done at once, whoever writes later: a place that cannot be written to is known before the work, and in our words. */
 static xr_status create_empty(const char *tmp, const char *path)
 {
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = xr_file_open(tmp, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; name an output where there is a folder that may be written to", path,
                        strerror(errno));
@@ -224,7 +260,7 @@ xr_status xr_outfile_commit(xr_outfile *o)
 /* The temporary file of `wanted`, which is what the messages name. */
 static xr_status write_new(const char *path, const char *wanted, const char *data, size_t len)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = xr_file_open(path, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; choose another place", wanted, strerror(errno));
     xr_status status = write_all(fd, wanted, data, len);
@@ -302,6 +338,15 @@ xr_status xr_mkdirs(const char *path)
     return make_dirs(path, path);
 }
 
+struct dirent *xr_dir_next(DIR *d, const char *dir, xr_status *status)
+{
+    errno = 0;
+    struct dirent *e = readdir(d);
+    if (!e && errno)
+        *status = xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
+    return e;
+}
+
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context)
 {
     DIR *d = opendir(dir);
@@ -309,7 +354,7 @@ xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, cons
         return xr_fail(XR_EIO, "%s: the directory cannot be read: %s", dir, strerror(errno));
     xr_status status = XR_OK;
     struct dirent *e;
-    while (status == XR_OK && (e = readdir(d)) != NULL) {
+    while (status == XR_OK && (e = xr_dir_next(d, dir, &status)) != NULL) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
         char *path = xr_path_join(dir, e->d_name);
@@ -331,11 +376,14 @@ static int remove_at(int folder, const char *name)
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     int bad = !d, why = errno;
-    for (struct dirent *e; !bad && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && remove_at(fd, e->d_name) < 0) {
-            why = errno;
-            bad = 1;
-        }
+    while (!bad) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e && errno == 0)
+            break;
+        bad = !e || (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && remove_at(fd, e->d_name) < 0);
+        why = errno;
+    }
     if (d)
         closedir(d);
     else if (fd >= 0)
@@ -426,6 +474,7 @@ static xr_status begin(xr_outdir *o, const char *path, const char *remedy)
         return xr_error_status();
     XR_TRY(check_target(o->path, o->replace, remedy));
     XR_TRY(make_parent(o->path));
+    xr_leftovers_remove(o->path);
     char *tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
     if (!tmp)
         return xr_error_status();
@@ -464,37 +513,43 @@ void xr_outdir_abort(xr_outdir *o)
     *o = (xr_outdir){ 0 };
 }
 
-/* tmp takes the place of path; what was there waits in `aside` until the new directory stands. */
-static xr_status swap_in(const xr_outdir *o, const char *aside)
+/* For file systems that cannot exchange: what was there waits in `aside` until the new directory stands. Between the renames there is none of that name. */
+static xr_status swap_in_two_steps(const xr_outdir *o, const char *aside)
 {
-    int moved = 0;
-    if (rename(o->tmp, o->path) < 0) {
-        int occupied = errno == ENOTEMPTY || errno == EEXIST;
-        if (!occupied || !o->replace)
-            return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-        XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
-        if (rename(o->path, aside) < 0)
-            return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
-        moved = 1;
-    }
-    if (moved && rename(o->tmp, o->path) < 0) {
-        xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-        (void)rename(aside, o->path);
-        return xr_error_status();
-    }
+    XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
+    if (rename(o->path, aside) < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
+    if (rename(o->tmp, o->path) == 0)
+        return XR_OK;
+    xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+    (void)rename(aside, o->path);
+    return xr_error_status();
+}
+
+/* tmp takes the place of path, at one stroke if the file system can. *old: where that is now which was there; nothing may be. */
+static xr_status swap_in(const xr_outdir *o, const char *aside, const char **old)
+{
+    *old = aside;
+    if (rename(o->tmp, o->path) == 0)
+        return XR_OK;
+    int occupied = errno == ENOTEMPTY || errno == EEXIST;
+    if (!occupied || !o->replace)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
+    if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) < 0)
+        return swap_in_two_steps(o, aside);
+    *old = o->tmp;
     return XR_OK;
 }
 
-static xr_status commit(xr_outdir *o, const char *aside)
+static xr_status commit(xr_outdir *o, const char *tmp, const char *aside)
 {
-    XR_TRY(sync_tree(o->tmp));
-    XR_TRY(swap_in(o, aside));
-    /* From here the new directory stands: abort must not touch it. */
-    xr_free(o->tmp);
-    o->tmp = NULL;
+    const char *old;
+    XR_TRY(sync_tree(tmp));
+    XR_TRY(swap_in(o, aside, &old));
+    o->tmp = NULL;      /* from here the new directory stands: abort must not touch it */
     XR_TRY(sync_parent(o->path));
     /* The output is complete, so an old directory that cannot be removed is worth a warning, not a failure. */
-    if (xr_remove_tree(aside) < 0) {
+    if (xr_remove_tree(old) < 0 || xr_remove_tree(aside) < 0) {
         xr_warn("%s; the directory that was replaced stays there", xr_error_message());
         xr_error_clear();
     }
@@ -504,8 +559,10 @@ static xr_status commit(xr_outdir *o, const char *aside)
 xr_status xr_outdir_commit(xr_outdir *o)
 {
     XR_ASSERT(o->tmp, "commit of an output directory that is not open");
-    char *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
-    xr_status status = aside ? commit(o, aside) : xr_error_status();
+    char *tmp = o->tmp, *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
+    xr_status status = aside ? commit(o, tmp, aside) : xr_error_status();
+    if (!o->tmp)
+        xr_free(tmp);
     xr_free(aside);
     xr_outdir_abort(o);
     return status;
@@ -529,6 +586,16 @@ xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed)
     XR_TRY(sync_tree(tmp));
     if (rename_new(tmp, path) < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", path, strerror(errno));
+    *renamed = 1;
+    return sync_parent(path);
+}
+
+xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed)
+{
+    *renamed = 0;
+    XR_TRY(sync_tree(tmp));
+    if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
+        return errno == EINVAL || errno == ENOSYS ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot be replaced: %s", path, strerror(errno));
     *renamed = 1;
     return sync_parent(path);
 }

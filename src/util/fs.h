@@ -2,13 +2,18 @@
 #ifndef XR_UTIL_FS_H
 #define XR_UTIL_FS_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "util/error.h"
 
+/* open with O_CLOEXEC and mode 0666, again when a signal interrupts it. */
+int xr_file_open(const char *path, int flags);
 char *xr_path_join(const char *dir, const char *name);      /* caller frees */
+/* What cannot be looked at (EIO, EACCES) counts as there, and as a directory, with a warning: nothing is begun anew where something may be. */
 int xr_path_exists(const char *path);
 int xr_path_is_dir(const char *path);
+/* For decisions of what a directory is: 1, 0, or < 0 with the error set when that cannot be known. */
 int xr_dir_has(const char *dir, const char *name);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
@@ -20,6 +25,9 @@ xr_status xr_fail_open(const char *path);
 xr_status xr_file_write(const char *path, const void *data, size_t len);
 /* The same with the bytes of another file, refused over `cap`. */
 xr_status xr_file_copy(const char *from, const char *to, size_t cap);
+
+/* fsync, begun again when a signal interrupts it; 0 as well for what cannot be synced, such as a pipe. -1 with errno set. */
+int xr_fd_sync(int fd);
 
 xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
 xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */
@@ -47,6 +55,11 @@ void xr_outdir_abort(xr_outdir *o);                         /* removes what was 
 /* fsync of everything in the directory `tmp`, a rename to `path` that never replaces anything (XR_ECANTCREAT), fsync of the folder. On failure tmp
  * stays; *renamed = 1 when `path` stands all the same, and only may not survive a power failure. */
 xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed);
+/* readdir whose failure does not look like the end: *status is then below zero. */
+struct dirent *xr_dir_next(DIR *d, const char *dir, xr_status *status);
+/* The same in place of the directory `path`, in one move, so that at no moment there is none; tmp is then what was there. Where the file system has no
+ * such move: XR_OK, *renamed = 0, and both are as they were. */
+xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed);
 /* Calls visit(path, name, context) for every entry of a directory until it returns other than XR_OK, which is handed on. */
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context);
 

@@ -4,18 +4,43 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
-#include "util/str.h"
 
 #define CHUNK_BYTES ((size_t)64 << 10)   /* also the least a dataset with rows takes on disk */
 
 /* After a failed close the library's tables cannot be trusted: no further call is made into it. */
 static atomic_int poisoned;
+
+/* Why a call into the library failed, of the first since it was last told: any later call wipes the library's own stack. */
+static _Thread_local struct { char text[256]; int of_system; } reason;
+
+/* From the innermost entry outwards: what the system said, where it was the system, or else the innermost. */
+static herr_t keep_entry(unsigned n, const H5E_error2_t *e, void *context)
+{
+    static const char said[] = "error message = '";
+    const char *system = strstr(e->desc, said);
+    (void)context;
+    if (system && !reason.of_system) {
+        system += sizeof said - 1;
+        snprintf(reason.text, sizeof reason.text, "%.*s", (int)strcspn(system, "'"), system);
+        reason.of_system = 1;
+    } else if (n == 0)
+        snprintf(reason.text, sizeof reason.text, "%s", e->desc);
+    return 0;
+}
+
+static herr_t keep_reason(hid_t stack, void *context)
+{
+    if (!*reason.text)
+        (void)H5Ewalk2(stack, H5E_WALK_UPWARD, keep_entry, context);
+    return 0;
+}
 
 /* Before the library's first use: without this it crashes at exit after a write that failed (reliability, finding
  * 5). */
@@ -33,24 +58,26 @@ xr_status xr_h5_start(const char *path)
         return xr_fail(XR_EIO, "%s: HDF5 is not used any more after an earlier failed close; start the program again",
                        path);
     pthread_once(&once, before_first_use);
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);    /* per thread in a thread-safe library */
+    (void)H5Eset_auto2(H5E_DEFAULT, keep_reason, NULL);     /* per thread in a thread-safe library */
+    *reason.text = 0;
+    reason.of_system = 0;
     return XR_OK;
 }
 
-static herr_t keep_first(unsigned n, const H5E_error2_t *e, void *text)
+xr_status xr_h5_fail_else(xr_status status, const char *path, const char *what, const char *otherwise)
 {
-    if (n == 0)
-        (void)xr_str_puts(text, e->desc);
-    return 0;
+    const char *why = reason.of_system || !otherwise ? reason.text : otherwise;
+    if (reason.of_system && status == XR_EDATA)
+        status = XR_EIO;    /* it is not the data */
+    status = xr_fail(status, "%s: %s failed: %s", path, what, *why ? why : "HDF5 gives no reason");
+    *reason.text = 0;
+    reason.of_system = 0;
+    return status;
 }
 
 xr_status xr_h5_fail(xr_status status, const char *path, const char *what)
 {
-    xr_str text = { 0 };
-    (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &text);
-    status = xr_fail(status, "%s: %s failed: %s", path, what, text.s ? text.s : "HDF5 gives no reason");
-    xr_str_free(&text);
-    return status;
+    return xr_h5_fail_else(status, path, what, NULL);
 }
 
 hid_t xr_h5_memory_type(xr_h5_type type)

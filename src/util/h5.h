@@ -63,9 +63,9 @@ typedef struct xr_h5_item {
     const char *type_name;      /* "F32", …; "string", "other" */
     int rank; uint64_t shape[8];
 } xr_h5_item;
-/* Calls visit for every dataset of the file, by name, until it returns other than XR_OK, which is handed on. Links that lead elsewhere are refused. */
+/* Calls visit for every dataset of the file, in no order, until it returns other than XR_OK, which is handed on. Links that lead elsewhere are refused. */
 xr_status xr_h5_each(xr_h5_in *h, xr_status (*visit)(const xr_h5_item *item, void *context), void *context);
-int xr_h5_has_text(xr_h5_in *h, const char *object, const char *name);  /* whether it has an attribute of that name */
+int xr_h5_has_text(xr_h5_in *h, const char *object, const char *name);  /* an attribute of that name: 1, 0, or < 0 */
 
 /* The same in one go: a whole dataset; caller frees; NULL with the error set. */
 void *xr_h5_read(const char *path, const char *name, xr_h5_type type, size_t *rows, size_t *cols);

@@ -33,8 +33,9 @@ struct xr_h5_in {
 
 /* To be called before anything else of the library; refuses after a failed close, when its tables cannot be trusted. */
 xr_status xr_h5_start(const char *path);
-/* HDF5's own words for the failure just seen: the innermost entry of its stack. */
+/* What the system said to the failure just seen (XR_EDATA then becomes XR_EIO), or else HDF5's own words, or `otherwise`. */
 xr_status xr_h5_fail(xr_status status, const char *path, const char *what);
+xr_status xr_h5_fail_else(xr_status status, const char *path, const char *what, const char *otherwise);
 hid_t xr_h5_memory_type(xr_h5_type type);
 hid_t xr_h5_file_type(xr_h5_type type);
 /* A close that fails is the last call made into the library. */

@@ -75,12 +75,14 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, 
 xr_status xr_h5_each(xr_h5_in *h, xr_status (*visit)(const xr_h5_item *item, void *context), void *context)
 {
     walk w = { .h = h, .visit = visit, .context = context };
-    if (H5Lvisit(h->id, H5_INDEX_NAME, H5_ITER_INC, visit_link, &w) < 0)
+    /* In the order of the file: for any other the library makes a table, and crashes when reading for it fails. */
+    if (H5Lvisit(h->id, H5_INDEX_NAME, H5_ITER_NATIVE, visit_link, &w) < 0)
         return xr_h5_fail(XR_EDATA, h->path, "looking for datasets");
     return w.status;
 }
 
 int xr_h5_has_text(xr_h5_in *h, const char *object, const char *name)
 {
-    return H5Aexists_by_name(h->id, object, name, H5P_DEFAULT) > 0;
+    htri_t there = H5Aexists_by_name(h->id, object, name, H5P_DEFAULT);
+    return there < 0 ? xr_h5_fail(XR_EDATA, h->path, "looking for an attribute") : there > 0;
 }

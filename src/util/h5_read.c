@@ -2,6 +2,7 @@
  * known filters, of a size that the file can hold. */
 #include "util/h5_lib.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "util/alloc.h"
@@ -50,8 +51,11 @@ void xr_h5_close(xr_h5_in *h)
 static xr_status check_link(const xr_h5_in *h, const char *name)
 {
     H5L_info_t info;
-    if (H5Lget_info(h->id, name, &info, H5P_DEFAULT) < 0)
-        return xr_fail(XR_EDATA, "%s: opening a dataset failed: there is no \"%s\" in the file", h->path, name);
+    if (H5Lget_info(h->id, name, &info, H5P_DEFAULT) < 0) {
+        char none[300];
+        snprintf(none, sizeof none, "there is no \"%s\" in the file", name);
+        return xr_h5_fail_else(XR_EDATA, h->path, "opening a dataset", none);
+    }
     if (info.type != H5L_TYPE_HARD)
         return xr_fail(XR_EDATA, "%s: \"%s\" is a link that leads elsewhere; a dataset in this very file was expected", h->path, name);
     return XR_OK;

@@ -63,9 +63,11 @@ static herr_t write_part(hid_t id, hid_t type, hsize_t first, hsize_t n, const v
     return done;
 }
 
+/* Known without the library, which may not have been started. */
 static size_t type_size(xr_h5_type type)
 {
-    return H5Tget_size(xr_h5_memory_type(type));
+    static const size_t bytes[] = { [XR_H5_F32] = 4, [XR_H5_U32] = 4, [XR_H5_U64] = 8, [XR_H5_U16] = 2, [XR_H5_F64] = 8 };
+    return bytes[type];
 }
 
 static size_t whole_chunk(xr_h5_type type, size_t n)
@@ -107,7 +109,7 @@ xr_status xr_h5_reserve(xr_h5_out *h, size_t bytes)
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
         return xr_fail(XR_EIO, "%s: %zu bytes are needed, files may have %llu here (ulimit -f)", h->file.path, bytes, (unsigned long long)limit.rlim_cur);
-    int fd = open(h->file.tmp, O_WRONLY | O_CLOEXEC), done = -1, why = errno;
+    int fd = xr_file_open(h->file.tmp, O_WRONLY), done = -1, why = errno;
     if (fd >= 0) {
         done = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
         why = errno;

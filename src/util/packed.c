@@ -83,7 +83,7 @@ static xr_status open_file(xr_packed *p, const char *path)
 {
     struct stat st;
     if (strcmp(path, "-")) {
-        p->fd = open(path, O_RDONLY | O_CLOEXEC);
+        p->fd = xr_file_open(path, O_RDONLY);
         if (p->fd < 0)
             return xr_fail_open(path);
     } else {

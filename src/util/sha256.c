@@ -107,7 +107,7 @@ xr_status xr_file_sha256(const char *path, char hex[65])
 {
     enum { CHUNK = 1 << 18 };
     sha256 s;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = xr_file_open(path, O_RDONLY);
     if (fd < 0)
         return xr_fail_open(path);
     unsigned char *chunk = xr_alloc(CHUNK, 1);

@@ -73,7 +73,7 @@ static xr_status update_from(xr_xxh *h, int fd, const char *path)
 
 xr_status xr_xxh_file(const char *path, char hex[33])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = xr_file_open(path, O_RDONLY);
     if (fd < 0)
         return xr_fail_open(path);
     xr_xxh *h = xr_xxh_new();

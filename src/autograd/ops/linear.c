@@ -10,6 +10,7 @@
 #include "kernels/gemm.h"
 #include "kernels/packed.h"
 #include "kernels/vec.h"
+#include "util/alloc.h"
 #include "util/phase.h"
 
 enum { X, W, B, C };        /* inputs */
@@ -18,14 +19,10 @@ typedef struct args { xr_param *w; int gelu; } args;
 
 static int has_gelu(const xr_tensor *n) { return ((const args *)n->args)->gelu; }
 
-static const xr_pack_kind *pack_of(const xr_tensor *n)
-{
-    const xr_pack_kind *k = ((const args *)n->args)->w->pack;
-    return k ? k : xr_pack_f32_for(n->in[X]->rows);
-}
+static const xr_pack_kind *pack_of(const xr_tensor *n) { return xr_pack_for(((const args *)n->args)->w->pack, n->in[X]->rows); }
 
 /* Bytes of h, in whole cache lines: the products' own scratch follows. */
-static size_t hidden_bytes(const xr_tensor *n) { return has_gelu(n) ? (xr_numel(n->in[X]) * sizeof(float) + 63) / 64 * 64 : 0; }
+static size_t hidden_bytes(const xr_tensor *n) { return has_gelu(n) ? xr_whole_lines(xr_numel(n->in[X]) * sizeof(float)) : 0; }
 
 static void *product_scratch(xr_tape *t, const xr_tensor *n)
 {

@@ -1,7 +1,7 @@
 /* masked_lm: loss = sum_r -log softmax(h W^T + b)[target[r]]
  *
  * h [M,D] (masked rows only), W [V,D] tied with the word embedding, b [V] -> [1,1]. The logits exist tile by tile (kernels/lm_head.h).
- * Saved for backward: of each row its largest logit and the sum of exponentials; and the logits [M,V], since to read one again costs less
+ * Saved for backward: of each row its largest logit and the sum of exponentials; and the logits, since to read one again costs less
  * than its 2 D operations, unless `recompute` says that memory is dearer. Without gradients nothing is kept.
  * dlogits = g (p - onehot);  dh = dlogits W;  dW += dlogits^T h;  db += column sums. Where W's gradient is late (autograd/params.h) what
  * dW follows from is left for the optimizer.
@@ -11,6 +11,7 @@
 #include "kernels/cpu.h"
 #include "kernels/lm_head.h"
 #include "kernels/packed.h"
+#include "util/alloc.h"
 
 typedef struct args {
     const int32_t *target;      // [M]
@@ -28,7 +29,7 @@ static xr_lm_head operands(const xr_tensor *n)
 static int keeps_logits(const xr_tensor *n) { return n->needs && !((const args *)n->args)->recompute; }
 
 /* Rows' figures stand first, in whole cache lines. */
-static size_t row_bytes(const xr_tensor *n) { return (n->in[0]->rows * sizeof(xr_lm_row) + 63) / 64 * 64; }
+static size_t row_bytes(const xr_tensor *n) { return xr_whole_lines(n->in[0]->rows * sizeof(xr_lm_row)); }
 
 static float *logits_of(const xr_tensor *n) { return keeps_logits(n) ? (float *)((char *)n->saved + row_bytes(n)) : NULL; }
 
@@ -41,7 +42,7 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
         if (a.target[r] < 0 || (size_t)a.target[r] >= a.v)
             return xr_fail(XR_EDATA, "masked-LM target %d at row %zu is outside the vocabulary of %zu", a.target[r], r, a.v);
     out->rows = out->cols = 1;
-    out->saved = row_bytes(n) + (keeps_logits(n) ? a.m * a.v * sizeof(float) : 0);
+    out->saved = row_bytes(n) + (keeps_logits(n) ? xr_lm_head_logits(&a) * sizeof(float) : 0);
     out->scratch = xr_lm_head_scratch(&a, n->needs);
     return XR_OK;
 }
@@ -63,6 +64,12 @@ typedef struct left_behind {
     float scale;
 } left_behind;
 
+static void late_begin(const void *context, void *scratch)
+{
+    const left_behind *l = context;
+    xr_lm_head_weight_begin(l->scale, &l->a, l->row, l->logits, scratch);
+}
+
 static void late_tile(const void *context, size_t i, int worker, float *g, void *scratch)
 {
     const left_behind *l = context;
@@ -77,6 +84,7 @@ static void leave(xr_tape *t, const xr_tensor *n, xr_late_grad *late)
     XR_ASSERT(!late->tile, "a second pass before the update, and the gradient is late");
     *l = (left_behind){ operands(n), n->saved, logits_of(n), n->g[0] };
     xr_lm_tiles tiles = xr_lm_head_tiles(&l->a);
+    late->begin = late_begin;
     late->tile = late_tile;
     late->context = l;
     late->n = tiles.n;

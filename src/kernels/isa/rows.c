@@ -210,31 +210,24 @@ static float softmax(float *p, const float *x, size_t n)
     return top + (float)log(sum);
 }
 
-static void expsum(float *max, float *sum, const float *x, size_t n)
+static void expsum(float *restrict max, float *restrict sum, const float *restrict x, size_t rows, size_t ld)
 {
-    float top = largest(x, n);
-    vf s[2] = {{0}};
-    size_t j = 0;
-    for (int k = 0; j + VW <= n; j += VW, k ^= 1)
-        s[k] += vf_exp(vf_load(x + j) - top);
-    float total = vf_hsum(s[0] + s[1]);
-    if (j < n) {
-        float e[VW];
-        vf_store(e, vf_exp(vf_load_n(x + j, n - j) - top));
-        for (size_t i = 0; j + i < n; i++)
-            total += e[i];
+    for (size_t c = 0; c < ld; c += VW) {
+        vf before = vf_load(max + c), top = before, s = vf_zero();
+        for (size_t r = 0; r < rows; r++)
+            top = vf_max(vf_load(x + r * ld + c), top);
+        for (size_t r = 0; r < rows; r++)
+            s += vf_exp(vf_load(x + r * ld + c) - top);
+        vf_store(sum + c, vf_fma(vf_load(sum + c), vf_exp(before - top), s));
+        vf_store(max + c, top);
     }
-    *max = top;
-    *sum = total;
 }
 
-static void expscale(float *p, const float *x, float max, float scale, size_t n)
+static void expscale(float *p, const float *x, const float *restrict max, const float *restrict scale, size_t rows, size_t ld)
 {
-    size_t j = 0;
-    for (; j + VW <= n; j += VW)
-        vf_store(p + j, vf_exp(vf_load(x + j) - max) * scale);
-    if (j < n)
-        vf_store_n(p + j, vf_exp(vf_load_n(x + j, n - j) - max) * scale, n - j);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0, at = r * ld; c < ld; c += VW)
+            vf_store(p + at + c, vf_exp(vf_load(x + at + c) - vf_load(max + c)) * vf_load(scale + c));
 }
 
 const xr_isa_rows XR_ISA_NAME(xr_isa_rows) = {

@@ -37,8 +37,10 @@ typedef struct xr_isa_rows {
     void (*colsum)(float *restrict sum, float *restrict dot, const float *restrict y, const float *restrict z, size_t rows,
                    size_t cols, size_t ld);
     float (*softmax)(float *p, const float *x, size_t n);
-    void (*expsum)(float *max, float *sum, const float *x, size_t n);      /* largest x, sum of exp(x - max), for some thousand at most */
-    void (*expscale)(float *p, const float *x, float max, float scale, size_t n);       /* p = scale exp(x - max); p may be x */
+    /* Of each of ld columns, a multiple of XR_COLUMN_UNIT: expsum makes its largest x and sum of exp(x - max) those of `rows` more rows as well (from
+     * -INFINITY and 0); expscale: p = scale exp(x - max), p may be x */
+    void (*expsum)(float *restrict max, float *restrict sum, const float *restrict x, size_t rows, size_t ld);
+    void (*expscale)(float *p, const float *x, const float *restrict max, const float *restrict scale, size_t rows, size_t ld);
 } xr_isa_rows;
 
 /* One head of one sequence: m queries, t keys, head_dim k, rows ld apart. */
@@ -63,15 +65,15 @@ typedef struct xr_isa_attention {
 } xr_isa_attention;
 
 /* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
- * A tile of the result is TILE_ROWS x TILE_COLS. */
-enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64 };
+ * A tile of the result is TILE_ROWS x TILE_COLS, or fewer columns, a multiple of COLUMN_UNIT. */
+enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16 };
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
     void (*along)(uint32_t *restrict to, const float *restrict x, size_t n);    /* words of neighbours in x [n]; the last may be alone */
     /* n words, of even[0] and odd[0], even[1] and odd[1], ...; odd NULL: there is none */
     void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
     /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, TILE_COLS] stands on 64 bytes */
-    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n);
+    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols);
 } xr_isa_words;
 
 /* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is

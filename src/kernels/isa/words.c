@@ -27,31 +27,40 @@ XR_INLINE vf load_words(const uint32_t *p)
     return x;
 }
 
-/* WIDE vectors of columns. */
-XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+/* `wide` vectors of columns, WIDE at most. */
+XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, int wide)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
     for (size_t k = 0; k < n; k++, b += STRIP) {
         vf w[WIDE];
-        for (int j = 0; j < WIDE; j++)
+        for (int j = 0; j < wide; j++)
             w[j] = load_words(b + j * VW);
         const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
         for (int r = 0; r < ROWS; r++) {
             vf x = vf_set(xr_float_of_bits(word[r]));
-            for (int j = 0; j < WIDE; j++)
+            for (int j = 0; j < wide; j++)
                 sum[r][j] = vf_fma(x, w[j], sum[r][j]);
         }
     }
     for (size_t r = 0; r < ROWS; r++)
-        for (size_t j = 0; j < WIDE; j++)
+        for (int j = 0; j < wide; j++)
             vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
 }
 
-static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+/* part(c, ld, a, step, b, n, wide) for all columns, `wide` a constant in each. */
+#define XR_IN_PARTS(part)                                                                                            \
+    for (size_t j = 0; j < cols; j += WIDE * VW)                                                                     \
+        switch (cols - j < WIDE * VW ? (cols - j) / VW : WIDE) {                                                     \
+        case 1: part(c + j, ld, a, step, b + j, n, 1); break;                                                        \
+        case 2: part(c + j, ld, a, step, b + j, n, 2); break;                                                        \
+        case 3: part(c + j, ld, a, step, b + j, n, WIDE > 3 ? 3 : WIDE); break;                                      \
+        default: part(c + j, ld, a, step, b + j, n, WIDE);                                                           \
+        }
+
+static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
 {
-    for (size_t j = 0; j < STRIP; j += WIDE * VW)
-        tile_part_f32(c + j, ld, a, step, b + j, n);
+    XR_IN_PARTS(tile_part_f32)
 }
 
 const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, copy, copy_across, tile_f32};
@@ -73,33 +82,33 @@ static void along(uint32_t *restrict to, const float *restrict x, size_t n)
 
 static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
 
-enum { PART = 2 * VW };
-
 XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
 XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
 
-/* PART columns of the tile. */
-static void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+/* `wide` vectors of columns, two at most. */
+XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, int wide)
 {
     vf sum[ROWS][2] = {{{0}}};
-    for (size_t k = 0; k < n; k++) {
-        vi w0 = (vi)load_words(b + k * STRIP), w1 = (vi)load_words(b + k * STRIP + VW);
+    for (size_t k = 0; k < n; k++, b += STRIP)
         for (int r = 0; r < ROWS; r++) {
             vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
-            sum[r][0] = vf_fma(even_of(x), even_of(w0), vf_fma(odd_of(x), odd_of(w0), sum[r][0]));
-            sum[r][1] = vf_fma(even_of(x), even_of(w1), vf_fma(odd_of(x), odd_of(w1), sum[r][1]));
+            for (int j = 0; j < wide; j++) {
+                vi w = (vi)load_words(b + j * VW);
+                sum[r][j] = vf_fma(even_of(x), even_of(w), vf_fma(odd_of(x), odd_of(w), sum[r][j]));
+            }
         }
-    }
-    for (size_t r = 0; r < ROWS; r++) {
-        vf_store(c + r * ld, vf_load(c + r * ld) + sum[r][0]);
-        vf_store(c + r * ld + VW, vf_load(c + r * ld + VW) + sum[r][1]);
-    }
+    for (size_t r = 0; r < ROWS; r++)
+        for (int j = 0; j < wide; j++)
+            vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
 }
 
-static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
 {
-    for (size_t j = 0; j < STRIP; j += PART)
-        tile_part(c + j, ld, a, step, b + j, n);
+    for (size_t j = 0; j < cols; j += 2 * VW)
+        if (cols - j > VW)
+            tile_part(c + j, ld, a, step, b + j, n, 2);
+        else
+            tile_part(c + j, ld, a, step, b + j, n, 1);
 }
 
 const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, along, across, tile};
@@ -117,34 +126,42 @@ BF16 static void along_native(uint32_t *restrict to, const float *restrict x, si
 
 BF16 static void across_native(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n)
 {
+    static const uint16_t in_turn[2 * VW] = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                             14, 30, 15, 31};
+    const __m512i order = _mm512_loadu_si512(in_turn);
     size_t k = 0;
     for (; odd && k + VW <= n; k += VW) {
-        __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(even + k)));
-        __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(odd + k)));
-        _mm512_storeu_si512(to + k, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(odd + k), _mm512_loadu_ps(even + k));
+        _mm512_storeu_si512(to + k, _mm512_permutexvar_epi16(order, halves));
     }
     across(to + k, even + k, odd ? odd + k : NULL, n - k);
 }
 
-BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n)
+BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                                     int wide)
 {
     __m512 sum[ROWS][WIDE];
     for (int r = 0; r < ROWS; r++)
-        for (int j = 0; j < WIDE; j++)
+        for (int j = 0; j < wide; j++)
             sum[r][j] = _mm512_setzero_ps();
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
     for (size_t k = 0; k < n; k++, b += STRIP) {
         __m512bh w[WIDE];
-        for (int j = 0; j < WIDE; j++)
+        for (int j = 0; j < wide; j++)
             w[j] = (__m512bh)_mm512_load_si512(b + j * VW);
         const uint32_t x[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
         for (int r = 0; r < ROWS; r++)
-            for (int j = 0; j < WIDE; j++)
+            for (int j = 0; j < wide; j++)
                 sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)_mm512_set1_epi32((int)x[r]), w[j]);
     }
     for (size_t r = 0; r < ROWS; r++)
-        for (size_t j = 0; j < STRIP; j += VW)
-            _mm512_storeu_ps(c + r * ld + j, _mm512_add_ps(_mm512_loadu_ps(c + r * ld + j), sum[r][j / VW]));
+        for (int j = 0; j < wide; j++)
+            _mm512_storeu_ps(c + r * ld + j * VW, _mm512_add_ps(_mm512_loadu_ps(c + r * ld + j * VW), sum[r][j]));
+}
+
+BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
+{
+    XR_IN_PARTS(tile_part_native)
 }
 
 const xr_isa_words xr_isa_bf16_native = {2, along_native, across_native, tile_native};
