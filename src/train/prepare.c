@@ -339,7 +339,7 @@ static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
 /* When nothing came of it, the folder is as it was. */
 static void leave_no_trace(const xr_prepare_plan *p)
 {
-    int done = 0;
+    int done = xr_dir_has(p->dir, XR_STORE_MANIFEST) != 0;      /* then the parts with the records are gone; or it cannot be known */
     for (size_t i = 0; i < p->n_input; i++) {
         char *path = xr_prepare_record_path(p, i);
         done = done || !path || xr_path_exists(path);
