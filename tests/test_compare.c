@@ -1,4 +1,5 @@
 /* Several models in one table: figures, intervals, the paired test, selection on dev files, files, and what must be refused. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -381,7 +382,7 @@ static void out_of_memory(void **state)
     options(&o, "--model", "@hf", "@other", "--data-dir", "@data", "--languages", "en", "--bootstrap", "3", "--selection", "per-language", "--output-dir",
             "@out-memory", NULL);
     long live = xr_alloc_live();
-    for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 4) {
+    for (long k = 0; status == XR_ESYSTEM; k = next_failure(k, 4)) {
         xr_alloc_fail_after(k);
         status = xr_compare_run(&c, &o, NULL);
         xr_alloc_fail_after(-1);

@@ -1,4 +1,5 @@
 /* Evaluation over languages: names of labels, files, figures, prediction files, and what must be refused. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -484,7 +485,7 @@ static void out_of_memory(void **state)
     xr_status status = XR_ESYSTEM;
     options(&o, "hf", "data", "languages", "en", "output_dir", "@out-memory", NULL);
     long live = xr_alloc_live();
-    for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 4) {
+    for (long k = 0; status == XR_ESYSTEM; k = next_failure(k, 4)) {
         xr_alloc_fail_after(k);
         status = xr_evaluate_run(&e, &o, NULL);
         xr_alloc_fail_after(-1);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/leftover.h"
 #include "util/json.h"
 
 static void expect_no_json(const char *text, size_t len, const char *part)
@@ -207,10 +209,47 @@ static void test_out_of_memory(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, clear_error)
 
+/* Of a process that is gone, and with this very name, go: what it wrote; what it put aside, unless that is all there is. */
+static void leftovers_of_the_dead(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int goes; } left[] = {
+        { "q/o.tmp-%d", 1 }, { "q/o.old-%d", 1 }, { "q/oo.tmp-%d", 0 }, { "q/o.x.tmp-%d", 0 }, { "q/o.tmp-%dx", 0 }, { "q/gone.tmp-%d", 0 },
+    };
+    enum { N = sizeof left / sizeof *left };
+    char name[64], live[64];
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    waitpid(dead, NULL, 0);
+    assert_int_equal(xr_mkdirs(in_scratch("q/o")), XR_OK);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, left[i].name, (int)dead);
+        assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
+    }
+    snprintf(live, sizeof live, "q/o.tmp-%d", (int)getppid());
+    assert_int_equal(xr_mkdirs(in_scratch(live)), XR_OK);
+    snprintf(name, sizeof name, "q/gone.old-%d", (int)dead);
+    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
+    xr_leftovers_remove(in_scratch("q/o/"));
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, left[i].name, (int)dead);
+        assert_int_equal(xr_path_exists(in_scratch(name)), !left[i].goes);
+    }
+    assert_true(xr_path_exists(in_scratch(live)));
+    xr_leftovers_remove(in_scratch("q/gone"));
+    snprintf(name, sizeof name, "q/gone.old-%d", (int)dead);
+    assert_true(xr_path_exists(in_scratch(name)));
+    snprintf(name, sizeof name, "q/gone.tmp-%d", (int)dead);
+    assert_false(xr_path_exists(in_scratch(name)));
+    xr_leftovers_remove(in_scratch("nowhere/at/all"));
+    assert_int_equal(xr_error_status(), XR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_json), TEST(test_files), TEST(test_output_directory), TEST(test_out_of_memory),
+        TEST(test_json), TEST(test_files), TEST(test_output_directory), TEST(test_out_of_memory), TEST(leftovers_of_the_dead),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -1,4 +1,5 @@
 /* Fine-tuning below the command line: which labels a head gets, weights of classes, and a whole run whose bits depend on the recipe alone. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -318,7 +319,7 @@ static void files_without_memory(void **state)
     set(&o, "select-by", "worst");
     set(&o, "problem-type", "single_label");
     long before = xr_alloc_live(), failed = 0;
-    for (long k = 0, over = 0; !over; k += 1 + k / 50) {
+    for (long k = 0, over = 0; !over; k = next_failure(k, 50)) {
         xr_finetune f;
         memset(&f, 0, sizeof f);
         f.o = &o;

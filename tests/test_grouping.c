@@ -1,6 +1,7 @@
 /* Entities of predict --grouping against transformers' pipeline (golden/grouping.h, made by scripts/golden_grouping.py), and their offsets.
  *
  * With the argument "model" the program only makes that script's model and prints its folder. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -188,7 +189,7 @@ static void out_of_memory(void **state)
     long live = xr_alloc_live(), k = 0;
     xr_str out = { 0 };
     write_inputs();
-    for (xr_status status = -1; status < 0; k += 1 + k / 20) {
+    for (xr_status status = -1; status < 0; k = next_failure(k, 20)) {
         fail_after = k;
         status = predict(&out, "average", "0");
         fail_after = -1;

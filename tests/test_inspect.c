@@ -1,4 +1,5 @@
 /* inspect and verify: figures computed by hand, differences where they were put, and damage of every kind, which is found and crashes nothing. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -511,7 +512,7 @@ static void failing_memory(void **state)
     const char *things[] = { checkpoint("run", 4, ""), in_scratch("store"), in_scratch("model"), in_scratch("sealed") };
     for (size_t i = 0; i < 4; i++) {
         long live = xr_alloc_live(), k = 0, failed = 1;
-        for (; failed; k += 1 + k / 8) {
+        for (; failed; k = next_failure(k, 8)) {
             xr_verdict v = { 0 };
             json_t *j = NULL, *d = NULL;
             xr_alloc_fail_after(k);

@@ -1,4 +1,5 @@
 /* Predictions: one line per record in the order of the input, numbers by definition, bad records, chunks, formats. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -275,7 +276,7 @@ static void out_of_memory(void **state)
     o.args = args;
     o.n_args = 1;
     long live = xr_alloc_live();
-    for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 6) {
+    for (long k = 0; status == XR_ESYSTEM; k = next_failure(k, 6)) {
         memset(&s, 0, sizeof s);
         xr_predict p = { .o = &o, .context = &s, .write = collect };
         xr_alloc_fail_after(k);

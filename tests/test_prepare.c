@@ -1,4 +1,5 @@
 /* prepare: the tokens are those of the tokenizer, and neither workers, kills, parts nor damage on the way can be seen in the store. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <dirent.h>
@@ -545,7 +546,7 @@ static void test_out_of_memory(void **state)
     (void)state;
     long before = xr_alloc_live();
     int failures = 0;
-    for (long k = 0, status = -1; status < 0; k += 1 + k / 8, failures++) {
+    for (long k = 0, status = -1; status < 0; k = next_failure(k, 8), failures++) {
         call c = { .dir = "oom", .input = inputs, .n_input = 2, .set = { { "workers", "1" } } };
         xr_options o;
         assert_int_equal(xr_options_init(&o, XR_V_PREPARE), XR_OK);

@@ -1,5 +1,6 @@
 /* Pretraining below the command line: validation against a softmax written out here, accumulation, freezing, and runs whose bits depend on the recipe
  * alone. */
+#include "memory.h"
 #include "tiny_store.h"
 
 #include <math.h>
@@ -332,7 +333,7 @@ static void no_memory(void **state)
     set(&o, "max-eval-samples", "1");
     long before = xr_alloc_live();
     int status = -1;
-    for (long k = 0; status < 0 && k < 100000; k += 1 + k / 40) {
+    for (long k = 0; status < 0 && k < 100000; k = next_failure(k, 40)) {
         xr_error_clear();
         xr_alloc_fail_after(k);
         status = xr_pretrain_run(&o, NULL, NULL, NULL);

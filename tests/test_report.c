@@ -1,4 +1,5 @@
 /* The report's page: well formed whatever the data say, right about what is missing, the same bytes every time. */
+#include "memory.h"
 #include "scratch.h"
 
 #include <ctype.h>
@@ -358,7 +359,7 @@ static void memory(void **state)
     write_file("sweep", "results.json", sweep_results);
     long before = xr_alloc_live();
     char *page = NULL;
-    for (long k = 0; !page; k += 1 + k / 20) {
+    for (long k = 0; !page; k = next_failure(k, 20)) {
         xr_options o;
         xr_report_counts counts;
         char path[300], sweep[300];

@@ -1,4 +1,5 @@
 /* Finding translations: neighbours, mined pairs and the threshold against numpy (golden/retrieval.h, made by scripts/golden_retrieval.py); files. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <math.h>
@@ -278,7 +279,7 @@ static void evaluations_out_of_memory(void **state)
         assert_int_equal(xr_options_set(&o, "output_dir", in_scratch("all-out")), XR_OK);
         assert_int_equal(xr_options_set(&o, "overwrite_output_dir", "true"), XR_OK);
         long live = xr_alloc_live();
-        for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 8) {
+        for (long k = 0; status == XR_ESYSTEM; k = next_failure(k, 8)) {
             xr_alloc_fail_after(k);
             status = xr_evaluate_run(&e, &o, NULL);
             xr_alloc_fail_after(-1);

@@ -1,4 +1,5 @@
 /* Vocabularies made smaller and whole again: bytes of the sentencepiece model, rows, ids of a corpus, hidden states to the last bit, refusals. */
+#include "memory.h"
 #include "tiny_dir.h"
 
 #include <sys/stat.h>
@@ -747,7 +748,7 @@ static void out_of_memory(void **state)
     for (size_t i = 0; i < 3; i++) {
         long live = xr_alloc_live();
         xr_status status = XR_ESYSTEM;
-        for (long k = 0; status == XR_ESYSTEM; k += 1 + k / 6) {
+        for (long k = 0; status == XR_ESYSTEM; k = next_failure(k, 6)) {
             xr_vocab_report r;
             xr_alloc_fail_after(k);
             status = functions[i](&r);

@@ -14,6 +14,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/h5.h"
+#include "util/leftover.h"
 #include "util/stream.h"
 
 typedef struct writer {
@@ -174,6 +175,7 @@ static xr_status add_file(writer *w, const char *path)
 static xr_status add_inputs(writer *w)
 {
     XR_TRY(xr_features_layer(w->c, (int)w->o->layer) < 0 ? xr_error_status() : XR_OK);
+    xr_leftovers_remove(w->o->output);
     XR_TRY(wants_h5(w->o->output) ? open_h5(w) : open_json(w));
     if (w->o->n_args == 0)
         XR_TRY(add_file(w, "-"));

@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "train/predict.h"
 #include "util/fs.h"
+#include "util/leftover.h"
 
 typedef struct view {
     xr_progress bar;
@@ -47,6 +48,7 @@ static void on_progress(void *context, uint64_t records)
 
 static xr_status open_output(view *v, const char *path)
 {
+    xr_leftovers_remove(path);
     xr_signals_hold();
     XR_TRY(xr_outfile_begin(&v->out, path));
     xr_signals_remove(v->out.tmp);
@@ -78,9 +80,9 @@ static xr_status run(const xr_options *o)
 {
     view v = { .quiet = o->quiet || (!o->output && isatty(STDOUT_FILENO)) };
     xr_predict p = { .o = o, .context = &v, .write = o->output ? to_file : to_stdout, .progress = on_progress };
-    if (o->output)
-        XR_TRY(open_output(&v, o->output));
-    xr_status status = xr_predict_run(&p);
+    xr_status status = o->output ? open_output(&v, o->output) : XR_OK;
+    if (status == XR_OK)
+        status = xr_predict_run(&p);
     if (v.shown)
         xr_progress_end(&v.bar);
     if (status == XR_OK && o->output)

@@ -8,8 +8,8 @@
 #include "kernels/packed_words.h"
 #include "kernels/vec.h"
 
-/* All is transposed: words of the vocabulary are rows, rows of h columns. So W is the operand that a product takes as it stands, and what has to be
- * packed are h, once for a whole pass, and the slopes of a tile. Columns are padded to whole vectors; those beyond M hold nothing of use. */
+/* Words of the vocabulary are rows, rows of h columns, padded to whole vectors; those beyond M hold nothing of use. So W is the operand that products
+ * take as it stands, and h, packed once for a whole pass, the other one; only for the gradient of h a tile of W is packed. */
 enum {
     WIDTH = 512,       /* words of a tile at most */
     UNIT = 48,          /* widths are multiples of the rows that a product takes at a time (packed_words.c) */
@@ -47,18 +47,20 @@ typedef struct pass {
     const float *kept;          /* the same, read by backward */
     uint32_t *across, *along;   /* h packed for sums over D, over M */
     float *top, *scale;         // [ld] backward: a row's largest logit, what its exponentials are multiplied by
-    char *own;                  // [workers] of own_bytes: logits or slopes [width,ld], the same packed
+    char *own;                  // [workers] of own_bytes: logits or slopes [width,ld], packed rows of W
     float *max, *sum;           // [n,ld] forward: of each row within each tile
     float *at_target;           // [ld] forward
-    float *dh;                  // [groups,D,ld] backward
+    float *dh;                  // [groups,M,D] backward
 } pass;
 
 static const xr_isa_words *words_of(const xr_lm_head *a) { return a->bf16 ? xr_kernels()->bf16 : xr_kernels()->f32; }
 static size_t tile_floats(const xr_lm_head *a, const tiling *t) { return t->width * columns_of(a); }
 static size_t own_bytes(const xr_lm_head *a, const tiling *t)
 {
-    return tile_floats(a, t) * sizeof(float) + xr_words_bytes(words_of(a), t->width, a->m);
+    return tile_floats(a, t) * sizeof(float) + xr_words_bytes(words_of(a), t->width, a->d);
 }
+/* In whole cache lines. */
+static size_t dh_floats(const xr_lm_head *a) { return columns_of(a) * a->d; }
 static size_t across_bytes(const xr_lm_head *a) { return xr_words_bytes(words_of(a), a->d, a->m); }
 static size_t along_bytes(const xr_lm_head *a) { return xr_words_bytes(words_of(a), a->m, a->d); }
 
@@ -73,7 +75,7 @@ size_t xr_lm_head_logits(const xr_lm_head *a) { return a->v * columns_of(a); }
 size_t xr_lm_head_scratch(const xr_lm_head *a, int grad)
 {
     tiling t = tiling_of(a->v);
-    size_t forward = (2 * t.n + 1) * columns_of(a), backward = grad ? t.groups * a->d * columns_of(a) : 0;
+    size_t forward = (2 * t.n + 1) * columns_of(a), backward = grad ? t.groups * dh_floats(a) : 0;
     return shared_bytes(a, &t) + (forward > backward ? forward : backward) * sizeof(float);
 }
 
@@ -204,13 +206,13 @@ static void weight_grad(const pass *p, size_t words, float *dw, const float *y, 
                                           .beta = beta}, 1);
 }
 
-/* dh = W^T y */
+/* dh = y^T W, where W is what is packed: of its columns no vector is cut. */
 static void input_grad(const pass *p, const run *w, float *dh, const float *y, int worker, float beta)
 {
     const xr_lm_head *a = p->a;
-    xr_words_pack(p->isa, packed_of(p, worker), y, w->n, p->ld, 1);
-    xr_words_multiply(&(xr_words_product){.isa = p->isa, .a = a->w + w->first * a->d, .lda = a->d, .across = 1, .b = packed_of(p, worker), .c = dh,
-                                          .rows = a->d, .cols = p->ld, .inner = w->n, .beta = beta}, 1);
+    xr_words_pack(p->isa, packed_of(p, worker), a->w + w->first * a->d, w->n, a->d, 1);
+    xr_words_multiply(&(xr_words_product){.isa = p->isa, .a = y, .lda = p->ld, .across = 1, .b = packed_of(p, worker), .c = dh, .rows = a->m,
+                                          .cols = a->d, .inner = w->n, .beta = beta}, 1);
 }
 
 static void bias_grad(const pass *p, const run *w, const float *y)
@@ -240,19 +242,17 @@ static void backward_group(void *context, size_t group, int worker)
     const pass *p = context;
     size_t first = group * p->t.n / p->t.groups, end = (group + 1) * p->t.n / p->t.groups;
     for (size_t i = first; i < end; i++)
-        backward_tile(p, i, worker, p->dh + group * p->a->d * p->ld, i > first ? 1.0f : 0.0f);
+        backward_tile(p, i, worker, p->dh + group * dh_floats(p->a), i > first ? 1.0f : 0.0f);
 }
 
-/* A tree over the groups, whose shape is that of their number; what it gives is turned round. */
+/* A tree over the groups, whose shape is that of their number. */
 static void sum_groups(const pass *p)
 {
-    size_t m = p->a->m, d = p->a->d, step = d * p->ld;
+    size_t size = p->a->m * p->a->d, step = dh_floats(p->a);
     for (size_t apart = 1; apart < p->t.groups; apart *= 2)
         for (size_t k = 0; k + apart < p->t.groups; k += 2 * apart)
-            xr_vec_add(p->dh + k * step, p->dh + (k + apart) * step, step);
-    for (size_t r = 0; r < m; r++)
-        for (size_t k = 0; k < d; k++)
-            p->g->dh[r * d + k] = p->g->acc_h ? p->g->dh[r * d + k] + p->dh[k * p->ld + r] : p->dh[k * p->ld + r];
+            xr_vec_add(p->dh + k * step, p->dh + (k + apart) * step, size);
+    xr_vec_copy(p->g->dh, p->dh, size, p->g->acc_h);
 }
 
 void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_row *row, const float *logits, void *scratch)

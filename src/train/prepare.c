@@ -339,7 +339,7 @@ static xr_status do_part(xr_prepare_plan *p, const xr_prepare_hooks *hooks)
 /* When nothing came of it, the folder is as it was. */
 static void leave_no_trace(const xr_prepare_plan *p)
 {
-    int done = 0;
+    int done = xr_dir_has(p->dir, XR_STORE_MANIFEST) != 0;      /* then the parts with the records are gone; or it cannot be known */
     for (size_t i = 0; i < p->n_input; i++) {
         char *path = xr_prepare_record_path(p, i);
         done = done || !path || xr_path_exists(path);
@@ -348,6 +348,7 @@ static void leave_no_trace(const xr_prepare_plan *p)
     if (done || p->n_parts > 1)
         return;
     int pending = xr_error_status() < 0;
+    (void)each_entry(p->dir, remove_leftover, (void *)(uintptr_t)p);     /* a shard may be whole, and its digest not known */
     (void)xr_remove_tree(p->part_dir);
     char *plan = xr_path_join(p->dir, XR_PREPARE_PLAN_FILE);
     if (plan)

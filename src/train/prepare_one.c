@@ -296,7 +296,7 @@ json_t *xr_prepare_record_find(const xr_prepare_plan *p, size_t input)
     if (r && !same && xr_error_status() == XR_OK)
         xr_warn("%s: changed since it was prepared; it is done again", p->input[input].path);
     /* A record that says nothing good is made again; what did not let it be read would not let it be written either. */
-    if (xr_error_status() == XR_EDATA || xr_error_status() == XR_ENOINPUT)
+    if (xr_error_status() == XR_EDATA)
         xr_error_clear();
     if (whole && xr_error_status() == XR_OK)
         return r;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,6 +14,7 @@
 #include "model/hf_digests.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/leftover.h"
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes. */
@@ -25,19 +25,10 @@ enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
 
-/* Where ".tmp-PID" or ".old-PID" begins at the end of a name; NULL = there is no such end. */
-static const char *find_tail(const char *name)
-{
-    const char *tail = strstr(name, ".tmp-");
-    if (!tail)
-        tail = strstr(name, ".old-");
-    return tail && tail[5] && !tail[5 + strspn(tail + 5, "0123456789")] ? tail : NULL;
-}
-
 /* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
 static int is_leftover(const char *name)
 {
-    const char *tail = find_tail(name);
+    const char *tail = xr_leftover_tail(name);
     if (!tail)
         return 0;
     size_t n = (size_t)(tail - name);
@@ -367,23 +358,16 @@ static xr_status sweep_entry(const char *path, const char *name, void *context)
 }
 
 /* What is in RUN/data is made before the lock is taken, perhaps by another process right now. */
-static int is_of_the_dead(const char *name)
-{
-    const char *tail = find_tail(name);
-    long pid = tail ? strtol(tail + 5, NULL, 10) : 0;
-    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
-}
-
 static xr_status sweep_dead(const char *path, const char *name, void *context)
 {
     (void)context;
-    return is_of_the_dead(name) ? xr_remove_tree(path) : XR_OK;
+    return xr_leftover_is_dead(name) ? xr_remove_tree(path) : XR_OK;
 }
 
 /* Token stores have indexes of blocks in them, written when they are opened. */
 static xr_status sweep_data_entry(const char *path, const char *name, void *context)
 {
-    return !is_of_the_dead(name) && xr_path_is_dir(path) ? xr_dir_each(path, sweep_dead, NULL) : sweep_dead(path, name, context);
+    return !xr_leftover_is_dead(name) && xr_path_is_dir(path) ? xr_dir_each(path, sweep_dead, NULL) : sweep_dead(path, name, context);
 }
 
 static xr_status sweep_inside(const char *path, const char *name, xr_status (*entry)(const char *path, const char *name, void *context))

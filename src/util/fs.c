@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/leftover.h"
 #include "util/log.h"
 #include "util/str.h"
 
@@ -375,11 +376,14 @@ static int remove_at(int folder, const char *name)
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     int bad = !d, why = errno;
-    for (struct dirent *e; !bad && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && remove_at(fd, e->d_name) < 0) {
-            why = errno;
-            bad = 1;
-        }
+    while (!bad) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e && errno == 0)
+            break;
+        bad = !e || (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && remove_at(fd, e->d_name) < 0);
+        why = errno;
+    }
     if (d)
         closedir(d);
     else if (fd >= 0)
@@ -470,6 +474,7 @@ static xr_status begin(xr_outdir *o, const char *path, const char *remedy)
         return xr_error_status();
     XR_TRY(check_target(o->path, o->replace, remedy));
     XR_TRY(make_parent(o->path));
+    xr_leftovers_remove(o->path);
     char *tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
     if (!tmp)
         return xr_error_status();

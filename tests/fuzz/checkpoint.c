@@ -84,8 +84,7 @@ static void fuzz_one(const uint8_t *data, size_t n)
 static void fuzz_seeds(char **argv)
 {
     char zeros[40] = { 1 };
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    make_fuzz_dir();
+    fuzz_h5_begin();
     if (xr_mkdirs(fuzz_path("checkpoint")))
         abort();
     build((fuzz_bytes){ NULL, 0 });
