@@ -210,7 +210,7 @@ tsan:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
 	@scripts/tsan.sh build/san-thread $(TSAN)
 
-WATCHED := config yaml h5 util tokenizer_files
+WATCHED := config yaml h5 util tokenizer_files checkpoint
 MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
 valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
 valgrind:
