@@ -202,14 +202,15 @@ torture-%.bats:
 	@XLMR_TORTURE=full XLMR_BUILD=$(abspath $(BUILD)) bats tests/$*.bats
 
 # Who watches what is read and written: lists of their own, outside make test. Tests that take processes apart or count memory are not in them.
-THREADED := kernels packed int8 autograd optim ema params trainer loop pretrain finetune evaluate predict retrieval api phase tokenizer checkpoint
+THREADED := kernels packed int8 autograd optim ema params trainer loop pretrain finetune evaluate predict retrieval api phase tokenizer spm loader mlm_loader \
+            golden_ops golden_model checkpoint
 tsan: TSAN := $(patsubst %,build/san-thread/tests/test_%,$(THREADED))
 tsan:
 	@scripts/setup.sh clang
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
 	@scripts/tsan.sh build/san-thread $(TSAN)
 
-WATCHED := config yaml h5 util tokenizer_files text stream store hf checkpoint optim
+WATCHED := config yaml h5 util tokenizer_files checkpoint
 MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
 valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
 valgrind:

@@ -47,14 +47,6 @@ setup() {
     bad=0 tried=0 ended=0
 }
 
-# Sanitizers want to be loaded first.
-find_shim() {
-    local first
-    shim=$(realpath "${XLMR_BUILD:-build}/tests/fault.so")
-    first=$(ldd "$xlmr" | awk '/lib[alt]san/ { print $3 }')
-    shim=${first:+$first:}$shim
-}
-
 recipe=(--model model --train-file train.tsv --validation-file dev.tsv --batch-size 16 --eval-steps 2 --save-steps 2 --max-steps 4 --learning-rate 1e-3
     --max-seq-length 32 --logging-steps 1 --threads 1 --quiet)
 

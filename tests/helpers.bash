@@ -88,3 +88,11 @@ copy_model() {
     rm -rf "$dir/m"
     cp -r "$model" "$dir/m"
 }
+
+# tests/shim/fault.c in `shim`, for LD_PRELOAD; sanitizers want to be loaded first.
+find_shim() {
+    local first
+    shim=$(realpath "${XLMR_BUILD:-build}/tests/fault.so")
+    first=$(ldd "$xlmr" | awk '/lib[alt]san/ { print $3 }')
+    shim=${first:+$first:}$shim
+}

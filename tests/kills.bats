@@ -77,6 +77,8 @@ killed_at_random() {
         roll 4
         status=0; killed $after $((1 << rolled)) || status=$?
         [ $status -le 1 ]
+        # how long runs take now, on a machine with other work: less where one had ended before its time, more where it had not
+        took=$((status == 1 ? took * 3 / 4 + 1 : took * 21 / 20 + 1))
         only_good_checkpoints
         kills=$((kills + (status == 0)))
         if [ $status -eq 0 ] && [ -s run/metrics.jsonl ]; then training=$((training + 1)); fi

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Runs whose system calls are killed or fail, one after another (strace --inject): what was committed stays, what was not is no checkpoint, and the same
+# Runs whose system calls are killed or fail, one after another (strace --inject; tests/shim/fault.c where that may not trace, or with XLMR_TORTURE_BY=shim,
+# which sees the calls of libraries, not of the C library to itself): what was committed stays, what was not is no checkpoint, and the same
 # command ends with the bytes of a run that nobody disturbed. A sample of the points in `make test`, all of them in `make torture` (XLMR_TORTURE=full).
 #
 # The runs meet six kinds of saves: the first checkpoint, later ones, rotation, best (new and replaced), final, and leftovers of a dead run, which every
@@ -10,7 +11,17 @@
 
 load helpers
 
-CALLS="write pwrite64 fsync rename renameat2 openat close mkdir unlink unlinkat rmdir truncate ftruncate fallocate"
+if [ "${XLMR_TORTURE_BY-}" != shim ] && strace -qq -o /dev/null true 2>/dev/null; then
+    BY=strace
+    CALLS="write pwrite64 fsync rename renameat2 openat close mkdir unlink unlinkat rmdir truncate ftruncate fallocate"
+    FAILING="write pwrite64 fsync rename renameat2 openat mkdir ftruncate fallocate"
+    INTERRUPTED="write pwrite64 fsync"
+else
+    BY=shim
+    CALLS="write pwrite fsync rename open close mkdir unlink rmdir truncate fallocate fopen fwrite fflush fclose"
+    FAILING="write pwrite fsync rename open mkdir truncate fallocate fopen fwrite fflush"
+    INTERRUPTED="write pwrite fsync"
+fi
 WORKS="finetune pretrain short"
 
 # In memory where there is such a folder: a disk takes most of the time for the fsyncs.
@@ -23,15 +34,19 @@ setup_file() {
     cd "$WORK_DIR"
     head -60 corpus.txt | awk '{ print } NR % 5 == 0 { print "" }' >en.txt
     sed -n 61,80p corpus.txt >held-en.txt
-    if ! strace -qq -o /dev/null true 2>/dev/null; then return; fi
+    if [ $BY = shim ]; then find_shim; fi
     local work call
     for work in $WORKS; do
         choose "$work"
         train >/dev/null
         mv run "ref-$work"
-        strace -f --seccomp-bpf -qq -o trace -e trace="${CALLS// /,}" "$xlmr" "$verb" "${recipe[@]}" --output-dir run >/dev/null
+        if [ $BY = strace ]; then
+            strace -f --seccomp-bpf -qq -o trace -e trace="${CALLS// /,}" "$xlmr" "$verb" "${recipe[@]}" --output-dir run >/dev/null
+        else
+            by_shim none >/dev/null
+        fi
         rm -rf run
-        for call in $CALLS; do echo "$call $(grep -c "$call(" trace)" >>"calls-$work"; done
+        for call in $CALLS; do echo "$call $(grep -c "\b$call[( ]" trace)" >>"calls-$work"; done
     done
 }
 
@@ -41,7 +56,7 @@ setup() {
     common_setup
     xlmr=$(realpath "$xlmr")
     cd "$WORK_DIR"
-    [ -e calls-short ] || skip "strace is not there, or may not trace here"
+    if [ $BY = shim ]; then find_shim; fi
     rm -rf run
 }
 
@@ -79,7 +94,9 @@ only_good_checkpoints() {
             newest=$((10#${step##*-}))
         fi
     done
-    committed=$(sed -n 's/.*renameat2(.*"run\/checkpoints\/step-0*\([0-9]*\)".* = 0$/\1/p' trace | tail -1)
+    committed=$(if [ $BY = strace ]; then sed -n 's/.*renameat2(.*"run\/checkpoints\/step-0*\([0-9]*\)".* = 0$/\1/p' trace
+        else sed -n '$d; s/^rename .*checkpoints\/step-0*\([0-9]*\)\.tmp-[0-9]*$/\1/p' trace; fi | tail -1)
+    if [ "${1-}" = some-may-have-failed ] && [ $BY = shim ]; then committed=0; fi       # it does not say which
     echo "newest checkpoint $newest, committed ${committed:-none}"
     [ "$newest" -ge "${committed:-0}" ]
 }
@@ -94,23 +111,34 @@ goes_on_to_the_same_end() {
     no_leftovers run
 }
 
-# disturbed CALL INJECTION [OPTION]: the run with it, in the background, so that bash does not report a kill; its status.
+# by_shim FAULT: the run with what is asked of the library that is loaded before it; its calls are in `trace`.
+by_shim() {
+    rm -f trace
+    LD_PRELOAD=$shim XLMR_FAULT=$1 XLMR_FAULT_UNDER=$WORK_DIR XLMR_FAULT_LOG=trace "$xlmr" "$verb" "${recipe[@]}" --output-dir run
+}
+
+# by_strace CALL FAULT AT: under --seccomp-bpf, which is faster, strace 6.1 sends no signals.
+by_strace() {
+    local how=(--seccomp-bpf -e inject="$1:error=$2:when=$3")
+    if [ "$2" = kill ]; then how=(-e inject="$1:signal=SIGKILL:when=$3"); fi
+    strace -f -qq -o trace -e trace="renameat2,$1" "${how[@]}" "$xlmr" "$verb" "${recipe[@]}" --output-dir run
+}
+
+# disturbed CALL FAULT AT: the run whose AT-th such call fails or is its end, in the background, so that bash does not report a kill; its status.
 disturbed() {
     local status=0
     rm -rf run
-    # shellcheck disable=SC2086  # no option is none
-    strace -f ${3-} -qq -o trace -e trace="renameat2,$1" -e inject="$1:$2" "$xlmr" "$verb" "${recipe[@]}" --output-dir run >/dev/null 2>err &
+    if [ $BY = strace ]; then by_strace "$@" >/dev/null 2>err & else by_shim "$1:$3:$2" >/dev/null 2>err & fi
     wait $! || status=$?
     echo "$status"
 }
 
-# Not with --seccomp-bpf, under which strace 6.1 sends no signals.
 # killed_before_calls SAMPLE LEAST: kills the chosen work before each point; at least LEAST of them have to find it alive.
 killed_before_calls() {
     local call at status tried=0 killed=0
     for call in $CALLS; do
         for at in $(points "$call" "$1"); do
-            status=$(disturbed "$call" "signal=SIGKILL:when=$at")
+            status=$(disturbed "$call" kill "$at")
             echo "$call $at: $status"
             [ "$status" -eq 137 ] || [ "$status" -eq 0 ]
             only_good_checkpoints
@@ -145,14 +173,14 @@ expected_end() {
 @test "calls that fail: a sentence that names file and cause, nothing lost, the same end" {
     local call at status tried=0 failed=0 error
     choose short
-    for call in write pwrite64 fsync rename renameat2 openat mkdir ftruncate fallocate; do
+    for call in $FAILING; do
         for error in ENOSPC EIO; do
             for at in $(points "$call" 2); do
-                status=$(disturbed "$call" "error=$error:when=$at" --seccomp-bpf)
+                status=$(disturbed "$call" "$error" "$at")
                 echo "$call $at $error: $status"
                 cat err
                 expected_end "$status"
-                only_good_checkpoints
+                only_good_checkpoints some-may-have-failed
                 goes_on_to_the_same_end unless-it-failed
                 tried=$((tried + 1))
                 failed=$((failed + (status != 0)))
@@ -166,13 +194,13 @@ expected_end() {
 @test "calls that are interrupted (EINTR): nobody notices" {
     local call at status tried=0
     choose short
-    for call in write pwrite64 fsync; do
+    for call in $INTERRUPTED; do
         for at in $(points "$call" 2); do
-            status=$(disturbed "$call" "error=EINTR:when=$at" --seccomp-bpf)
+            status=$(disturbed "$call" EINTR "$at")
             echo "$call $at: $status"
             cat err
             expected_end "$status"
-            only_good_checkpoints
+            only_good_checkpoints some-may-have-failed
             goes_on_to_the_same_end
             tried=$((tried + 1))
         done
