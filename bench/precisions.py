@@ -50,12 +50,13 @@ def xlmr(args, *words):
 def train(args, name, verb, seed, kind, words):
     """The lines of metrics.jsonl of a run, made unless it is there; words(): what it is called with."""
     run = args.out / f"{name}-{kind.replace(', moments ', '-m')}-s{seed}"
-    if not run.with_suffix(".jsonl").exists():
+    result = run.with_name(run.name + ".jsonl")
+    if not result.exists():
         print(run.name, file=sys.stderr, flush=True)
         xlmr(args, verb, "--output-dir", run, "--overwrite-output-dir", "--seed", seed, *KINDS[kind], *words())
-        shutil.move(run / "metrics.jsonl", run.with_suffix(".jsonl"))
+        shutil.move(run / "metrics.jsonl", result)
         shutil.rmtree(run)
-    return [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in result.read_text().splitlines()]
 
 
 # ---- masked words --------------------------------------------------------------------------------------------------
@@ -150,7 +151,8 @@ def tune(args, work, seed, kind):
     train_file, dev_file, n, *more = TUNED[work]
     return train(args, work, "finetune", seed, kind, lambda: [
         "--model", args.model, "--train-file", data() / train_file, "--validation-file", data() / dev_file, "--max-train-samples", n,
-        "--max-eval-samples", n, "--eval-steps", 10**9, "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1", "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
+        "--max-eval-samples", n, "--eval-steps", 10**9, "--batch-size", 32, "--learning-rate", "3e-4", "--warmup-ratio", "0.1",
+        "--hidden-dropout", "0.1", "--attention-dropout", "0.1", *more])
 
 
 # ---- tables --------------------------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ XR_API void xr_set_log(void (*f)(int level, const char *message));
 /* --- a model directory ----------------------------------------------------------------------------------------- */
 
 typedef enum xr_mode {
-    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained */
+    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained. With AVX-512 a pass of 97 tokens or more makes copies of the layers
+                 * that are laid out anew (340 MB of base) */
     XR_TRAIN    /* weights in memory of the library's own */
 } xr_mode;
 
@@ -70,7 +71,7 @@ XR_API xr_context *xr_open(const char *dir, xr_mode mode);
  * initialised by `seed`; one for the same labels in another order is refused (XR_ERR_USAGE), with the order to give. */
 XR_API xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed);
 XR_API void xr_close(xr_context *c);                /* NULL is fine */
-/* What the matrix products of the encoder multiply from now on: "f32" (as opened), "bf16" (rounded, sums in f32; about twice as fast with AVX512-BF16),
+/* What the matrix products of the encoder multiply from now on: "f32" (as opened), "bf16" (rounded, sums in f32; 1.6 to 1.9 times as fast with AVX512-BF16),
  * "int8" (answers only; about three times as fast with AVX512-VNNI, at a small cost in accuracy). As xlmr's --precision: weights, files and training state
  * stay f32, and a CPU without the instructions is slower but not refused (a warning goes to the log). Before xr_train_begin, which takes f32 and bf16. */
 XR_API int xr_set_precision(xr_context *c, const char *precision);

@@ -94,7 +94,7 @@ same() {
     local file other
     # A lock that could not be removed is held by nobody; what was put aside is no part of the result. A save that failed and was no more to be tried again
     # leaves one checkpoint less.
-    local -a but=(-x timing.jsonl -x lock -x '*.old-*')
+    local -a but=(-x timing.jsonl -x lock -x '*.was-*')
     if grep -q 'no checkpoint was written' err; then but+=(-x checkpoints); fi
     for file in o o.h5 o.jsonl; do
         other=ref/$1.$file
@@ -120,7 +120,7 @@ again() { do_"$1" >out 2>err2 || { cat err2; return 1; }; }
 
 tidy() {
     local left
-    left=$(compgen -G 'o*.tmp-*'; compgen -G 'o*.old-*'; no_leftovers o) && [ "$left" = 'leftovers: ' ] && return
+    left=$(compgen -G 'o*.tmp-*'; compgen -G 'o*.was-*'; no_leftovers o) && [ "$left" = 'leftovers: ' ] && return
     echo "leftovers: $left"
     return 1
 }

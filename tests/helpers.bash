@@ -78,7 +78,7 @@ accepted() {
 
 no_leftovers() {
     local left
-    left=$(find "$1" \( -name '*.tmp-*' -o -name '*.old-*' \) 2>/dev/null)
+    left=$(find "$1" \( -name '*.tmp-*' -o -name '*.was-*' \) 2>/dev/null)
     echo "leftovers: $left"
     [ -z "$left" ]
 }

@@ -85,7 +85,7 @@ static int temporaries(void)
     DIR *d = opendir(scratch);
     int n = 0;
     for (struct dirent *e; d && (e = readdir(d));)
-        n += strstr(e->d_name, ".tmp-") != NULL || strstr(e->d_name, ".old-") != NULL;
+        n += strstr(e->d_name, ".tmp-") != NULL || strstr(e->d_name, ".was-") != NULL;
     if (d)
         closedir(d);
     return n;

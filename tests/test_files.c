@@ -147,9 +147,6 @@ static void output_directory(void)
     assert_int_equal(xr_outdir_begin(&o, in_scratch("p/link"), 1, "--force"), XR_OK);
     fill(&o, "two");
     write_text(in_scratch("p/out/stale"), "");
-    char leftover[400];
-    snprintf(leftover, sizeof leftover, "%s.old-%ld/x", in_scratch("p/out"), (long)getpid());
-    assert_int_equal(xr_mkdirs(leftover), XR_OK);
     assert_int_equal(xr_outdir_commit(&o), XR_OK);
     char *text = xr_file_read(in_scratch("p/out/sub/f"), 100, &len);
     assert_string_equal(text, "two");
@@ -214,7 +211,8 @@ static void leftovers_of_the_dead(void **state)
 {
     (void)state;
     static const struct { const char *name; int goes; } left[] = {
-        { "q/o.tmp-%d", 1 }, { "q/o.old-%d", 1 }, { "q/oo.tmp-%d", 0 }, { "q/o.x.tmp-%d", 0 }, { "q/o.tmp-%dx", 0 }, { "q/gone.tmp-%d", 0 },
+        { "q/o.tmp-%d", 1 }, { "q/o.was-%d", 1 }, { "q/oo.tmp-%d", 0 }, { "q/o.x.tmp-%d", 0 }, { "q/o.tmp-%dx", 0 }, { "q/gone.tmp-%d", 0 },
+        { "q/o.old-%d", 0 }, { "q/o.tmp-20251101", 0 }, { "q/o.was-20251101", 0 },       /* a person's */
     };
     enum { N = sizeof left / sizeof *left };
     char name[64], live[64];
@@ -229,7 +227,7 @@ static void leftovers_of_the_dead(void **state)
     }
     snprintf(live, sizeof live, "q/o.tmp-%d", (int)getppid());
     assert_int_equal(xr_mkdirs(in_scratch(live)), XR_OK);
-    snprintf(name, sizeof name, "q/gone.old-%d", (int)dead);
+    snprintf(name, sizeof name, "q/gone.was-%d", (int)dead);
     assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
     xr_leftovers_remove(in_scratch("q/o/"));
     for (int i = 0; i < N; i++) {
@@ -238,7 +236,7 @@ static void leftovers_of_the_dead(void **state)
     }
     assert_true(xr_path_exists(in_scratch(live)));
     xr_leftovers_remove(in_scratch("q/gone"));
-    snprintf(name, sizeof name, "q/gone.old-%d", (int)dead);
+    snprintf(name, sizeof name, "q/gone.was-%d", (int)dead);
     assert_true(xr_path_exists(in_scratch(name)));
     snprintf(name, sizeof name, "q/gone.tmp-%d", (int)dead);
     assert_false(xr_path_exists(in_scratch(name)));

@@ -281,7 +281,7 @@ static void add_to(const char *name, const char *text)
 static void killed(void **state)
 {
     (void)state;
-    static const char *const left[] = { "run/checkpoints/step-00000020.tmp-99", "run/best.old-99", "run/final.tmp-1", "run/config.yaml.tmp-5",
+    static const char *const left[] = { "run/checkpoints/step-00000020.tmp-99", "run/best.was-99", "run/final.tmp-1", "run/config.yaml.tmp-5",
                                         "run/nonfinite/step-00000003.json.tmp-7" };
     begin_anew();
     xr_threads_set(1);

@@ -282,7 +282,7 @@ int main(int argc, char **argv)
     install_signals();
     xr_log_set_sink(sink);
     xr_status st = run(argc, argv);
-    if (st >= 0 && xr_error_status() < 0)   /* noted, and handed on by nobody: no success */
+    if ((st >= 0 || st == XR_EDIFFER) && xr_error_status() < 0)   /* noted, and handed on by nobody: no success */
         st = xr_error_status();
     if (st >= 0 || st == XR_EDIFFER)
         st = xr_out_flush() < 0 ? xr_error_status() : st;

@@ -11,7 +11,7 @@
 /* Words of the vocabulary are rows, rows of h columns, padded to whole vectors; those beyond M hold nothing of use. So W is the operand that products
  * take as it stands, and h, packed once for a whole pass, the other one; only for the gradient of h a tile of W is packed. */
 enum {
-    WIDTH = 512,       /* words of a tile at most */
+    WIDTH = 480,        /* words of a tile at most: whole units and slabs, and one block of a sum (packed_words.c) */
     UNIT = 48,          /* widths are multiples of the rows that a product takes at a time (packed_words.c) */
     SLAB = 96,          /* words whose logits are used while they are in cache */
     GROUPS = 32         /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
@@ -24,7 +24,7 @@ static size_t columns_of(const xr_lm_head *a) { return ceil_div(a->m, XR_COLUMN_
 
 typedef struct tiling { size_t width, n, groups; } tiling;
 
-/* A whole number of equal tiles to each group, as far as the last tile allows. */
+/* Tiles of one width but for the last, as evenly over the groups as their number allows. */
 static tiling tiling_of(size_t v)
 {
     size_t groups = v < (size_t)GROUPS * WIDTH ? ceil_div(v, WIDTH) : GROUPS;

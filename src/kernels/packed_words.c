@@ -21,7 +21,7 @@ static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->
 /* down x across tiles, which differ by one group of rows and one strip at most. */
 typedef struct tiling { size_t groups, strips, down, across; } tiling;
 
-/* An even number of tiles, since cores are; one thread needs none but for the cache. */
+/* An even number of tiles down, since cores are; one thread needs none but for the cache. */
 static tiling cut(const xr_words_product *p, int threads)
 {
     tiling t = {.groups = ceil_div(p->rows, ROWS), .strips = ceil_div(p->cols, STRIP)};

@@ -1,8 +1,8 @@
 /* The macro-kernel of packed products: c[r,j] = beta c + bias[j] + sum over k of a[r,k] b[k,j], of numbers that lie in words of 32 bits.
  *
  * b is packed beforehand: strips of columns, in each the words of neighbours along the sum, word by word. a is made words block by block as
- * it is used, into cache: there it is met by every strip of a tile. Tiles of c and the blocks of the sum follow from the shape alone, each
- * tile is one thread's, and a block's sum goes from its first word to its last: same bits at any number of threads. */
+ * it is used, into cache: there it is met by every strip of a tile. Blocks of the sum follow from the shape alone and go from their first word to
+ * their last; which tiles of c there are touches no element's sum, and each is one thread's: same bits at any number of threads. */
 #ifndef XR_KERNELS_PACKED_WORDS_H
 #define XR_KERNELS_PACKED_WORDS_H
 

@@ -355,8 +355,8 @@ static xr_status make_way(const char *path, int *there)
     json_t *j = xr_checkpoint_verify(path);
     json_decref(j);
     *there = j != NULL;
-    if (j)
-        return XR_OK;
+    if (j || xr_error_status() == XR_ESYSTEM)   /* no memory says nothing of the checkpoint */
+        return xr_error_status();
     xr_warn("%s; %s is renamed", xr_error_message(), path);
     xr_error_clear();
     for (int n = 1; n < 1000; n++) {
@@ -396,10 +396,14 @@ static xr_status write_step(const char *path, const char *tmp, uint64_t step, co
     if (status < 0 && renamed) {
         xr_warn("%s", xr_error_message());
         xr_error_clear();
-        return XR_OK;
+        status = XR_OK;
     }
-    if (status < 0 || there)
+    if (status < 0) {
         (void)xr_remove_tree(tmp);
+    } else if (there && xr_remove_tree(tmp) < 0) {
+        xr_warn("%s; the checkpoint that was replaced stays there", xr_error_message());
+        xr_error_clear();
+    }
     return status;
 }
 

@@ -40,7 +40,7 @@ static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i,
         xr_tagged_close(&r);
     }
     json_object_set_new(line, "words", words);
-    return got < 0 ? got : XR_OK;
+    return got < 0 ? xr_error_status() : XR_OK;     /* the error of a bad record has been cleared */
 }
 
 /* The losses of the words with a wrong tag. */
@@ -85,7 +85,7 @@ static xr_status add_question(const xr_scored *s, size_t i, size_t gold, size_t 
     if (got > 0)
         describe(&q, gold, predicted, line);
     xr_questions_close(&r);
-    return got < 0 ? got : XR_OK;
+    return got < 0 ? xr_error_status() : XR_OK;     /* the error of a bad record has been cleared */
 }
 
 xr_status xr_choice_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)

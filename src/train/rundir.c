@@ -25,7 +25,7 @@ enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
 
-/* NAME.tmp-PID and NAME.old-PID, NAME being an entry of a run or a checkpoint. */
+/* NAME.tmp-PID and NAME.was-PID, NAME being an entry of a run or a checkpoint. */
 static int is_leftover(const char *name)
 {
     const char *tail = xr_leftover_tail(name);
@@ -116,7 +116,7 @@ static json_t *without_folders(const json_t *value)
 
 json_t *xr_rundir_recipe(const xr_options *o)
 {
-    static const char *const place[] = { "model", "train_file", "validation_file", "data_dir", "train_data", "validation_data" };
+    static const char *const place[] = { "model", "train_file", "validation_file", "data_dir", "train_data", "validation_data", "extend_vocab", "lang_map" };
     json_t *j = xr_options_to_json(o, XR_RECIPE);
     int bad = 0;
     for (size_t i = 0; j && i < sizeof place / sizeof *place; i++) {
@@ -155,7 +155,7 @@ static xr_status check_recipe(const xr_options *o, const char *yaml, size_t len,
     if (status == XR_OK)
         status = path ? xr_options_yaml(&there, yaml, len, path) : xr_error_status();
     if (status == XR_OK)
-        status = compare(&there, o, finished, &s);
+        status = compare(&there, o, finished && !is_longer(&there, o), &s);
     *longer = status == XR_OK && is_longer(&there, o);
     if (status == XR_OK && s.len)
         status = xr_fail(XR_ECONFIG, "%s: holds a run of another recipe: %s; give the same options, choose another --output-dir, or give "
@@ -183,9 +183,9 @@ json_t *xr_rundir_end(const char *path)
         text[len - 1] = 0;
         char *last = strrchr(text, '\n');
         line = json_loads(last ? last + 1 : text, 0, NULL);
-    }
-    else if (!text)
+    } else if (!text) {
         xr_error_clear();   /* a log that cannot be read: the run goes on from its checkpoint */
+    }
     xr_free(text);
     const char *event = json_string_value(json_object_get(line, "event"));
     if (event && strcmp(event, "end") == 0)
@@ -284,7 +284,8 @@ static int is_model_file(const char *name)
 xr_status xr_model_dir_check(const char *path)
 {
     DIR *d = opendir(path);
-    xr_status status = d || !xr_path_exists(path) ? XR_OK : xr_fail(XR_EIO, "%s: the directory cannot be read: %s", path, strerror(errno));
+    int absent = !d && (errno == ENOENT || errno == ENOTDIR);     /* a file: xr_outdir_begin refuses it */
+    xr_status status = d || absent ? XR_OK : xr_fail(XR_EIO, "%s: the directory cannot be read: %s", path, strerror(errno));
     for (struct dirent *e; d && status == XR_OK && (e = xr_dir_next(d, path, &status));)
         if (!is_model_file(e->d_name))
             status = xr_fail(XR_ECANTCREAT, "%s: holds %s, which is no part of a model and would be lost; choose another directory, or move that away first",
@@ -354,14 +355,34 @@ xr_status xr_rundir_save_model(const char *path, const char *name, const xr_mode
 static xr_status sweep_entry(const char *path, const char *name, void *context)
 {
     (void)context;
-    return is_leftover(name) ? xr_remove_tree(path) : XR_OK;
+    if (!is_leftover(name))
+        return XR_OK;
+    const char *tail = xr_leftover_tail(name);
+    char *whole = xr_strndup(path, strlen(path) - strlen(tail));
+    xr_status status = whole ? XR_OK : xr_error_status();
+    if (whole && (tail[1] == 't' || xr_path_exists(whole)))
+        status = xr_remove_tree(path);
+    else if (whole && rename(path, whole) < 0)      /* killed between two renames: it is all there is */
+        status = xr_fail(XR_EIO, "%s: cannot be renamed: %s", path, strerror(errno));
+    xr_free(whole);
+    return status;
+}
+
+/* RUN may be a folder that a person keeps data in: only names that this program makes there. */
+static int is_of_data(const char *name)
+{
+    static const char *const made[] = { "train.", "validation.", "shard-", "blocks", "plan.json.", "manifest.json.", "extended-model." };
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        if (strncmp(name, made[i], strlen(made[i])) == 0)
+            return 1;
+    return 0;
 }
 
 /* What is in RUN/data is made before the lock is taken, perhaps by another process right now. */
 static xr_status sweep_dead(const char *path, const char *name, void *context)
 {
     (void)context;
-    return xr_leftover_is_dead(name) ? xr_remove_tree(path) : XR_OK;
+    return is_of_data(name) && xr_leftover_is_dead(name) ? xr_remove_tree(path) : XR_OK;
 }
 
 /* Token stores have indexes of blocks in them, written when they are opened. */

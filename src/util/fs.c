@@ -478,7 +478,7 @@ static xr_status begin(xr_outdir *o, const char *path, const char *remedy)
     char *tmp = xr_asprintf("%s.tmp-%ld", o->path, (long)getpid());
     if (!tmp)
         return xr_error_status();
-    /* A leftover of this very process number belongs to a process that is gone. */
+    /* A leftover of this very process number belongs, on this machine, to a process that is gone. */
     xr_status status = xr_remove_tree(tmp);
     if (status == XR_OK)
         status = make_dir(tmp, o->path, o->path);
@@ -513,43 +513,42 @@ void xr_outdir_abort(xr_outdir *o)
     *o = (xr_outdir){ 0 };
 }
 
-/* For file systems that cannot exchange: what was there waits in `aside` until the new directory stands. Between the renames there is none of that name. */
-static xr_status swap_in_two_steps(const xr_outdir *o, const char *aside)
+/* tmp and path change places, at one stroke if the file system can; if not in three, and between the first two there is nothing at `path`. 0, or -1 with
+ * errno set and both as they were, or with what was at path under a name that ends in .was-PID. */
+static int exchange(const char *tmp, const char *path)
 {
-    XR_TRY(xr_remove_tree(aside));  /* a leftover, as in xr_outdir_begin */
-    if (rename(o->path, aside) < 0)
-        return xr_fail(XR_ECANTCREAT, "%s: the old directory cannot be moved aside: %s", o->path, strerror(errno));
-    if (rename(o->tmp, o->path) == 0)
-        return XR_OK;
-    xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-    (void)rename(aside, o->path);
-    return xr_error_status();
+    char aside[PATH_MAX];
+    if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+        return 0;
+    if ((errno != EINVAL && errno != ENOSYS) || snprintf(aside, sizeof aside, "%s.was-%ld", path, (long)getpid()) >= (int)sizeof aside)
+        return -1;
+    if (rename(path, aside) < 0)
+        return -1;
+    int done = rename(tmp, path), why = errno;
+    (void)rename(aside, done == 0 ? tmp : path);
+    errno = why;
+    return done;
 }
 
-/* tmp takes the place of path, at one stroke if the file system can. *old: where that is now which was there; nothing may be. */
-static xr_status swap_in(const xr_outdir *o, const char *aside, const char **old)
+/* *replaced: tmp is now what was at path. */
+static xr_status swap_in(const xr_outdir *o, int *replaced)
 {
-    *old = aside;
+    *replaced = 0;
     if (rename(o->tmp, o->path) == 0)
         return XR_OK;
-    int occupied = errno == ENOTEMPTY || errno == EEXIST;
-    if (!occupied || !o->replace)
-        return xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
-    if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) < 0)
-        return swap_in_two_steps(o, aside);
-    *old = o->tmp;
-    return XR_OK;
+    *replaced = (errno == ENOTEMPTY || errno == EEXIST) && o->replace && exchange(o->tmp, o->path) == 0;
+    return *replaced ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
 }
 
-static xr_status commit(xr_outdir *o, const char *tmp, const char *aside)
+static xr_status commit(xr_outdir *o, const char *tmp)
 {
-    const char *old;
+    int replaced;
     XR_TRY(sync_tree(tmp));
-    XR_TRY(swap_in(o, aside, &old));
+    XR_TRY(swap_in(o, &replaced));
     o->tmp = NULL;      /* from here the new directory stands: abort must not touch it */
     XR_TRY(sync_parent(o->path));
     /* The output is complete, so an old directory that cannot be removed is worth a warning, not a failure. */
-    if (xr_remove_tree(old) < 0 || xr_remove_tree(aside) < 0) {
+    if (replaced && xr_remove_tree(tmp) < 0) {
         xr_warn("%s; the directory that was replaced stays there", xr_error_message());
         xr_error_clear();
     }
@@ -559,12 +558,11 @@ static xr_status commit(xr_outdir *o, const char *tmp, const char *aside)
 xr_status xr_outdir_commit(xr_outdir *o)
 {
     XR_ASSERT(o->tmp, "commit of an output directory that is not open");
-    char *tmp = o->tmp, *aside = xr_asprintf("%s.old-%ld", o->path, (long)getpid());
+    char *tmp = o->tmp;
     /* An error that nobody handed on may be of what is in it. */
-    xr_status status = aside && xr_error_status() == XR_OK ? commit(o, tmp, aside) : xr_error_status();
+    xr_status status = xr_error_status() == XR_OK ? commit(o, tmp) : xr_error_status();
     if (!o->tmp)
         xr_free(tmp);
-    xr_free(aside);
     xr_outdir_abort(o);
     return status;
 }
@@ -595,8 +593,8 @@ xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed)
 {
     *renamed = 0;
     XR_TRY(sync_tree(tmp));
-    if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) < 0)
-        return errno == EINVAL || errno == ENOSYS ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot be replaced: %s", path, strerror(errno));
+    if (exchange(tmp, path) < 0)
+        return xr_fail(XR_ECANTCREAT, "%s: cannot be replaced: %s", path, strerror(errno));
     *renamed = 1;
     return sync_parent(path);
 }

@@ -55,11 +55,10 @@ void xr_outdir_abort(xr_outdir *o);                         /* removes what was 
 /* fsync of everything in the directory `tmp`, a rename to `path` that never replaces anything (XR_ECANTCREAT), fsync of the folder. On failure tmp
  * stays; *renamed = 1 when `path` stands all the same, and only may not survive a power failure. */
 xr_status xr_dir_commit(const char *tmp, const char *path, int *renamed);
+/* The same in place of the directory `path`; tmp is then what was there. One move where the file system has it, so that at no moment there is none. */
+xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed);
 /* readdir whose failure does not look like the end: *status is then below zero. */
 struct dirent *xr_dir_next(DIR *d, const char *dir, xr_status *status);
-/* The same in place of the directory `path`, in one move, so that at no moment there is none; tmp is then what was there. Where the file system has no
- * such move: XR_OK, *renamed = 0, and both are as they were. */
-xr_status xr_dir_exchange(const char *tmp, const char *path, int *renamed);
 /* Calls visit(path, name, context) for every entry of a directory until it returns other than XR_OK, which is handed on. */
 xr_status xr_dir_each(const char *dir, xr_status (*visit)(const char *path, const char *name, void *context), void *context);
 

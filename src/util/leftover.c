@@ -1,7 +1,6 @@
 #include "util/leftover.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,13 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 
+enum { MAX_PID = 1 << 22 };     /* Linux's highest; a date behind a name is no process */
+
 const char *xr_leftover_tail(const char *name)
 {
     const char *tail = strstr(name, ".tmp-");
     if (!tail)
-        tail = strstr(name, ".old-");
+        tail = strstr(name, ".was-");
     return tail && tail[5] && !tail[5 + strspn(tail + 5, "0123456789")] ? tail : NULL;
 }
 
@@ -21,7 +22,7 @@ int xr_leftover_is_dead(const char *name)
 {
     const char *tail = xr_leftover_tail(name);
     long pid = tail ? strtol(tail + 5, NULL, 10) : 0;
-    return pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+    return pid > 0 && pid <= MAX_PID && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 }
 
 typedef struct wanted { const char *path, *name; size_t n; } wanted;
