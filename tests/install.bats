@@ -12,7 +12,7 @@ setup_file() {
 # runs PROGRAM: the usage line and status 2 of examples/classify.c.
 runs() {
     run -2 env LD_LIBRARY_PATH="$prefix/lib" "$1"
-    [ "$output" = "usage: classify DIR TEXT [PAIR]" ]
+    [ "$output" = "usage: classify DIR TEXT [PAIR [PRECISION]]" ]
     run -1 env LD_LIBRARY_PATH="$prefix/lib" "$1" /nowhere text
     [[ $output == "classify: /nowhere"* ]]
 }
