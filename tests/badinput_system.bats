@@ -91,10 +91,10 @@ start_run() {
         set +m
         for _ in $(seq 400); do compgen -G "$dir/o.*" >/dev/null && break; sleep 0.02; done
         compgen -G "$dir/o.*.tmp-*"
-        kill -INT "$pid"
+        kill -TERM "$pid"
         status=0; wait "$pid" || status=$?
         cat "$dir/err"
-        [ "$status" -eq 130 ]
+        [ "$status" -eq 143 ]
         run ! compgen -G "$dir/o.*"
     done
 }
