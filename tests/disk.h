@@ -9,6 +9,7 @@
 #define XR_TESTS_DISK_H
 
 #include "scratch.h"
+#include "torture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -530,16 +531,16 @@ static void nothing_was_missed(void)
 }
 
 /* All failures of what was recorded; at least so many states in full. */
-static void replay(const char *(*name)(int k), int in_full, int in_part)
+static void replay(const char *(*name)(int k), int least_in_full, int least_in_part)
 {
-    int full = getenv("XLMR_TORTURE") && strcmp(getenv("XLMR_TORTURE"), "full") == 0;
+    int full = in_full();
     recording = 0;
     find_commits(name);
     nothing_was_missed();
     tally honest = lose_power(1, full ? 3 : 1, full ? 1 : 30), lying = lose_power(0, 1, full ? 1 : 40);
     print_message("# %d operations; %d states of a disk that honours syncs, %d with a partial save in them; of one that does not %d, %d, and %d had lost a "
                   "committed one\n", n_ops, honest.states, honest.refused, lying.states, lying.refused, lying.older);
-    assert_true(honest.states + lying.states >= (full ? in_full : in_part));
+    assert_true(honest.states + lying.states >= (full ? least_in_full : least_in_part));
     assert_true(lying.older > 0 && lying.refused > 0);      /* the states do differ in what matters */
     for (int i = 0; i < n_ops; i++)
         xr_free(ops[i].bytes);

@@ -2,13 +2,11 @@
 #ifndef XR_TESTS_MEMORY_H
 #define XR_TESTS_MEMORY_H
 
-#include <stdlib.h>
-#include <string.h>
+#include "torture.h"
 
 static inline long next_failure(long k, long some)
 {
-    const char *torture = getenv("XLMR_TORTURE");
-    return k + 1 + (torture && strcmp(torture, "full") == 0 ? 0 : k / some);
+    return k + 1 + (in_full() ? 0 : k / some);
 }
 
 #endif

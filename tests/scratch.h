@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util/error.h"
 #include "util/fs.h"
@@ -47,6 +49,16 @@ static inline const char *in_scratch(const char *name)
     char *path = paths[turn++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", scratch, name);
     return path;
+}
+
+/* The number of a process that is gone. */
+static inline pid_t dead_process(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return pid;
 }
 
 /* The pending error has this status and these words; it is cleared. */

@@ -1,5 +1,6 @@
 /* Checkpoints by themselves: equal bytes, every kind of damage, killed writers, full disks, rotation. */
 #include "state_table.h"
+#include "torture.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -129,13 +130,6 @@ static void refused(const char *path, const char *text, size_t n, table *t, cons
     if (status != XR_EDATA || !strstr(xr_error_message(), part))
         fail_msg("%s of %zu bytes: %d %s; expected %s", path, n, status, xr_error_message(), part);
     xr_error_clear();
-}
-
-/* `make torture`: everything that `make test` samples. */
-static int in_full(void)
-{
-    const char *s = getenv("XLMR_TORTURE");
-    return s && strcmp(s, "full") == 0;
 }
 
 /* A page that reads as zeros, or as the one before it: whatever was not so already. */

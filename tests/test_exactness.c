@@ -1,7 +1,9 @@
 /* A run that meets everything a run can meet is stopped and goes on, after every one of its updates, at other numbers of threads: all bytes that it leaves
  * are those of a run that nobody stopped. For fine-tuning and for pretraining, in f32 and bf16. A sample in `make test`; every update at every number of
  * threads in every precision in `make torture` (XLMR_TORTURE=full). */
+#include "stopper.h"
 #include "tiny_store.h"
+#include "torture.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,12 +20,6 @@ enum { STEPS = 60, EVAL = 4 };      /* of 90 planned; early stopping ends the ru
 typedef struct recipe { const char *precision, *moments; int is_pretraining; } recipe;
 
 static const recipe *now;       /* what runs are made by */
-
-static int is_full(void)
-{
-    const char *how = getenv("XLMR_TORTURE");
-    return how && strcmp(how, "full") == 0;
-}
 
 /* --- the run ------------------------------------------------------------------------------------------------------ */
 
@@ -75,12 +71,6 @@ static int make_everything(void **state)
     return 0;
 }
 
-static void set(xr_options *o, const char *key, const char *value)
-{
-    if (xr_options_set(o, key, value) < 0)
-        fail_msg("%s", xr_error_message());
-}
-
 static void choose(xr_options *o)
 {
     static const char *const common[][2] = {
@@ -103,31 +93,6 @@ static void choose(xr_options *o)
     set(o, "precision", now->precision);
     set(o, "moments", now->moments);
     set(o, "output-dir", in_scratch("run"));
-}
-
-/* When to ask for a stop: after an update, or in the evaluation that follows it. */
-typedef struct stopper { uint64_t at, step; int in_evaluation, asked; } stopper;
-
-static void on_step(void *context, uint64_t step, double loss, const xr_pace *pace)
-{
-    stopper *s = context;
-    (void)loss;
-    (void)pace;
-    s->step = step;
-    s->asked |= step == s->at && !s->in_evaluation;
-}
-
-static void on_evaluating(void *context, size_t done, size_t total)
-{
-    stopper *s = context;
-    (void)done;
-    (void)total;
-    s->asked |= s->step == s->at && s->in_evaluation;
-}
-
-static int on_stop(void *context)
-{
-    return ((const stopper *)context)->asked;
 }
 
 /* At this number of threads, up to a stop after update `at` (0: none), or in the evaluation behind it. */
@@ -237,7 +202,7 @@ static void must_end(uint64_t k)
 static void stop_once_anywhere(void)
 {
     for (uint64_t at = 1; at <= STEPS; at++)
-        for (uint64_t k = at; k < at + (is_full() ? N_THREADS : 1); k++) {
+        for (uint64_t k = at; k < at + (in_full() ? N_THREADS : 1); k++) {
             begin_anew();
             must_stop(at, 0, k);
             must_end(k + 1);
@@ -273,7 +238,7 @@ static void exact(void **state)
     assert_int_equal(rename(in_scratch("run"), in_scratch("ref")), 0);
     stop_after_every_update();
     stop_in_every_evaluation();
-    if (is_full() || (strcmp(now->precision, "f32") == 0 && strcmp(now->moments, "f32") == 0))
+    if (in_full() || (strcmp(now->precision, "f32") == 0 && strcmp(now->moments, "f32") == 0))
         stop_once_anywhere();
 }
 

@@ -216,10 +216,7 @@ static void leftovers_of_the_dead(void **state)
     };
     enum { N = sizeof left / sizeof *left };
     char name[64], live[64];
-    pid_t dead = fork();
-    if (dead == 0)
-        _exit(0);
-    waitpid(dead, NULL, 0);
+    pid_t dead = dead_process();
     assert_int_equal(xr_mkdirs(in_scratch("q/o")), XR_OK);
     for (int i = 0; i < N; i++) {
         snprintf(name, sizeof name, left[i].name, (int)dead);

@@ -1,4 +1,5 @@
 /* Runs that are stopped and go on: the same bits as one that was never stopped, wherever that was; what is refused; what failures leave. */
+#include "stopper.h"
 #include "tiny_dir.h"
 
 #include <signal.h>
@@ -42,12 +43,6 @@ static int make_everything(void **state)
     return 0;
 }
 
-static void set(xr_options *o, const char *key, const char *value)
-{
-    if (xr_options_set(o, key, value) < 0)
-        fail_msg("%s", xr_error_message());
-}
-
 static void choose(xr_options *o, const char *run)
 {
     static const char *const pairs[][2] = {
@@ -62,31 +57,6 @@ static void choose(xr_options *o, const char *run)
     set(o, "output-dir", in_scratch(run));
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         set(o, pairs[i][0], pairs[i][1]);
-}
-
-/* When to ask for a stop: after an update, or in the evaluation that follows it. */
-typedef struct stopper { uint64_t at, step; int in_evaluation, asked; } stopper;
-
-static void on_step(void *context, uint64_t step, double loss, const xr_pace *pace)
-{
-    stopper *s = context;
-    (void)loss;
-    (void)pace;
-    s->step = step;
-    s->asked |= step == s->at && !s->in_evaluation;
-}
-
-static void on_evaluating(void *context, size_t done, size_t total)
-{
-    stopper *s = context;
-    (void)done;
-    (void)total;
-    s->asked |= s->step == s->at && s->in_evaluation;
-}
-
-static int on_stop(void *context)
-{
-    return ((const stopper *)context)->asked;
 }
 
 /* The run RUN with one option more, stopped after update `at` (0: never). */
@@ -313,10 +283,7 @@ static void leftovers_of_data(void **state)
     (void)state;
     xr_rundir_lock lock = { 0 };
     char dead[64], alive[64], inside[64];
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    pid_t pid = dead_process();
     snprintf(dead, sizeof dead, "run/data/extended-model.tmp-%ld", (long)pid);
     snprintf(alive, sizeof alive, "run/data/extended-model.tmp-%ld", (long)getpid());
     snprintf(inside, sizeof inside, "run/data/train/blocks.idx.tmp-%ld", (long)pid);

@@ -34,7 +34,6 @@ size_t xr_blocks_length(const xr_blocks *b);                        /* no block 
 /* Block k of a language: id [length] receives <s> and the tokens; returns how many (>= 2), or < 0. */
 long xr_blocks_read(xr_blocks *b, size_t lang, uint64_t k, int32_t *id);
 
-
 /* Where it was taken from: the store, and its first token's place in there. A separator at its beginning counts as the token before. */
 typedef struct xr_block_origin { xr_store *store; uint64_t token; } xr_block_origin;
 xr_block_origin xr_blocks_origin(const xr_blocks *b, size_t lang, uint64_t k);

@@ -2,6 +2,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
+#include "kernels/sizes.h"
 
 enum { SERIAL = 1 << 14, CHUNK = 1 << 15 };
 
@@ -18,15 +19,13 @@ xr_dropout xr_dropout_make(float p, uint64_t seed, uint32_t step, uint32_t site)
     return d;
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 static void apply_row(float *y, const float *x, const xr_dropout *d, uint32_t sample, uint32_t i, size_t cols, int acc)
 {
     const xr_isa_rows *k = xr_kernels()->rows;
     uint32_t block = i * (uint32_t)((cols + 7) / 8);
     uint8_t bits[CHUNK / 8];
     for (size_t j = 0; j < cols; j += CHUNK) {
-        size_t n = least(CHUNK, cols - j);
+        size_t n = xr_least(CHUNK, cols - j);
         k->keep(bits, d, sample, block + (uint32_t)(j / 8), (n + 7) / 8);
         k->dropout(y + j, x + j, bits, d->scale, n, acc);
     }

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
+#include "kernels/sizes.h"
 #include "util/alloc.h"
 #include "util/log.h"
 #include "util/phase.h"
@@ -25,17 +26,15 @@ static size_t tile_count(size_t m, size_t n, size_t k)
 
 enum { MAX_SIDE = 768, ROW_UNIT = 4, COL_UNIT = 16 };   /* units of OpenBLAS's register blocks */
 
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-
 typedef struct grid { size_t rows, cols, step_r, step_c, down, across; } grid;
 
 static grid split(size_t rows, size_t cols, size_t down, size_t across)
 {
     grid g = {.rows = rows, .cols = cols};
-    g.step_r = ceil_div(ceil_div(rows, down), ROW_UNIT) * ROW_UNIT;
-    g.step_c = ceil_div(ceil_div(cols, across), COL_UNIT) * COL_UNIT;
-    g.down = ceil_div(rows, g.step_r);
-    g.across = ceil_div(cols, g.step_c);
+    g.step_r = xr_ceil_div(xr_ceil_div(rows, down), ROW_UNIT) * ROW_UNIT;
+    g.step_c = xr_ceil_div(xr_ceil_div(cols, across), COL_UNIT) * COL_UNIT;
+    g.down = xr_ceil_div(rows, g.step_r);
+    g.across = xr_ceil_div(cols, g.step_c);
     return g;
 }
 
@@ -57,7 +56,7 @@ static grid tiles(size_t rows, size_t cols, size_t inner)
         }
     }
     if (best.step_r > MAX_SIDE || best.step_c > MAX_SIDE)
-        best = split(rows, cols, best.down * ceil_div(best.step_r, MAX_SIDE), best.across * ceil_div(best.step_c, MAX_SIDE));
+        best = split(rows, cols, best.down * xr_ceil_div(best.step_r, MAX_SIDE), best.across * xr_ceil_div(best.step_c, MAX_SIDE));
     return best;
 }
 
@@ -150,7 +149,7 @@ static void multiply_few(xr_dot d)
     if (d.rows * d.cols * d.inner < 1 << 19)
         xr_kernels()->dot->multiply(&d);
     else
-        xr_gemm_parallel(ceil_div(d.cols, FEW_COLS), xr_threads(), few_cols, &d);
+        xr_gemm_parallel(xr_ceil_div(d.cols, FEW_COLS), xr_threads(), few_cols, &d);
 }
 
 void xr_gemm_nt(float *restrict y, const float *restrict x, const float *restrict w, const float *restrict bias,

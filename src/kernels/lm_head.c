@@ -6,6 +6,7 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/packed_words.h"
+#include "kernels/sizes.h"
 #include "kernels/vec.h"
 
 /* Words of the vocabulary are rows, rows of h columns, padded to whole vectors; those beyond M hold nothing of use. So W is the operand that products
@@ -17,20 +18,17 @@ enum {
     GROUPS = 32         /* runs of tiles whose share of dh is summed apart; as many threads can work in backward */
 };
 
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-static size_t columns_of(const xr_lm_head *a) { return ceil_div(a->m, XR_COLUMN_UNIT) * XR_COLUMN_UNIT; }
+static size_t columns_of(const xr_lm_head *a) { return xr_ceil_div(a->m, XR_COLUMN_UNIT) * XR_COLUMN_UNIT; }
 
 typedef struct tiling { size_t width, n, groups; } tiling;
 
 /* Tiles of one width but for the last, as evenly over the groups as their number allows. */
 static tiling tiling_of(size_t v)
 {
-    size_t groups = v < (size_t)GROUPS * WIDTH ? ceil_div(v, WIDTH) : GROUPS;
-    size_t n = groups * ceil_div(v, groups * WIDTH);
-    tiling t = {.width = ceil_div(ceil_div(v, n), UNIT) * UNIT};
-    t.n = ceil_div(v, t.width);
+    size_t groups = v < (size_t)GROUPS * WIDTH ? xr_ceil_div(v, WIDTH) : GROUPS;
+    size_t n = groups * xr_ceil_div(v, groups * WIDTH);
+    tiling t = {.width = xr_ceil_div(xr_ceil_div(v, n), UNIT) * UNIT};
+    t.n = xr_ceil_div(v, t.width);
     t.groups = groups < t.n ? groups : t.n;
     return t;
 }
@@ -97,7 +95,7 @@ static pass pass_make(const xr_lm_head *a, void *scratch)
 /* Words [first, first + n) of the vocabulary. */
 typedef struct run { size_t first, n; } run;
 
-static run run_at(const pass *p, size_t i, size_t width) { return (run){i * width, least(width, p->a->v - i * width)}; }
+static run run_at(const pass *p, size_t i, size_t width) { return (run){i * width, xr_least(width, p->a->v - i * width)}; }
 
 static float *buffer_of(const pass *p, int worker) { return (float *)(void *)(p->own + (size_t)worker * own_bytes(p->a, &p->t)); }
 static uint32_t *packed_of(const pass *p, int worker) { return (uint32_t *)(void *)(buffer_of(p, worker) + tile_floats(p->a, &p->t)); }
@@ -135,7 +133,7 @@ static void forward_tile(void *context, size_t i, int worker)
         sum[r] = 0.0f;
     }
     for (size_t k = 0; k < t.n; k += SLAB) {
-        run w = {t.first + k, least(SLAB, t.n - k)};
+        run w = {t.first + k, xr_least(SLAB, t.n - k)};
         forward_slab(p, &w, p->logits ? p->logits + w.first * p->ld : buffer_of(p, worker), max, sum);
     }
 }
@@ -267,7 +265,7 @@ void xr_lm_head_backward(const xr_lm_grads *g, const xr_lm_head *a, const xr_lm_
 xr_lm_tiles xr_lm_head_tiles(const xr_lm_head *a)
 {
     tiling t = tiling_of(a->v);
-    return (xr_lm_tiles){ceil_div(a->v, SLAB), SLAB, shared_bytes(a, &t)};
+    return (xr_lm_tiles){xr_ceil_div(a->v, SLAB), SLAB, shared_bytes(a, &t)};
 }
 
 void xr_lm_head_weight_begin(float scale, const xr_lm_head *a, const xr_lm_row *row, const float *logits, void *scratch)

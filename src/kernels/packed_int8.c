@@ -8,6 +8,7 @@
 #include "kernels/cpu.h"
 #include "kernels/isa/table.h"
 #include "kernels/packed.h"
+#include "kernels/sizes.h"
 #include "util/error.h"
 
 enum {
@@ -16,9 +17,7 @@ enum {
     TILE_ROWS = 192         /* of x with 3,072 columns fill half of a second-level cache of 1 MiB */
 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-static size_t quads_of(size_t i) { return ceil_div(i, QUAD); }
+static size_t quads_of(size_t i) { return xr_ceil_div(i, QUAD); }
 
 static const xr_isa_int8 *kernels(void)
 {
@@ -33,7 +32,7 @@ static const xr_isa_int8 *kernels(void)
 
 /* --- weights -------------------------------------------------------------------------------------------------------------- */
 
-static size_t bytes(size_t o, size_t i) { return ceil_div(o, GROUP) * xr_int8_group_bytes(quads_of(i)); }
+static size_t bytes(size_t o, size_t i) { return xr_ceil_div(o, GROUP) * xr_int8_group_bytes(quads_of(i)); }
 
 /* A column of the group: quads stand a BLOCK apart. */
 static void spread(int8_t *to, const int8_t *q, size_t i)
@@ -61,14 +60,14 @@ static void fill(void *data, const float *w, size_t o, size_t i)
     XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     size_t step = xr_int8_group_bytes(quads_of(i));
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
-    for (size_t g = 0; g < ceil_div(o, GROUP); g++)
-        fill_group((int8_t *)data + g * step, w + g * GROUP * i, least(GROUP, o - g * GROUP), i);
+    for (size_t g = 0; g < xr_ceil_div(o, GROUP); g++)
+        fill_group((int8_t *)data + g * step, w + g * GROUP * i, xr_least(GROUP, o - g * GROUP), i);
 }
 
 /* --- activations and products --------------------------------------------------------------------------------------------- */
 
 /* An odd number of cache lines, or the rows of a tile would share cache sets. */
-static size_t line_bytes(size_t i) { return (ceil_div(i, LINE) | 1) * LINE; }
+static size_t line_bytes(size_t i) { return (xr_ceil_div(i, LINE) | 1) * LINE; }
 
 static size_t scratch(size_t n, size_t o, size_t i)
 {
@@ -92,7 +91,7 @@ static void multiply(float *restrict y, const float *restrict x, const void *res
 {
     XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     uint8_t *q = memory;
-    size_t ld = line_bytes(i), quads = quads_of(i), groups = ceil_div(o, GROUP), down = ceil_div(n, TILE_ROWS);
+    size_t ld = line_bytes(i), quads = quads_of(i), groups = xr_ceil_div(o, GROUP), down = xr_ceil_div(n, TILE_ROWS);
     xr_int8_row *row = (xr_int8_row *)(void *)(q + n * ld);
     quantize(q, row, x, n, i);
     const xr_isa_int8 *isa = kernels();
@@ -100,7 +99,7 @@ static void multiply(float *restrict y, const float *restrict x, const void *res
     for (size_t t = 0; t < down * groups; t++) {
         size_t r = t / groups * n / down, end = (t / groups + 1) * n / down, c = t % groups * GROUP;
         isa->multiply(&(xr_int8_tile){
-            .y = y + r * o + c, .ld_y = o, .rows = end - r, .cols = least(GROUP, o - c), .x = q + r * ld, .row = row + r, .ld_x = ld,
+            .y = y + r * o + c, .ld_y = o, .rows = end - r, .cols = xr_least(GROUP, o - c), .x = q + r * ld, .row = row + r, .ld_x = ld,
             .quads = quads, .w = (const int8_t *)data + t % groups * xr_int8_group_bytes(quads), .bias = bias ? bias + c : NULL, .beta = beta});
     }
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/sizes.h"
 
 enum {
     ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
@@ -15,8 +16,7 @@ enum {
     GAP = 16                    /* words between rows of a block, or six of them would share cache sets */
 };
 
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-static size_t words_of(const xr_isa_words *w, size_t k) { return ceil_div(k, w->numbers); }
+static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers); }
 
 /* down x across tiles, which differ by one group of rows and one strip at most. */
 typedef struct tiling { size_t groups, strips, down, across; } tiling;
@@ -24,15 +24,14 @@ typedef struct tiling { size_t groups, strips, down, across; } tiling;
 /* An even number of tiles down, since cores are; one thread needs none but for the cache. */
 static tiling cut(const xr_words_product *p, int threads)
 {
-    tiling t = {.groups = ceil_div(p->rows, ROWS), .strips = ceil_div(p->cols, STRIP)};
-    t.down = ceil_div(t.groups, MAX_GROUPS);
+    tiling t = {.groups = xr_ceil_div(p->rows, ROWS), .strips = xr_ceil_div(p->cols, STRIP)};
+    t.down = xr_ceil_div(t.groups, MAX_GROUPS);
     t.down += t.down > 1 ? t.down % 2 : 0;
-    size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? ceil_div(enough, t.down) : 0, least = ceil_div(t.strips, MAX_STRIPS);
+    size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(t.strips, MAX_STRIPS);
     t.across = across < least ? least : across < t.strips ? across : t.strips;
     return t;
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t first_of(size_t i, size_t n, size_t parts) { return i * n / parts; }      /* of part i of n things */
 
 /* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
@@ -44,7 +43,7 @@ typedef struct block {
 static void fill_block(block *k, const xr_words_product *p, size_t r, size_t rows, size_t first, size_t n)
 {
     const xr_isa_words *isa = p->isa;
-    size_t from = isa->numbers * first, numbers = least(isa->numbers * n, p->inner - from);
+    size_t from = isa->numbers * first, numbers = xr_least(isa->numbers * n, p->inner - from);
     k->row = p->across ? 1 : n + GAP;
     k->step = p->across ? MAX_ROWS : 1;
     for (size_t i = 0; i < rows && !p->across; i++)
@@ -69,7 +68,7 @@ void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t 
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n, ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
+    isa->tile(edge, STRIP, at, step, b, n, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -89,10 +88,10 @@ static void run_tile(void *context, size_t i, int worker)
 {
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
-    size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = ceil_div(total, MAX_WORDS);
+    size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = xr_ceil_div(total, MAX_WORDS);
     size_t r = first_of(down, t->groups, t->down) * ROWS, c = first_of(across, t->strips, t->across) * STRIP;
-    size_t rows = least(first_of(down + 1, t->groups, t->down) * ROWS, p->rows) - r;
-    size_t cols = least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
+    size_t rows = xr_least(first_of(down + 1, t->groups, t->down) * ROWS, p->rows) - r;
+    size_t cols = xr_least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
     block k;
     (void)worker;
     begin(p, r, rows, c, cols);
@@ -102,7 +101,7 @@ static void run_tile(void *context, size_t i, int worker)
         for (size_t j = 0; j < cols; j += STRIP)
             for (size_t m = 0; m < rows; m += ROWS)
                 xr_words_tile(p->isa, p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step,
-                              p->b + ((c + j) / STRIP * total + first) * STRIP, n, least(ROWS, rows - m), least(STRIP, cols - j));
+                              p->b + ((c + j) / STRIP * total + first) * STRIP, n, xr_least(ROWS, rows - m), xr_least(STRIP, cols - j));
     }
 }
 
@@ -116,7 +115,7 @@ void xr_words_multiply(const xr_words_product *p, int threads)
 
 size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols)
 {
-    return ceil_div(cols, STRIP) * words_of(isa, inner) * STRIP * sizeof(uint32_t);
+    return xr_ceil_div(cols, STRIP) * words_of(isa, inner) * STRIP * sizeof(uint32_t);
 }
 
 /* One strip of w^T, whose columns are rows of w: words of a few rows at a time, then those in the order of the strip. */
@@ -126,9 +125,9 @@ static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, si
     uint32_t part[STRIP][PART] = {{0}};
     size_t total = words_of(isa, inner);
     for (size_t first = 0; first < total; first += PART) {
-        size_t n = least(PART, total - first), from = isa->numbers * first;
+        size_t n = xr_least(PART, total - first), from = isa->numbers * first;
         for (size_t j = 0; j < cols; j++)
-            isa->along(part[j], w + j * inner + from, least(isa->numbers * n, inner - from));
+            isa->along(part[j], w + j * inner + from, xr_least(isa->numbers * n, inner - from));
         for (size_t k = 0; k < n; k++)
             for (size_t j = 0; j < STRIP; j++)
                 to[(first + k) * STRIP + j] = part[j][k];
@@ -139,8 +138,8 @@ void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float
 {
     size_t size = words_of(isa, inner) * STRIP;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && cols * inner > 1 << 14)
-    for (size_t s = 0; s < ceil_div(cols, STRIP); s++)
-        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, least(STRIP, cols - s * STRIP));
+    for (size_t s = 0; s < xr_ceil_div(cols, STRIP); s++)
+        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, xr_least(STRIP, cols - s * STRIP));
 }
 
 /* Word k of every strip. */
@@ -150,7 +149,7 @@ static void pack_word(const xr_isa_words *isa, uint32_t *to, const float *x, siz
     for (size_t c = 0; c < cols; c += STRIP) {
         const float *even = x + from * cols + c;
         uint32_t *word = to + (c / STRIP * words_of(isa, inner) + k) * STRIP;
-        size_t n = least(STRIP, cols - c);
+        size_t n = xr_least(STRIP, cols - c);
         isa->across(word, even, from + 1 < inner ? even + cols : NULL, n);
         memset(word + n, 0, (STRIP - n) * sizeof *word);
     }

@@ -10,6 +10,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/manifest.h"
 #include "util/xxh.h"
 
 /* --- before anything is read ------------------------------------------------------------------------------------ */
@@ -92,15 +93,9 @@ static xr_status digest_recipe(const xr_options *o, char hex[33])
 {
     json_t *j = xr_rundir_recipe(o);
     json_object_del(j, "max_steps");
-    char *text = j ? xr_json_dump(j, 0) : NULL;
-    xr_xxh *h = text ? xr_xxh_new() : NULL;
-    if (h) {
-        xr_xxh_update(h, text, strlen(text));
-        xr_xxh_final(h, hex);
-    }
-    xr_free(text);
+    xr_status status = j ? xr_json_digest(j, hex) : xr_error_status();
     json_decref(j);
-    return h ? XR_OK : xr_error_status();
+    return status;
 }
 
 /* The weights the run starts from, and what config.json says about their use. */

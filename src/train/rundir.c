@@ -103,12 +103,10 @@ static json_t *without_folder(const json_t *value)
 
 static json_t *without_folders(const json_t *value)
 {
+    if (json_is_string(value))
+        return without_folder(value);
     size_t i;
     json_t *one, *all = json_array();
-    if (json_is_string(value)) {
-        json_decref(all);
-        return without_folder(value);
-    }
     json_array_foreach(value, i, one)
         json_array_append_new(all, without_folder(one));
     return all;

@@ -30,8 +30,7 @@ static xr_status digest_file(const char *path, char hex[33], json_int_t *bytes)
     return XR_OK;
 }
 
-/* Of the manifest without its own digest. */
-static xr_status digest_json(const json_t *j, char hex[33])
+xr_status xr_json_digest(const json_t *j, char hex[33])
 {
     char *text = xr_json_dump(j, 0);
     xr_xxh *h = text ? xr_xxh_new() : NULL;
@@ -58,7 +57,7 @@ xr_status xr_manifest_add(json_t *files, const char *dir, const char *name)
 xr_status xr_manifest_write(const char *path, json_t *manifest)
 {
     char hex[33];
-    XR_TRY(digest_json(manifest, hex));
+    XR_TRY(xr_json_digest(manifest, hex));
     if (json_object_set_new(manifest, OWN_DIGEST, json_string(hex)) != 0)
         return out_of_memory(path);
     return xr_json_write(path, manifest, 2);
@@ -82,7 +81,7 @@ static xr_status check_digest(const char *path, json_t *j)
     char hex[33];
     json_t *digest = json_incref(json_object_get(j, OWN_DIGEST));
     json_object_del(j, OWN_DIGEST);
-    xr_status status = digest_json(j, hex);
+    xr_status status = xr_json_digest(j, hex);
     if (status == XR_OK && (!json_is_string(digest) || strcmp(json_string_value(digest), hex) != 0))
         status = xr_fail(XR_EDATA, "%s: digest mismatch: the manifest was changed", path);
     json_decref(digest);

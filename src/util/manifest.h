@@ -5,6 +5,9 @@
 
 #include "util/json.h"
 
+/* XXH3-128 of the text of a JSON value, on one line. */
+xr_status xr_json_digest(const json_t *j, char hex[33]);
+
 /* Adds DIR/NAME, as it can be read back, to the object that is to be the manifest's "files". */
 xr_status xr_manifest_add(json_t *files, const char *dir, const char *name);
 /* Writes it with the digest of itself, which becomes part of `manifest`. */

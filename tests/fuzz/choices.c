@@ -26,12 +26,8 @@ static uint64_t read_all(const char *path, size_t chunk)
         xr_error_clear();
         return (uint64_t)-rc;
     }
-    while ((rc = xr_questions_next(&r, &q)) != 0) {
-        sum = sum * 31 + (uint64_t)(rc + 100);
-        xr_error_clear();
-        if (rc < 0 && r.broken)
-            break;
-        if (rc < 0)
+    while ((rc = fuzz_got(xr_questions_next(&r, &q), &r.broken, &sum)) >= 0) {
+        if (rc == 0)
             continue;
         check_question(&q, line);
         line = q.line;

@@ -78,6 +78,16 @@ static inline void fuzz_both(uint64_t (*read)(const char *path, size_t chunk), c
         abort();
 }
 
+/* What a reader's next gave, added to the sum: 1: a record, 0: a bad one that it goes on behind, -1: nothing comes any more. */
+static inline int fuzz_got(int rc, const int *broken, uint64_t *sum)
+{
+    if (rc == 0)
+        return -1;
+    *sum = *sum * 31 + (uint64_t)(rc + 100);
+    xr_error_clear();
+    return rc > 0 ? 1 : *broken ? -1 : 0;
+}
+
 /* A number that stands for all that came out of a shard: paragraphs, counts, status. */
 static inline uint64_t fuzz_read(const char *path, const xr_text_options *o, size_t chunk)
 {

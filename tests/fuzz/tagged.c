@@ -39,11 +39,7 @@ static uint64_t read_all(const char *path, size_t chunk)
         xr_error_clear();
         return (uint64_t)-rc;
     }
-    while ((rc = xr_tagged_next(&r)) != 0) {
-        sum = sum * 31 + (uint64_t)(rc + 100);
-        xr_error_clear();
-        if (rc < 0 && r.broken)
-            break;
+    while ((rc = fuzz_got(xr_tagged_next(&r), &r.broken, &sum)) >= 0) {
         for (size_t i = 0; rc > 0 && i < r.n; i++) {
             const xr_tagged_word *w = &r.word[i];
             int json = r.format == XR_TAGGED_JSONL;     /* many words a line, of any characters */

@@ -174,23 +174,29 @@ static ssize_t may_write(const char *call, int fd, size_t n)
 /* The same under its name for large files; the headers give that other types. */
 #define ALSO_64(name) __asm__(".globl " #name "64\n.type " #name "64, @function\n.set " #name "64, " #name)
 
+static int open_at(int dir, const char *path, int flags, va_list more)
+{
+    unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, unsigned) : 0;
+    return fault_at("open", dir, path) > 0 ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+}
+
 int open(const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, unsigned) : 0;
-    va_end(list);
-    return fault_at("open", AT_FDCWD, path) > 0 ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    va_list more;
+    va_start(more, flags);
+    int fd = open_at(AT_FDCWD, path, flags, more);
+    va_end(more);
+    return fd;
 }
 ALSO_64(open);
 
 int openat(int dir, const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, unsigned) : 0;
-    va_end(list);
-    return fault_at("open", dir, path) > 0 ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+    va_list more;
+    va_start(more, flags);
+    int fd = open_at(dir, path, flags, more);
+    va_end(more);
+    return fd;
 }
 ALSO_64(openat);
 

@@ -1,0 +1,40 @@
+/* Options of a run by name, and hooks that stop it where a test wants. */
+#ifndef XR_TESTS_STOPPER_H
+#define XR_TESTS_STOPPER_H
+
+#include "scratch.h"
+#include "train/loop.h"
+#include "train/options.h"
+
+static inline void set(xr_options *o, const char *key, const char *value)
+{
+    if (xr_options_set(o, key, value) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+/* When to ask for a stop: after an update, or in the evaluation that follows it. */
+typedef struct stopper { uint64_t at, step; int in_evaluation, asked; } stopper;
+
+static inline void on_step(void *context, uint64_t step, double loss, const xr_pace *pace)
+{
+    stopper *s = context;
+    (void)loss;
+    (void)pace;
+    s->step = step;
+    s->asked |= step == s->at && !s->in_evaluation;
+}
+
+static inline void on_evaluating(void *context, size_t done, size_t total)
+{
+    stopper *s = context;
+    (void)done;
+    (void)total;
+    s->asked |= s->step == s->at && s->in_evaluation;
+}
+
+static inline int on_stop(void *context)
+{
+    return ((const stopper *)context)->asked;
+}
+
+#endif
