@@ -31,7 +31,7 @@ void xr_add_norm_forward(float *restrict y, float *restrict xhat, float *restric
     for (size_t r = 0; r < rows->n; r++) {
         uint8_t mem[MAX_COLS / 8];
         size_t at = r * cols;
-        k->norm_forward(y + at, xhat + at, rstd + r, x + at, res ? res + at : NULL, gamma, beta, cols, eps,
+        k->norm_forward(y ? y + at : NULL, xhat ? xhat + at : NULL, rstd ? rstd + r : NULL, x + at, res ? res + at : NULL, gamma, beta, cols, eps,
                         row_bits(mem, k, rows, r, cols, d), scale);
     }
 }
