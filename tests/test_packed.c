@@ -190,7 +190,8 @@ static void test_products(void **state)
     check_shape(33, 70, 129);
     check_shape(200, 130, 64);
     check_shape(64, 96, 1100);
-    check_shape(1100, 65, 33);
+    check_shape(1100, 65, 33);      /* as many tiles as get smaller towards the end */
+    check_shape(40, 1101, 65);
 }
 
 enum { HEAD_ROWS = 19, HEAD_WORDS = 3000, HEAD_WIDTH = 40, HEAD_GRADS = (HEAD_ROWS + HEAD_WORDS) * HEAD_WIDTH + HEAD_WORDS };

@@ -5,7 +5,7 @@
 #include "kernels/dropout.h"
 
 /* s = dropout(x) + res;  xhat = (s - mean) * rstd, rstd = 1/sqrt(var + eps), var biased;  y = xhat * gamma + beta.
- * res may be NULL (plain LayerNorm), d->threshold 0 = no dropout. y may not alias x or res. y or xhat, and rstd, may be NULL: not wanted. */
+ * res may be NULL (plain LayerNorm), d->threshold 0 = no dropout. y may not alias x or res. */
 void xr_add_norm_forward(float *restrict y, float *restrict xhat, float *restrict rstd,   // [N,D] [N,D] [N]
                          const float *restrict x, const float *restrict res,              // [N,D] [N,D]
                          const float *restrict gamma, const float *restrict beta,         // [D]

@@ -24,21 +24,19 @@ static xr_status shape(const xr_tensor *n, xr_shape *out)
               n->in[3]->cols, x->cols);
     out->rows = x->rows;
     out->cols = x->cols;
-    out->scratch = (x->rows * x->cols + x->rows) * sizeof(float);      /* xhat [N,D], rstd [N] */
+    out->scratch = (x->rows * x->cols + x->rows) * sizeof(float);
     return XR_OK;
 }
 
-/* Forward wants y alone, backward the other two. */
-static void run(const xr_tensor *n, float *y, float *xhat, float *rstd)
-{
-    const args *a = n->args;
-    xr_add_norm_forward(y, xhat, rstd, n->in[0]->x, n->in[1] ? n->in[1]->x : NULL, n->in[2]->x, n->in[3]->x, a->rows, n->cols, a->eps, &a->drop);
-}
+/* Scratch: xhat [N,D], then rstd [N]. */
+static float *rstd_of(float *xhat, const xr_tensor *n) { return xhat + xr_numel(n); }
 
 static void forward(xr_tape *t, xr_tensor *n)
 {
-    (void)t;
-    run(n, n->x, NULL, NULL);
+    const args *a = n->args;
+    float *xhat = xr_tape_scratch(t);
+    xr_add_norm_forward(n->x, xhat, rstd_of(xhat, n), n->in[0]->x, n->in[1] ? n->in[1]->x : NULL, n->in[2]->x, n->in[3]->x, a->rows, n->cols,
+                        a->eps, &a->drop);
 }
 
 static void backward(xr_tape *t, xr_tensor *n)
@@ -49,9 +47,9 @@ static void backward(xr_tape *t, xr_tensor *n)
     float *dr = xr_grad(t, n->in[1], &acc_r);
     float *dgamma = xr_grad(t, n->in[2], &acc);
     float *dbeta = xr_grad(t, n->in[3], &acc);
-    float *xhat = xr_tape_scratch(t), *rstd = xhat + xr_numel(n);
-    run(n, NULL, xhat, rstd);
-    xr_add_norm_backward(dx, acc_x, dr, acc_r, dgamma, dbeta, n->g, xhat, rstd, n->in[2]->x, a->rows, n->cols, &a->drop);
+    float *xhat = xr_tape_scratch(t);
+    forward(t, n);
+    xr_add_norm_backward(dx, acc_x, dr, acc_r, dgamma, dbeta, n->g, xhat, rstd_of(xhat, n), n->in[2]->x, a->rows, n->cols, &a->drop);
 }
 
 static xr_tensor *sample(xr_tape *t, int k)

@@ -23,50 +23,44 @@ XR_INLINE vf dropped(vf x, vf res, const uint8_t *bits, float scale, size_t j)
     return (bits ? vf_keep(x * scale, bits, j) : x) + res;
 }
 
-/* Leaves s in what is wanted of y and xhat, then reads it twice more from cache: mean, sum of squared deviations, results. */
+/* Leaves s in xhat, then reads it twice more from cache: mean, sum of squared deviations, result. */
 static void norm_forward(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
                          const float *restrict res, const float *restrict gamma, const float *restrict beta, size_t n, float eps,
                          const uint8_t *bits, float scale)
 {
-    float *sums = xhat ? xhat : y;
     vf sum[2] = {{0}};
     size_t j = 0, whole = n - n % VW, rest = n % VW;
     for (int k = 0; j < whole; j += VW, k ^= 1) {
         vf s = dropped(vf_load(x + j), res ? vf_load(res + j) : vf_zero(), bits, scale, j);
-        vf_store(sums + j, s);
+        vf_store(xhat + j, s);
         sum[k] += s;
     }
     if (rest) {
         vf s = dropped(vf_load_n(x + j, rest), res ? vf_load_n(res + j, rest) : vf_zero(), bits, scale, j);
-        vf_store_n(sums + j, s, rest);
+        vf_store_n(xhat + j, s, rest);
         sum[0] += s;
     }
     float mean = vf_hsum(sum[0] + sum[1]) / (float)n;
     vf var[2] = {{0}};
     j = 0;
     for (int k = 0; j < whole; j += VW, k ^= 1) {
-        vf d = vf_load(sums + j) - mean;
+        vf d = vf_load(xhat + j) - mean;
         var[k] = vf_fma(d, d, var[k]);
     }
     float total = vf_hsum(var[0] + var[1]);
     for (; j < n; j++)
-        total += (sums[j] - mean) * (sums[j] - mean);
+        total += (xhat[j] - mean) * (xhat[j] - mean);
     float r = 1.0f / sqrtf(total / (float)n + eps);
-    if (rstd)
-        *rstd = r;
+    *rstd = r;
     for (j = 0; j < whole; j += VW) {
-        vf h = (vf_load(sums + j) - mean) * r;
-        if (xhat)
-            vf_store(xhat + j, h);
-        if (y)
-            vf_store(y + j, vf_fma(h, vf_load(gamma + j), vf_load(beta + j)));
+        vf h = (vf_load(xhat + j) - mean) * r;
+        vf_store(xhat + j, h);
+        vf_store(y + j, vf_fma(h, vf_load(gamma + j), vf_load(beta + j)));
     }
     if (rest) {
-        vf h = (vf_load_n(sums + j, rest) - mean) * r;
-        if (xhat)
-            vf_store_n(xhat + j, h, rest);
-        if (y)
-            vf_store_n(y + j, vf_fma(h, vf_load_n(gamma + j, rest), vf_load_n(beta + j, rest)), rest);
+        vf h = (vf_load_n(xhat + j, rest) - mean) * r;
+        vf_store_n(xhat + j, h, rest);
+        vf_store_n(y + j, vf_fma(h, vf_load_n(gamma + j, rest), vf_load_n(beta + j, rest)), rest);
     }
 }
 

@@ -25,7 +25,7 @@ typedef struct xr_isa_rows {
     /* bit j of bits[b] is 1 where lane j of block first + b is kept; may write up to the next multiple of 8 bytes. */
     void (*keep)(uint8_t *bits, const xr_dropout *d, uint32_t sample, uint32_t first, size_t blocks);
     void (*dropout)(float *y, const float *x, const uint8_t *bits, float scale, size_t n, int acc);
-    /* bits NULL = no dropout; y or xhat, and rstd, may be NULL */
+    /* bits NULL = no dropout */
     void (*norm_forward)(float *restrict y, float *restrict xhat, float *restrict rstd, const float *restrict x,
                          const float *restrict res, const float *restrict gamma, const float *restrict beta, size_t n, float eps,
                          const uint8_t *bits, float scale);
