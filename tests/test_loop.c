@@ -18,17 +18,6 @@
 
 enum { STEPS = 24 };    /* crosses four ends of epochs, the end of warm-up, six evaluations, five checkpoints of which two stay */
 
-/* 40 sentences of two classes; `foreign`: the number of a sentence with a character that the tokenizer does not know, or -1. */
-static void write_sentences(const char *name, unsigned from, int foreign)
-{
-    xr_str s = { 0 };
-    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
-    for (unsigned i = 0; i < 40; i++)
-        assert_int_equal(xr_str_printf(&s, "%s%s\t%s\n", tiny_sentence(from + i), (int)i == foreign ? " \xe4\xbd\xa0" : "", i % 3 ? "yes" : "no"), XR_OK);
-    write_scratch(name, s.s);
-    xr_str_free(&s);
-}
-
 /* In memory where there is such a folder: a disk takes most of the time for the fsyncs of some hundred checkpoints. */
 static int make_everything(void **state)
 {
@@ -38,8 +27,8 @@ static int make_everything(void **state)
         return -1;
     train_tiny_tokenizer();
     make_tiny_dir("cls", "tiny-cls", NULL, NULL, 0, NULL);
-    write_sentences("train.tsv", 0, -1);
-    write_sentences("dev.tsv", 40, -1);
+    write_labelled("train.tsv", 0, 40, 40);
+    write_labelled("dev.tsv", 40, 40, 40);
     return 0;
 }
 
@@ -433,13 +422,13 @@ static void moved(void **state)
     assert_int_equal(xr_mkdirs(in_scratch("moved/cls")), XR_OK);
     assert_int_equal(xr_model_load(&m, in_scratch("cls"), &quiet), XR_OK);
     assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
-    write_sentences("moved/train.tsv", 1, -1);
-    write_sentences("moved/dev.tsv", 40, -1);
+    write_labelled("moved/train.tsv", 1, 40, 40);
+    write_labelled("moved/dev.tsv", 40, 40, 40);
     begin_anew();
     must_stop("run", 8, 0);
     assert_int_equal(run_moved(), XR_EDATA);
     assert_non_null(strstr(xr_error_message(), "belongs to another run: train_xxh3 is "));
-    write_sentences("moved/train.tsv", 0, -1);
+    write_labelled("moved/train.tsv", 0, 40, 40);
     m.config.layer_norm_eps *= 2.0f;
     assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
     assert_int_equal(run_moved(), XR_EDATA);
@@ -466,9 +455,9 @@ static void refusals(void **state)
     expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
     expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
     expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
-    write_sentences("train.tsv", 1, -1);
+    write_labelled("train.tsv", 1, 40, 40);
     expect_refused(XR_EDATA, "threads", "1", "train_xxh3 is ");
-    write_sentences("train.tsv", 0, -1);
+    write_labelled("train.tsv", 0, 40, 40);
     assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("run")), XR_OK);
     snprintf(me, sizeof me, ", pid %ld)", (long)getpid());
     expect_refused(XR_ETEMPFAIL, "threads", "1", "run: another process writes to this run (host ");
@@ -689,16 +678,9 @@ static void damaged_data_without_room(void **state)
 /* A model that the unknown character makes overflow, and data with `foreign` such sentences. */
 static void make_overflow(void)
 {
-    xr_model m;
-    xr_load_options l = { .quiet = 1 };
-    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &l), XR_OK);
-    for (size_t j = 0; j < m.word->t.cols; j++)
-        m.word->t.x[XR_ID_UNK * m.word->t.cols + j] = 3e38f;
-    assert_int_equal(xr_mkdirs(in_scratch("overflow")), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
-    xr_model_free(&m);
-    write_sentences("foreign.tsv", 0, 17);
-    write_sentences("late.tsv", 0, 30);      /* not among the first two updates */
+    make_overflowing_dir("overflow", "tiny-cls", 0);
+    write_labelled("foreign.tsv", 0, 40, 17);
+    write_labelled("late.tsv", 0, 40, 30);      /* not among the first two updates */
     write_scratch("foreign4.tsv", "text\tlabel\nba \xe4\xbd\xa0\tyes\nbe \xe4\xbd\xa0\tno\n");
 }
 

@@ -26,8 +26,11 @@ xr_status xr_file_write(const char *path, const void *data, size_t len);
 /* The same with the bytes of another file, refused over `cap`. */
 xr_status xr_file_copy(const char *from, const char *to, size_t cap);
 
+/* All of it; `path` is for the message. */
+xr_status xr_fd_write(int fd, const char *path, const void *data, size_t len);
 /* fsync, begun again when a signal interrupts it; 0 as well for what cannot be synced, such as a pipe. -1 with errno set. */
 int xr_fd_sync(int fd);
+xr_status xr_path_sync(const char *path);                   /* fsync of a file or of a directory's names */
 
 xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
 xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */
