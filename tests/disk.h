@@ -480,9 +480,12 @@ static int is_new(uint64_t x)
     return is;
 }
 
+static int looking_after;       /* so many operations */
+
 static void look(int after, int honest, const draw *d, tally *n)
 {
     int committed = 0;
+    looking_after = after;
     while (committed < n_saves && committed_at[committed + 1] <= after)
         committed++;
     drawing++;
@@ -508,7 +511,7 @@ static tally lose_power(int honest, int rounds, uint64_t one_in)
         for (int r = 0; r < rounds; r++)
             for (int f = 0; f < N_FATES * N_FATES * 2 * N_LOST; f++) {
                 const draw d = { f % N_FATES, f / N_FATES % N_FATES, f / N_FATES / N_FATES % 2 ? 512 : 4096, f / N_FATES / N_FATES / 2 };
-                if (roll(one_in) == 0)
+                if (roll(one_in) == 0 || (honest && i == committed_at[n_saves]))    /* what has returned is there */
                     look(i, honest, &d, &n);
             }
         if (i < n_ops)

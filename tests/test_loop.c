@@ -236,6 +236,25 @@ static void add_to(const char *name, const char *text)
     fclose(f);
 }
 
+/* final/ is there and the log does not say so; no checkpoint to go on from. */
+static void killed_before_its_last_line(void **state)
+{
+    (void)state;
+    size_t n;
+    begin_anew();
+    xr_threads_set(1);
+    if (run("run", 0, 0, "save-steps", "0") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    char *log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n);
+    assert_non_null(log);
+    log[n - 1] = 0;
+    assert_int_equal(truncate(in_scratch("run/metrics.jsonl"), strrchr(log, '\n') + 1 - log), 0);
+    xr_free(log);
+    if (run("run", 0, 0, "save-steps", "0") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    expect_same_results();
+}
+
 /* The logs are longer than the checkpoint knows, best/ is newer, temporaries lie about. */
 static void killed(void **state)
 {
@@ -299,6 +318,36 @@ static void keep_warning(xr_level level, const char *line)
     size_t n = strlen(warning);
     if (level == XR_LOG_WARN)
         snprintf(warning + n, sizeof warning - n, "%s\n", line);
+}
+
+/* A disk that lied: zeros where the log was. The lines are missed, and what is written after them can be read. */
+static void log_with_a_hole(void **state)
+{
+    (void)state;
+    static const char zeros[64];
+    size_t n, lines = 0;
+    begin_anew();
+    must_stop("run", 15, 0);
+    char *log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n), *s, *end;
+    assert_non_null(log);
+    long third = strchr(strchr(log, '\n') + 1, '\n') + 1 - log;
+    xr_free(log);
+    FILE *f = fopen(in_scratch("run/metrics.jsonl"), "r+");
+    assert_true(f && fseek(f, third + 5, SEEK_SET) == 0 && fwrite(zeros, sizeof zeros, 1, f) == 1 && fclose(f) == 0);
+    *warning = 0;
+    xr_log_set_sink(keep_warning);
+    must_end("run");
+    xr_log_set_sink(NULL);
+    assert_non_null(strstr(warning, "are whole lines: those behind are missing, and will be"));
+    expect_same_file("run", "ref", "final/model.safetensors");
+    log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n);
+    for (s = log; (end = memchr(s, '\n', n - (size_t)(s - log))); s = end + 1, lines++) {
+        json_t *line = json_loadb(s, (size_t)(end - s), 0, NULL);
+        assert_non_null(line);
+        json_decref(line);
+    }
+    assert_true(s == log + n && lines > 5);
+    xr_free(log);
 }
 
 /* Before the first checkpoint there is nothing to go on from. */
@@ -878,7 +927,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
-        TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
+        TEST(killed), TEST(killed_before_its_last_line), TEST(log_with_a_hole), TEST(leftovers_of_data), TEST(killed_early),
+        TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),
