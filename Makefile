@@ -210,13 +210,13 @@ tsan:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
 	@scripts/tsan.sh build/san-thread $(TSAN)
 
-WATCHED := config yaml h5 util tokenizer_files checkpoint
+WATCHED := config yaml h5 util tokenizer_files checkpoint safetensors brief_run
 MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
 valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
 valgrind:
 	@scripts/setup.sh valgrind
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(PROGRAMS)
-	@WATCH='$(MEMCHECK)' OMP_NUM_THREADS=2 XLMR_DATA=none SHELL_TESTS='' scripts/run_tests.sh $(BUILD) $(PROGRAMS)
+	@WATCH='$(MEMCHECK)' XLMR_SLOWER=50 OMP_NUM_THREADS=2 XLMR_DATA=none SHELL_TESTS='' scripts/run_tests.sh $(BUILD) $(PROGRAMS)
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all

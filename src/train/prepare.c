@@ -16,6 +16,7 @@
 #include "train/prepare_plan.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/lock.h"
 #include "util/log.h"
 
 enum { LOCK_TRIES = 100 };      /* 2 s */
@@ -86,12 +87,11 @@ static xr_status clear(const char *dir)
     return xr_path_sync(dir);
 }
 
-/* Held by this process and its children, so as long as any of them lives; those of a process that was just killed need a moment to go. Systems
- * without flock go without. */
-static int is_taken(int fd, int kind)
+/* Held by this process and its children, so as long as any of them lives; those of a process that was just killed need a moment to go. */
+static int is_taken(int fd, int kind, const char *dir)
 {
     const struct timespec moment = { 0, 20000000 };
-    for (int tries = 0; flock(fd, kind | LOCK_NB) < 0 && errno == EWOULDBLOCK; tries++) {
+    for (int tries = 0; !xr_lock_take(fd, kind, dir); tries++) {
         if (tries == LOCK_TRIES)
             return 1;
         nanosleep(&moment, NULL);
@@ -105,7 +105,7 @@ static int lock(const char *dir, int kind, xr_status *status)
     *status = XR_OK;
     if (fd < 0)
         *status = xr_fail(XR_ECANTCREAT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
-    else if (is_taken(fd, kind))
+    else if (is_taken(fd, kind, dir))
         *status = xr_fail(XR_ETEMPFAIL, "%s: another xlmr is at work in it; wait for it to end", dir);
     return fd;
 }
@@ -323,6 +323,7 @@ static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
         if (!r)
             return xr_fail(XR_EIO, "%s: the record of input %zu vanished; start again", p->part_dir, i + 1);
         json_object_del(r, "mtime_ns");
+        json_object_del(r, "plan");
         if (json_array_append_new(list, r) < 0)
             return xr_fail(XR_ESYSTEM, "out of memory for a manifest");
     }

@@ -185,7 +185,7 @@ static json_t *reasons(const work *w, int noted)
 static json_t *record(const work *w)
 {
     const xr_prepare_input *in = w->in;
-    return json_pack("{ss sI sI ss ss sI sI so so sO}", "name", in->name, "bytes", (json_int_t)in->bytes, "mtime_ns", (json_int_t)in->mtime_ns,
+    return json_pack("{ss ss sI sI ss ss sI sI so so sO}", "plan", w->p->digest, "name", in->name, "bytes", (json_int_t)in->bytes, "mtime_ns", (json_int_t)in->mtime_ns,
                      "xxh3_128", w->digest, "format", w->reader.format->name, "members", (json_int_t)xr_stream_member(w->reader.stream),
                      "records", (json_int_t)w->reader.counts.records, "skipped", reasons(w, 0), "noted", reasons(w, 1), "shards", w->shards);
 }
@@ -275,6 +275,13 @@ static int shards_are_there(const xr_prepare_plan *p, const json_t *r)
     return 1;
 }
 
+/* A folder that was emptied for this plan can, on a disk that lost power, hold records of another again. */
+static int same_plan(const xr_prepare_plan *p, const json_t *r)
+{
+    const char *was = json_string_value(json_object_get(r, "plan"));
+    return was && strcmp(was, p->digest) == 0;
+}
+
 /* By size and time; where the time is another, by what is in it. */
 static int same_input(const xr_prepare_input *in, const json_t *r)
 {
@@ -292,8 +299,8 @@ json_t *xr_prepare_record_find(const xr_prepare_plan *p, size_t input)
     char *path = xr_prepare_record_path(p, input);
     json_t *r = path && xr_path_exists(path) ? xr_json_file(path, (size_t)1 << 26) : NULL;
     xr_free(path);
-    int same = r && same_input(&p->input[input], r), whole = same && shards_are_there(p, r);
-    if (r && !same && xr_error_status() == XR_OK)
+    int mine = r && same_plan(p, r), same = mine && same_input(&p->input[input], r), whole = same && shards_are_there(p, r);
+    if (mine && !same && xr_error_status() == XR_OK)
         xr_warn("%s: changed since it was prepared; it is done again", p->input[input].path);
     /* A record that says nothing good is made again; what did not let it be read would not let it be written either. */
     if (xr_error_status() == XR_EDATA)

@@ -15,6 +15,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/leftover.h"
+#include "util/lock.h"
 #include "util/log.h"
 
 /* What --overwrite-output-dir removes, in this order: checkpoints never lie beside another run's log, an end of a run beside half a model. Who is killed in
@@ -440,7 +441,7 @@ static xr_status take(xr_rundir_lock *l, const char *dir)
         l->fd = xr_file_open(l->path, O_RDWR | O_CREAT);
         if (l->fd < 0)
             return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
-        if (flock(l->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        if (!xr_lock_take(l->fd, LOCK_EX, l->path)) {
             held_by_another(dir, l->fd);
             close(l->fd);
             return xr_error_status();
