@@ -208,10 +208,10 @@ cause_of() {
     [ "$bad" -eq 0 ] && [ "$ended" -gt 10 ]
 }
 
-@test "files of an output that cannot be looked at: an error, not an output without them" {
+@test "files of an output and logs that cannot be looked at: an error, not an output without them" {
     local work at
-    for work in export prepare; do
-        for at in $(awk '$1 == "stat" && /o\.tmp-|shard-/ { print NR }' "ref/$work.calls"); do
+    for work in export prepare resume; do
+        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics/ { print NR }' "ref/$work.calls"); do
             point "$work" "any:$at:EIO" "$(cause_of EIO)"
         done
     done
