@@ -624,7 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_languages), TEST(test_normalisation), TEST(test_seen), TEST(test_tokens), TEST(test_workers), TEST(test_parts), TEST(test_split),
-        TEST(test_stop_and_go_on), TEST(test_kill), TEST(test_killed_workers), TEST(test_two_at_once), TEST(test_damaged_store), TEST(test_changed), TEST(test_bad_inputs),
+        TEST(test_stop_and_go_on), TEST(test_kill), TEST(test_killed_workers), TEST(test_two_at_once), TEST(test_damaged_store),
+        TEST(test_changed), TEST(test_bad_inputs),
         TEST(test_language_options), TEST(test_dedup), TEST(test_out_of_memory), TEST(test_no_room),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);

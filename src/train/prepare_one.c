@@ -185,9 +185,10 @@ static json_t *reasons(const work *w, int noted)
 static json_t *record(const work *w)
 {
     const xr_prepare_input *in = w->in;
-    return json_pack("{ss ss sI sI ss ss sI sI so so sO}", "plan", w->p->digest, "name", in->name, "bytes", (json_int_t)in->bytes, "mtime_ns", (json_int_t)in->mtime_ns,
-                     "xxh3_128", w->digest, "format", w->reader.format->name, "members", (json_int_t)xr_stream_member(w->reader.stream),
-                     "records", (json_int_t)w->reader.counts.records, "skipped", reasons(w, 0), "noted", reasons(w, 1), "shards", w->shards);
+    return json_pack("{ss ss sI sI ss ss sI sI so so sO}", "plan", w->p->digest, "name", in->name, "bytes", (json_int_t)in->bytes,
+                     "mtime_ns", (json_int_t)in->mtime_ns, "xxh3_128", w->digest, "format", w->reader.format->name,
+                     "members", (json_int_t)xr_stream_member(w->reader.stream), "records", (json_int_t)w->reader.counts.records,
+                     "skipped", reasons(w, 0), "noted", reasons(w, 1), "shards", w->shards);
 }
 
 char *xr_prepare_record_path(const xr_prepare_plan *p, size_t input)

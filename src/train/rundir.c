@@ -18,8 +18,8 @@
 #include "util/lock.h"
 #include "util/log.h"
 
-/* What --overwrite-output-dir removes, in this order: checkpoints never lie beside another run's log, an end of a run beside half a model. Who is killed in
- * between leaves a run that has only begun, and at last an empty folder. */
+/* What --overwrite-output-dir removes, in this order: checkpoints never lie beside another run's log, an end of a run beside half a model. config.yaml is
+ * replaced at one stroke: who is killed in between leaves a run that has only begun. */
 static const char *const run_entry[] = { "checkpoints", "metrics.jsonl", "timing.jsonl", "best", "final", "tensorboard", "nonfinite", "config.yaml" };
 enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry, IN_ORDER = 2 };   /* so many are gone for good before the next */
 #define ENTRY_CAP ((size_t)1 << 32)
@@ -317,7 +317,7 @@ xr_status xr_rundir_write_config(const char *dir, const xr_options *o)
 xr_status xr_rundir_create(const char *path, const xr_options *o)
 {
     XR_TRY(xr_mkdirs(path));
-    for (size_t i = 0; i < N_ENTRIES; i++) {
+    for (size_t i = 0; i < N_ENTRIES - 1; i++) {
         XR_TRY(remove_entry(path, run_entry[i]));
         if (i < IN_ORDER)
             XR_TRY(xr_path_sync(path));
