@@ -12,12 +12,6 @@ static size_t scratch(size_t n, size_t o, size_t i)
     return bytes(o, i);
 }
 
-static size_t no_scratch(size_t n, size_t o, size_t i)
-{
-    (void)n, (void)o, (void)i;
-    return 0;
-}
-
 static void fill(void *data, const float *w, size_t o, size_t i) { xr_words_pack_transposed(xr_kernels()->f32, data, w, i, o, xr_threads()); }
 
 static void multiply_kept(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
@@ -49,17 +43,17 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
     xr_words_weight_grad(xr_kernels()->f32, dw, dy, x, o, i, n, beta, packed);
 }
 
-const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad};
-const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, no_scratch, multiply_kept, NULL, NULL, NULL};
+const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
+const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
 /* Fewer rows do not pay for packing at each product, still fewer are multiplied as fast without; with AVX2, whose tile has half the sums, OpenBLAS
  * is ahead (docs/performance.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
-    enum { ENOUGH_ROWS = 512, ENOUGH_KEPT = 97 };
+    enum { ENOUGH_ROWS = 512 };
     if (wanted && wanted != &xr_pack_f32_kept)
         return wanted;
-    if (xr_cpu_isa() != XR_ISA_AVX512 || n < (wanted ? ENOUGH_KEPT : ENOUGH_ROWS))
+    if (xr_cpu_isa() != XR_ISA_AVX512)
         return NULL;
-    return wanted ? wanted : &xr_pack_f32;
+    return wanted || n < ENOUGH_ROWS ? wanted : &xr_pack_f32;
 }

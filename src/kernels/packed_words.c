@@ -61,14 +61,14 @@ void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t 
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS && cols % XR_COLUMN_UNIT == 0) {
-        isa->tile(c, ld, at, step, b, n, cols);
+    if (rows == ROWS ? cols % XR_COLUMN_UNIT == 0 : cols == STRIP) {
+        isa->tile(c, ld, at, step, b, n, rows, cols);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
+    isa->tile(edge, STRIP, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -121,16 +121,19 @@ size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols)
 /* One strip of w^T, whose columns are rows of w: words of a few rows at a time, then those in the order of the strip. */
 static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols)
 {
-    enum { PART = 16 };
-    uint32_t part[STRIP][PART] = {{0}};
+    enum { PART = XR_PART_WORDS };
+    _Alignas(64) uint32_t part[STRIP][PART] = {{0}}, last[PART][STRIP];
     size_t total = words_of(isa, inner);
     for (size_t first = 0; first < total; first += PART) {
         size_t n = xr_least(PART, total - first), from = isa->numbers * first;
-        for (size_t j = 0; j < cols; j++)
+        for (size_t j = 0; j < cols; j++) {
+            for (size_t k = 0; k < isa->numbers * PART; k += 16)
+                __builtin_prefetch(w + j * inner + from + isa->numbers * PART + k, 0, 2);
             isa->along(part[j], w + j * inner + from, xr_least(isa->numbers * n, inner - from));
-        for (size_t k = 0; k < n; k++)
-            for (size_t j = 0; j < STRIP; j++)
-                to[(first + k) * STRIP + j] = part[j][k];
+        }
+        isa->turn(n == PART ? to + first * STRIP : last[0], part[0]);
+        if (n < PART)
+            memcpy(to + first * STRIP, last, n * sizeof last[0]);
     }
 }
 
