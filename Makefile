@@ -191,8 +191,8 @@ check:
 
 # Those whose allocations all fail in turn; make test lets some of them.
 MEMORY := test_prepare test_predict test_evaluate test_finetune test_pretrain test_inspect test_report test_retrieval test_compare test_vocab test_grouping
-# The parts run side by side, each with its own output.
-TORTURE := torture.bats test_exactness kills.bats faults.bats test_power_loss test_power_loss_model test_checkpoint $(MEMORY)
+# The parts run side by side, the longest first, each with its own output.
+TORTURE := faults.bats torture.bats test_exactness kills.bats test_power_loss test_power_loss_model test_checkpoint $(MEMORY)
 torture: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
 	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)

@@ -259,19 +259,24 @@ xr_status xr_prepare_one(const xr_prepare_plan *p, size_t input, const xr_prepar
 
 /* ---- records of an earlier run ---- */
 
+/* Of that size; one that cannot be looked at is an error, which stays pending: it is not gone. */
+static int shard_is_there(const char *dir, const json_t *facts)
+{
+    struct stat st;
+    const char *file = json_string_value(json_object_get(facts, "file"));
+    char *path = file ? xr_path_join(dir, file) : NULL;
+    int good = path && xr_path_look(path, &st) > 0 && st.st_size == json_integer_value(json_object_get(facts, "bytes"));
+    xr_free(path);
+    return good;
+}
+
 static int shards_are_there(const xr_prepare_plan *p, const json_t *r)
 {
     const json_t *facts;
     size_t i;
-    struct stat st;
-    json_array_foreach(json_object_get(r, "shards"), i, facts) {
-        const char *file = json_string_value(json_object_get(facts, "file"));
-        char *path = file ? xr_path_join(p->dir, file) : NULL;
-        int good = path && stat(path, &st) == 0 && st.st_size == json_integer_value(json_object_get(facts, "bytes"));
-        xr_free(path);
-        if (!good)
+    json_array_foreach(json_object_get(r, "shards"), i, facts)
+        if (!shard_is_there(p->dir, facts))
             return 0;
-    }
     return 1;
 }
 

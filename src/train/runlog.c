@@ -78,7 +78,9 @@ xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_b
     l->start = l->last = xr_clock();
     XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "a+"));
     XR_TRY(open_log(&l->timing, run_dir, "timing.jsonl", "a+"));
-    if (fstat(fileno(l->metrics.file), &st) < 0 || (uint64_t)st.st_size < metrics_bytes)
+    if (fstat(fileno(l->metrics.file), &st) < 0)
+        return xr_fail(XR_EIO, "%s: cannot be looked at: %s", l->metrics.path, strerror(errno));
+    if ((uint64_t)st.st_size < metrics_bytes)
         xr_warn("%s: is shorter than it was at the checkpoint: lines are missing, and will be", l->metrics.path);
     else
         XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));

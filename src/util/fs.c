@@ -57,13 +57,17 @@ int xr_path_is_dir(const char *path)
     return stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : is_hidden(path);
 }
 
+int xr_path_look(const char *path, struct stat *st)
+{
+    int there = stat(path, st) == 0;
+    return there || is_absent() ? there : xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+}
+
 int xr_dir_has(const char *dir, const char *name)
 {
     struct stat st;
     char *path = xr_path_join(dir, name);
-    int there = !path ? xr_error_status() : stat(path, &st) == 0;
-    if (there == 0 && !is_absent())
-        there = xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+    int there = path ? xr_path_look(path, &st) : xr_error_status();
     xr_free(path);
     return there;
 }

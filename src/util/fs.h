@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include "util/error.h"
 
 /* open with O_CLOEXEC and mode 0666, again when a signal interrupts it. */
@@ -13,7 +14,8 @@ char *xr_path_join(const char *dir, const char *name);      /* caller frees */
 /* What cannot be looked at (EIO, EACCES) counts as there, and as a directory, with a warning: nothing is begun anew where something may be. */
 int xr_path_exists(const char *path);
 int xr_path_is_dir(const char *path);
-/* For decisions of what a directory is: 1, 0, or < 0 with the error set when that cannot be known. */
+/* Where that is no good guess: 1 with *st filled, 0 where nothing is, or < 0 with the error set when that cannot be known. */
+int xr_path_look(const char *path, struct stat *st);
 int xr_dir_has(const char *dir, const char *name);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
