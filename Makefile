@@ -191,8 +191,9 @@ check:
 
 # Those whose allocations all fail in turn; make test lets some of them.
 MEMORY := test_prepare test_predict test_evaluate test_finetune test_pretrain test_inspect test_report test_retrieval test_compare test_vocab test_grouping
-# The parts run side by side, each with its own output.
-TORTURE := torture.bats test_exactness kills.bats faults.bats test_power_loss test_power_loss_model test_checkpoint $(MEMORY)
+# The parts run side by side, the longest first, each with its own output.
+TORTURE := faults.bats torture.bats test_exactness kills.bats test_power_loss test_power_loss_model test_power_loss_run test_power_loss_store \
+           test_checkpoint $(MEMORY)
 torture: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
 	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
@@ -210,13 +211,13 @@ tsan:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SAN=thread BUILD=build/san-thread $(TSAN) build/san-thread/tests/race
 	@scripts/tsan.sh build/san-thread $(TSAN)
 
-WATCHED := config yaml h5 util tokenizer_files checkpoint
+WATCHED := config yaml h5 util tokenizer_files checkpoint safetensors brief_run
 MEMCHECK := valgrind -q --error-exitcode=66 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30
 valgrind: PROGRAMS := $(patsubst %,$(BUILD)/tests/test_%,$(WATCHED))
 valgrind:
 	@scripts/setup.sh valgrind
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(PROGRAMS)
-	@WATCH='$(MEMCHECK)' OMP_NUM_THREADS=2 XLMR_DATA=none SHELL_TESTS='' scripts/run_tests.sh $(BUILD) $(PROGRAMS)
+	@WATCH='$(MEMCHECK)' XLMR_SLOWER=50 OMP_NUM_THREADS=2 XLMR_DATA=none SHELL_TESTS='' scripts/run_tests.sh $(BUILD) $(PROGRAMS)
 
 demo: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all

@@ -60,8 +60,8 @@ XR_API void xr_set_log(void (*f)(int level, const char *message));
 /* --- a model directory ----------------------------------------------------------------------------------------- */
 
 typedef enum xr_mode {
-    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained. With AVX-512 a pass of 97 tokens or more makes copies of the layers
-                 * that are laid out anew (340 MB of base) */
+    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained. With AVX-512 the second pass makes copies of the layers that
+                 * are laid out anew (340 MB of base); with other precisions the first one does */
     XR_TRAIN    /* weights in memory of the library's own */
 } xr_mode;
 

@@ -208,6 +208,16 @@ cause_of() {
     [ "$bad" -eq 0 ] && [ "$ended" -gt 10 ]
 }
 
+@test "files of an output and logs that cannot be looked at: an error, not an output without them" {
+    local work at
+    for work in export prepare resume; do
+        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics/ { print NR }' "ref/$work.calls"); do
+            point "$work" "any:$at:EIO" "$(cause_of EIO)"
+        done
+    done
+    [ "$bad" -eq 0 ] && [ "$ended" -gt 5 ]
+}
+
 @test "reads and writes that move fewer bytes, and interrupted calls: the same result" {
     local work
     for work in $WORKS; do

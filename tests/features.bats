@@ -69,8 +69,9 @@ setup() { common_setup; }
     done
 }
 
-# 110 tokens take weights that are packed, after which the mapped pages are given back; 12 or more that no longer fit beside them take the weights as they stand.
-@test "a text is answered the same after another that had the weights packed" {
+# The first pass of a process keeps no packed copy of the weights, the second makes them and gives the mapped pages back; without AVX-512 110 tokens and 12 take
+# different kernels, so that a text has the same bits in every company only with it.
+@test "a text is answered the same alone, after another that had the weights packed, and together with others" {
     printf 'the cat sat on the mat %.0s' $(seq 60) >"$dir/long"
     echo 'the cat sat on the mat, the cat sat on the mat' >"$dir/short"
     echo >>"$dir/long"
@@ -79,6 +80,11 @@ setup() { common_setup; }
         "$xlmr" features --quiet --model "$model" --max-seq-length 110 --batch-tokens 112 --pooling mean --output "$dir/$f.jsonl" "$dir/$f"
         sed -i 's/"text": [0-9]*/"text"/' "$dir/$f.jsonl"
     done
-    cat "$dir/long.jsonl" "$dir/short.jsonl" "$dir/long.jsonl" "$dir/short.jsonl" | diff - "$dir/both.jsonl"
+    cat "$dir/long.jsonl" "$dir/short.jsonl" "$dir/long.jsonl" "$dir/short.jsonl" >"$dir/alone.jsonl"
+    diff "$dir/alone.jsonl" "$dir/both.jsonl"
+    if "$xlmr" doctor | grep -q '^kernels *avx512'; then
+        "$xlmr" features --quiet --model "$model" --max-seq-length 110 --pooling mean "$dir/both" --output "$dir/both.jsonl"
+        sed 's/"text": [0-9]*/"text"/' "$dir/both.jsonl" | diff "$dir/alone.jsonl" -
+    fi
     [ "$("$xlmr" tokenize --model "$model" <"$dir/long" | tr , '\n' | wc -l)" -gt 330 ]
 }

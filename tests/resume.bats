@@ -69,6 +69,39 @@ same_results() {
     [ $status -eq 75 ]
 }
 
+# without_locks CAUSE COMMAND...: run, where flock fails with CAUSE.
+without_locks() {
+    run -0 --separate-stderr env LD_PRELOAD="$shim" XLMR_FAULT="flock:1+:$1" XLMR_FAULT_LOG="$dir/calls" "$xlmr" "${@:2}"
+}
+
+# said_once WHAT WHY: one warning, with file, cause and what to take care of, though there was more than one lock to take.
+said_once() {
+    [ "$(grep -c 'cannot be locked' <<<"$stderr")" -eq 1 ]
+    [[ "$stderr" == *"xlmr: warning: $1: cannot be locked here: $2; see to it that no second xlmr is started with the same output directory"* ]]
+}
+
+@test "a file system without locks: a warning, once, and the same results" {
+    local cause=(ENOLCK 'No locks available' ENOSYS 'Function not implemented' EOPNOTSUPP 'Operation not supported' EINVAL 'Invalid argument')
+    find_shim
+    tune "$dir/ref" >/dev/null
+    for k in 0 2 4 6; do
+        as="env LD_PRELOAD=$shim XLMR_FAULT=flock:1+:${cause[k]}" run -0 --separate-stderr tune "$dir/p"
+        said_once "$dir/p/lock" "${cause[k + 1]}"
+        same_results "$dir/ref" "$dir/p"
+        rm -r "$dir/p"
+    done
+    head -300 "$BATS_FILE_TMPDIR/corpus.txt" >"$dir/en.txt"
+    without_locks ENOLCK prepare --quiet --model "$model" --output-dir "$dir/store" "$dir/en.txt"
+    said_once "$dir/store" 'No locks available'
+    [ "$(grep -c '^flock ' "$dir/calls")" -gt 1 ]
+    run -0 "$xlmr" verify "$dir/store"
+    for part in 1 2; do
+        without_locks ENOLCK prepare --quiet --model "$model" --output-dir "$dir/parts" --shard $part/2 "$dir/en.txt" "$train"
+    done
+    without_locks ENOLCK prepare --quiet --merge --output-dir "$dir/parts"
+    said_once "$dir/parts" 'No locks available'
+}
+
 @test "killed before there was anything: what is left is no run, and in nobody's way" {
     mkdir -p "$dir/p/config.yaml.tmp-1" && : >"$dir/p/lock"
     tune "$dir/p" --max-steps 7 >/dev/null

@@ -23,36 +23,6 @@ static const recipe *now;       /* what runs are made by */
 
 /* --- the run ------------------------------------------------------------------------------------------------------ */
 
-/* `foreign`: the number of a sentence with a character that the tokenizer does not know, or n. The labels follow no rule that could be learned: what is
- * learned of the shares of both makes the loss of others' labels better, what is learned by heart makes it worse. */
-static void write_sentences(const char *name, unsigned from, unsigned n, unsigned foreign)
-{
-    xr_str s = { 0 };
-    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
-    for (unsigned i = 0; i < n; i++)
-        assert_int_equal(xr_str_printf(&s, "%s%s\t%s\n", tiny_sentence(from + i), i == foreign ? " \xe4\xbd\xa0" : "", i % 3 ? "yes" : "no"), XR_OK);
-    write_scratch(name, s.s);
-    xr_str_free(&s);
-}
-
-/* The golden model with one row of its embeddings so large that what looks it up overflows: of the unknown word, or of a position that only the longest
- * sentence reaches. */
-static void make_model(const char *name, const char *golden, int position)
-{
-    xr_model m;
-    char path[64];
-    xr_load_options quiet = { .quiet = 1 };
-    snprintf(path, sizeof path, "tests/golden/%s", golden);
-    if (xr_model_load(&m, path, &quiet) < 0)
-        fail_msg("%s", xr_error_message());
-    xr_tensor *t = position ? &m.position->t : &m.word->t;
-    for (size_t j = 0; j < t->cols; j++)
-        t->x[(size_t)(position ? position : XR_ID_UNK) * t->cols + j] = 3e38f;
-    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch(name), in_scratch("tok")), XR_OK);
-    xr_model_free(&m);
-}
-
 static int make_everything(void **state)
 {
     char longest[1024];
@@ -61,10 +31,10 @@ static int make_everything(void **state)
     if (xr_blas_start() < 0 || make_scratch(state) < 0)
         return -1;
     train_tiny_tokenizer();
-    make_model("cls", "tiny-cls", 0);
-    make_model("mlm", "tiny", 30);
-    write_sentences("train.tsv", 0, 120, 17);
-    write_sentences("dev.tsv", 200, 40, 40);
+    make_overflowing_dir("cls", "tiny-cls", 0);
+    make_overflowing_dir("mlm", "tiny", 30);
+    write_labelled("train.tsv", 0, 120, 17);
+    write_labelled("dev.tsv", 200, 40, 40);
     snprintf(longest, sizeof longest, "%s %s %s %s", tiny_sentence(3), tiny_sentence(7), tiny_sentence(11), tiny_sentence(15));
     make_tiny_store("store", 0, 120, 4, longest);       /* so few different ones are learned by heart */
     make_tiny_store("held-out", 1000, 40, 40, NULL);

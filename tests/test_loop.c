@@ -18,17 +18,6 @@
 
 enum { STEPS = 24 };    /* crosses four ends of epochs, the end of warm-up, six evaluations, five checkpoints of which two stay */
 
-/* 40 sentences of two classes; `foreign`: the number of a sentence with a character that the tokenizer does not know, or -1. */
-static void write_sentences(const char *name, unsigned from, int foreign)
-{
-    xr_str s = { 0 };
-    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
-    for (unsigned i = 0; i < 40; i++)
-        assert_int_equal(xr_str_printf(&s, "%s%s\t%s\n", tiny_sentence(from + i), (int)i == foreign ? " \xe4\xbd\xa0" : "", i % 3 ? "yes" : "no"), XR_OK);
-    write_scratch(name, s.s);
-    xr_str_free(&s);
-}
-
 /* In memory where there is such a folder: a disk takes most of the time for the fsyncs of some hundred checkpoints. */
 static int make_everything(void **state)
 {
@@ -38,8 +27,8 @@ static int make_everything(void **state)
         return -1;
     train_tiny_tokenizer();
     make_tiny_dir("cls", "tiny-cls", NULL, NULL, 0, NULL);
-    write_sentences("train.tsv", 0, -1);
-    write_sentences("dev.tsv", 40, -1);
+    write_labelled("train.tsv", 0, 40, 40);
+    write_labelled("dev.tsv", 40, 40, 40);
     return 0;
 }
 
@@ -247,6 +236,25 @@ static void add_to(const char *name, const char *text)
     fclose(f);
 }
 
+/* final/ is there and the log does not say so; no checkpoint to go on from. */
+static void killed_before_its_last_line(void **state)
+{
+    (void)state;
+    size_t n;
+    begin_anew();
+    xr_threads_set(1);
+    if (run("run", 0, 0, "save-steps", "0") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    char *log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n);
+    assert_non_null(log);
+    log[n - 1] = 0;
+    assert_int_equal(truncate(in_scratch("run/metrics.jsonl"), strrchr(log, '\n') + 1 - log), 0);
+    xr_free(log);
+    if (run("run", 0, 0, "save-steps", "0") != XR_OK)
+        fail_msg("%s", xr_error_message());
+    expect_same_results();
+}
+
 /* The logs are longer than the checkpoint knows, best/ is newer, temporaries lie about. */
 static void killed(void **state)
 {
@@ -310,6 +318,36 @@ static void keep_warning(xr_level level, const char *line)
     size_t n = strlen(warning);
     if (level == XR_LOG_WARN)
         snprintf(warning + n, sizeof warning - n, "%s\n", line);
+}
+
+/* A disk that lied: zeros where the log was. The lines are missed, and what is written after them can be read. */
+static void log_with_a_hole(void **state)
+{
+    (void)state;
+    static const char zeros[64];
+    size_t n, lines = 0;
+    begin_anew();
+    must_stop("run", 15, 0);
+    char *log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n), *s, *end;
+    assert_non_null(log);
+    long third = strchr(strchr(log, '\n') + 1, '\n') + 1 - log;
+    xr_free(log);
+    FILE *f = fopen(in_scratch("run/metrics.jsonl"), "r+");
+    assert_true(f && fseek(f, third + 5, SEEK_SET) == 0 && fwrite(zeros, sizeof zeros, 1, f) == 1 && fclose(f) == 0);
+    *warning = 0;
+    xr_log_set_sink(keep_warning);
+    must_end("run");
+    xr_log_set_sink(NULL);
+    assert_non_null(strstr(warning, "are whole lines: those behind are missing, and will be"));
+    expect_same_file("run", "ref", "final/model.safetensors");
+    log = xr_file_read(in_scratch("run/metrics.jsonl"), 1 << 20, &n);
+    for (s = log; (end = memchr(s, '\n', n - (size_t)(s - log))); s = end + 1, lines++) {
+        json_t *line = json_loadb(s, (size_t)(end - s), 0, NULL);
+        assert_non_null(line);
+        json_decref(line);
+    }
+    assert_true(s == log + n && lines > 5);
+    xr_free(log);
 }
 
 /* Before the first checkpoint there is nothing to go on from. */
@@ -433,13 +471,13 @@ static void moved(void **state)
     assert_int_equal(xr_mkdirs(in_scratch("moved/cls")), XR_OK);
     assert_int_equal(xr_model_load(&m, in_scratch("cls"), &quiet), XR_OK);
     assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
-    write_sentences("moved/train.tsv", 1, -1);
-    write_sentences("moved/dev.tsv", 40, -1);
+    write_labelled("moved/train.tsv", 1, 40, 40);
+    write_labelled("moved/dev.tsv", 40, 40, 40);
     begin_anew();
     must_stop("run", 8, 0);
     assert_int_equal(run_moved(), XR_EDATA);
     assert_non_null(strstr(xr_error_message(), "belongs to another run: train_xxh3 is "));
-    write_sentences("moved/train.tsv", 0, -1);
+    write_labelled("moved/train.tsv", 0, 40, 40);
     m.config.layer_norm_eps *= 2.0f;
     assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
     assert_int_equal(run_moved(), XR_EDATA);
@@ -466,9 +504,9 @@ static void refusals(void **state)
     expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
     expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
     expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
-    write_sentences("train.tsv", 1, -1);
+    write_labelled("train.tsv", 1, 40, 40);
     expect_refused(XR_EDATA, "threads", "1", "train_xxh3 is ");
-    write_sentences("train.tsv", 0, -1);
+    write_labelled("train.tsv", 0, 40, 40);
     assert_int_equal(xr_rundir_lock_take(&lock, in_scratch("run")), XR_OK);
     snprintf(me, sizeof me, ", pid %ld)", (long)getpid());
     expect_refused(XR_ETEMPFAIL, "threads", "1", "run: another process writes to this run (host ");
@@ -689,16 +727,9 @@ static void damaged_data_without_room(void **state)
 /* A model that the unknown character makes overflow, and data with `foreign` such sentences. */
 static void make_overflow(void)
 {
-    xr_model m;
-    xr_load_options l = { .quiet = 1 };
-    assert_int_equal(xr_model_load(&m, in_scratch("cls"), &l), XR_OK);
-    for (size_t j = 0; j < m.word->t.cols; j++)
-        m.word->t.x[XR_ID_UNK * m.word->t.cols + j] = 3e38f;
-    assert_int_equal(xr_mkdirs(in_scratch("overflow")), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
-    xr_model_free(&m);
-    write_sentences("foreign.tsv", 0, 17);
-    write_sentences("late.tsv", 0, 30);      /* not among the first two updates */
+    make_overflowing_dir("overflow", "tiny-cls", 0);
+    write_labelled("foreign.tsv", 0, 40, 17);
+    write_labelled("late.tsv", 0, 40, 30);      /* not among the first two updates */
     write_scratch("foreign4.tsv", "text\tlabel\nba \xe4\xbd\xa0\tyes\nbe \xe4\xbd\xa0\tno\n");
 }
 
@@ -896,7 +927,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
-        TEST(killed), TEST(leftovers_of_data), TEST(killed_early), TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
+        TEST(killed), TEST(killed_before_its_last_line), TEST(log_with_a_hole), TEST(leftovers_of_data), TEST(killed_early),
+        TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),

@@ -74,7 +74,7 @@ static void power_loss(void **state)
     table_init(&t, 40000, 60000, 10);
     record_saves();
     xr_log_set_sink(count_refusals);
-    replay(name_of, 10000, 200);
+    replay(name_of, (extent){ 1, 30, 10000, 200 });
     table_free(&t);
 }
 

@@ -79,7 +79,7 @@ static void power_loss(void **state)
 {
     (void)state;
     record_saves();
-    replay(name_of, 1000, 100);
+    replay(name_of, (extent){ 1, 30, 1000, 100 });
     for (int k = 1; k <= SAVES; k++)
         xr_free(weights[k]);
 }

@@ -419,6 +419,32 @@ static void refused(call *c, xr_status status, const char *message)
     expect_error(status, message);
 }
 
+/* A store that lost something is no reason to do nothing; who would have it replaced is believed only after a look at every byte. */
+static void test_damaged_store(void **state)
+{
+    (void)state;
+    char shard[320];
+    call whole = { .dir = "sound" }, c = { .dir = "broken" };
+    good(&whole);
+    good(&c);
+    snprintf(shard, sizeof shard, "%s", in_scratch("broken/shard-00003.h5"));
+    assert_int_equal(truncate(shard, 100), 0);
+    assert_int_equal(prepare(&c), XR_EDATA);
+    expect_error(XR_EDATA, "shard-00003.h5: 100 bytes, ");
+    assert_int_equal(unlink(shard), 0);
+    assert_int_equal(prepare(&c), XR_EDATA);
+    expect_error(XR_EDATA, "prepare the store again (xlmr prepare does that with --overwrite-output-dir)");
+    c.overwrite = 1;
+    good(&c);
+    same_trees("sound", "broken");
+    FILE *f = fopen(shard, "r+");
+    assert_true(f && fseek(f, 3000, SEEK_SET) == 0 && fputc('!', f) == '!' && fclose(f) == 0);
+    good(&c);
+    same_trees("sound", "broken");
+    json_decref(whole.manifest);
+    json_decref(c.manifest);
+}
+
 static void test_changed(void **state)
 {
     (void)state;
@@ -598,7 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_languages), TEST(test_normalisation), TEST(test_seen), TEST(test_tokens), TEST(test_workers), TEST(test_parts), TEST(test_split),
-        TEST(test_stop_and_go_on), TEST(test_kill), TEST(test_killed_workers), TEST(test_two_at_once), TEST(test_changed), TEST(test_bad_inputs),
+        TEST(test_stop_and_go_on), TEST(test_kill), TEST(test_killed_workers), TEST(test_two_at_once), TEST(test_damaged_store),
+        TEST(test_changed), TEST(test_bad_inputs),
         TEST(test_language_options), TEST(test_dedup), TEST(test_out_of_memory), TEST(test_no_room),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);

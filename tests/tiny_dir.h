@@ -82,4 +82,33 @@ static inline void make_tiny_dir(const char *name, const char *golden, const cha
     xr_model_free(&m);
 }
 
+/* scratch/NAME: n sentences with labels; `foreign`: the number of one with a character that the tokenizer does not know, or n. The labels follow no rule that
+ * could be learned: what is learned of the shares of both makes the loss of others' labels better, what is learned by heart makes it worse. */
+static inline void write_labelled(const char *name, unsigned from, unsigned n, unsigned foreign)
+{
+    xr_str s = { 0 };
+    assert_int_equal(xr_str_puts(&s, "text\tlabel\n"), XR_OK);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(xr_str_printf(&s, "%s%s\t%s\n", tiny_sentence(from + i), i == foreign ? " \xe4\xbd\xa0" : "", i % 3 ? "yes" : "no"), XR_OK);
+    write_scratch(name, s.s);
+    xr_str_free(&s);
+}
+
+/* scratch/NAME: the golden model with one row of its embeddings so large that what looks it up overflows: of the unknown word, or of a position. */
+static inline void make_overflowing_dir(const char *name, const char *golden, int position)
+{
+    xr_model m;
+    char path[64];
+    xr_load_options quiet = { .quiet = 1 };
+    snprintf(path, sizeof path, "tests/golden/%s", golden);
+    if (xr_model_load(&m, path, &quiet) < 0)
+        fail_msg("%s", xr_error_message());
+    xr_tensor *t = position ? &m.position->t : &m.word->t;
+    for (size_t j = 0; j < t->cols; j++)
+        t->x[(size_t)(position ? position : XR_ID_UNK) * t->cols + j] = 3e38f;
+    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch(name), in_scratch("tok")), XR_OK);
+    xr_model_free(&m);
+}
+
 #endif

@@ -261,6 +261,13 @@ const void *xr_param_packed(xr_param *p)
     return v->data;
 }
 
+int xr_param_first_product(xr_param *p)
+{
+    int first = p->met != p->version + 1;
+    p->met = p->version + 1;
+    return first;
+}
+
 void xr_params_changed(xr_params *ps)
 {
     for (size_t i = 0; i < ps->n; i++)

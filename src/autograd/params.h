@@ -64,6 +64,7 @@ typedef struct xr_param {
     uint64_t version;           /* of the values: whoever writes them calls xr_param_changed */
     const struct xr_pack_kind *pack;    /* what linear layers multiply by; NULL: the f32 values as they are */
     xr_packed packed;           /* kept by xr_param_packed */
+    uint64_t met;               /* one more than the version that a product was made with */
     int mapped;                 /* values lie in a read-only mapping of a file */
     xr_late_grad *late;         /* with XR_PARAM_LATE_GRAD, once gradients are allocated */
 } xr_param;
@@ -89,6 +90,7 @@ void xr_param_init(xr_param *p, float std, uint64_t seed);          /* a functio
 /* The values packed as p->pack wants them, made when first asked for and again when they have changed; NULL with the error set. One thread
  * at a time. */
 const void *xr_param_packed(xr_param *p);
+int xr_param_first_product(xr_param *p);                            /* whether no product was made with its values yet, which is one now */
 void xr_params_changed(xr_params *ps);                              /* all rows */
 void xr_params_zero_grads(xr_params *ps);
 void xr_params_free(xr_params *ps);

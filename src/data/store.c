@@ -1,6 +1,7 @@
 /* Writing a shard of a token store: tokens and document ends are gathered and appended in blocks. */
 #include "data/store.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -218,7 +219,7 @@ static xr_status describe(const xr_store_writer *w, json_t **facts)
     const char *slash = strrchr(w->path, '/');
     XR_TRY(xr_xxh_file(w->path, hex));
     if (stat(w->path, &st) < 0)
-        return xr_fail(XR_EIO, "%s: vanished after it was written", w->path);
+        return xr_fail(XR_EIO, "%s: vanished after it was written: %s", w->path, strerror(errno));
     json_t *languages = json_object();
     for (size_t i = 0; i < w->n_language; i++)
         if (json_object_set_new(languages, w->language[i], count_object(&w->of_language[i])) < 0)

@@ -21,6 +21,8 @@ typedef struct xr_pack_kind {
                        void *restrict scratch);
     void (*weight_grad)(float *restrict dw, const float *restrict dy, const float *restrict x, size_t o, size_t i, size_t n, float beta,
                         void *restrict scratch);
+    /* The same bits without a copy, for the first product with a weight, which may be the only one; needs no more scratch. NULL: always by a copy. */
+    const struct xr_pack_kind *once;
 } xr_pack_kind;
 
 extern const xr_pack_kind xr_pack_bf16;     /* operands rounded to bfloat16 (to nearest, ties to even), sums in f32 */

@@ -35,7 +35,7 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
     xr_words_weight_grad(xr_kernels()->bf16, dw, dy, x, o, i, n, beta, packed);
 }
 
-const xr_pack_kind xr_pack_bf16 = {"bf16", bytes, fill, scratch, multiply, grad_scratch, input_grad, weight_grad};
+const xr_pack_kind xr_pack_bf16 = {"bf16", bytes, fill, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
 
 void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols)
 {

@@ -1,5 +1,5 @@
 /* f32 products with kernels of our own. A training step changes the weights, so that a packed copy would serve once: they are packed into scratch at
- * each product. In inference a copy serves every batch. The work is done in packed_words.c. */
+ * each product. In inference a copy serves every batch but the first. The work is done in packed_words.c. */
 #include "kernels/cpu.h"
 #include "kernels/packed.h"
 #include "kernels/packed_words.h"
@@ -8,31 +8,31 @@ static size_t bytes(size_t o, size_t i) { return xr_words_bytes(xr_kernels()->f3
 
 static size_t scratch(size_t n, size_t o, size_t i)
 {
-    (void)n;
-    return bytes(o, i);
-}
-
-static size_t no_scratch(size_t n, size_t o, size_t i)
-{
-    (void)n, (void)o, (void)i;
-    return 0;
+    return n > XR_WORDS_ONCE ? bytes(o, i) : 0;
 }
 
 static void fill(void *data, const float *w, size_t o, size_t i) { xr_words_pack_transposed(xr_kernels()->f32, data, w, i, o, xr_threads()); }
+
+/* b, or packed from w. */
+static void product(float *y, const float *x, const uint32_t *b, const float *w, const float *bias, size_t n, size_t o, size_t i, float beta)
+{
+    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = b, .w = w, .bias = bias, .c = y, .rows = n, .cols = o,
+                                          .inner = i, .beta = beta}, xr_threads());
+}
 
 static void multiply_kept(float *restrict y, const float *restrict x, const void *restrict data, const float *restrict bias, size_t n, size_t o,
                           size_t i, float beta, void *restrict unused)
 {
     (void)unused;
-    xr_words_multiply(&(xr_words_product){.isa = xr_kernels()->f32, .a = x, .lda = i, .b = data, .bias = bias, .c = y, .rows = n, .cols = o,
-                                          .inner = i, .beta = beta}, xr_threads());
+    product(y, x, data, NULL, bias, n, o, i, beta);
 }
 
 static void multiply(float *restrict y, const float *restrict x, const void *restrict w, const float *restrict bias, size_t n, size_t o, size_t i,
                      float beta, void *restrict packed)
 {
-    fill(packed, w, o, i);
-    multiply_kept(y, x, packed, bias, n, o, i, beta, NULL);
+    if (n > XR_WORDS_ONCE)
+        fill(packed, w, o, i);
+    product(y, x, n > XR_WORDS_ONCE ? packed : NULL, w, bias, n, o, i, beta);
 }
 
 static size_t grad_scratch(size_t n, size_t o, size_t i) { return xr_words_grad_scratch(xr_kernels()->f32, n, o, i); }
@@ -49,17 +49,16 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
     xr_words_weight_grad(xr_kernels()->f32, dw, dy, x, o, i, n, beta, packed);
 }
 
-const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad};
-const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, no_scratch, multiply_kept, NULL, NULL, NULL};
+const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
+const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
-/* Fewer rows do not pay for packing at each product, still fewer are multiplied as fast without; with AVX2, whose tile has half the sums, OpenBLAS
- * is ahead (docs/performance.md). */
+/* Fewer rows do not pay for packing at each product; with AVX2, whose tile has half the sums, OpenBLAS is ahead (docs/performance.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
-    enum { ENOUGH_ROWS = 512, ENOUGH_KEPT = 97 };
+    enum { ENOUGH_ROWS = 512 };
     if (wanted && wanted != &xr_pack_f32_kept)
         return wanted;
-    if (xr_cpu_isa() != XR_ISA_AVX512 || n < (wanted ? ENOUGH_KEPT : ENOUGH_ROWS))
+    if (xr_cpu_isa() != XR_ISA_AVX512)
         return NULL;
-    return wanted ? wanted : &xr_pack_f32;
+    return wanted || n < ENOUGH_ROWS ? wanted : &xr_pack_f32;
 }

@@ -104,4 +104,4 @@ static void multiply(float *restrict y, const float *restrict x, const void *res
     }
 }
 
-const xr_pack_kind xr_pack_int8 = {"int8", bytes, fill, scratch, multiply, NULL, NULL, NULL};
+const xr_pack_kind xr_pack_int8 = {"int8", bytes, fill, scratch, multiply, NULL, NULL, NULL, NULL};

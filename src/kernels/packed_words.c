@@ -8,8 +8,8 @@
 
 enum {
     ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
-    MAX_GROUPS = 8,             /* of ROWS rows, of a tile */
-    MAX_ROWS = MAX_GROUPS * ROWS,   /* with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
+    MAX_ROWS = XR_WORDS_ONCE,   /* of a tile; with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
+    MAX_GROUPS = MAX_ROWS / ROWS,
     MAX_WORDS = 512,
     MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
@@ -89,14 +89,14 @@ void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t 
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS && cols % XR_COLUMN_UNIT == 0) {
-        isa->tile(c, ld, at, step, b, n, cols);
+    if (rows == ROWS ? cols % XR_COLUMN_UNIT == 0 : cols == STRIP) {
+        isa->tile(c, ld, at, step, b, n, rows, cols);
         return;
     }
     float edge[ROWS * STRIP] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
+    isa->tile(edge, STRIP, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
 }
@@ -110,6 +110,35 @@ static void begin(const xr_words_product *p, size_t r, size_t rows, size_t c, si
         xr_kernels()->rows->bias(p->c + r * p->cols + c, p->bias + c, rows, cols, p->cols);
 }
 
+/* Words [first, end) of a strip of w^T, whose columns are rows of w: some words of each row, then those in the order of the strip. The row's next
+ * ones are on their way meanwhile, as the processor does not foresee so many rows at once. */
+static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, size_t first, size_t end)
+{
+    enum { PART = XR_PART_WORDS, LINE = 64 / sizeof(float) };
+    _Alignas(64) uint32_t part[STRIP][PART] = {{0}}, last[PART][STRIP];
+    for (size_t n; first < end; first += n, to += n * STRIP) {
+        n = xr_least(PART, end - first);
+        for (size_t j = 0; j < cols; j++) {
+            const float *from = w + j * inner + isa->numbers * first;
+            for (size_t k = 1; k <= isa->numbers * PART / LINE; k++)
+                __builtin_prefetch(from + isa->numbers * PART + k * LINE, 0, 2);
+            isa->along(part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first));
+        }
+        isa->turn(n == PART ? to : last[0], part[0]);
+        if (n < PART)
+            memcpy(to, last, n * sizeof last[0]);
+    }
+}
+
+/* Words [first, first + n) of the strip that begins with column c; `space` holds what has to be packed for it. */
+static const uint32_t *strip_of(const xr_words_product *p, size_t c, size_t first, size_t n, uint32_t *space)
+{
+    if (p->b)
+        return p->b + (c / STRIP * words_of(p->isa, p->inner) + first) * STRIP;
+    pack_strip(p->isa, space, p->w + c * p->inner, p->inner, xr_least(STRIP, p->cols - c), first, first + n);
+    return space;
+}
+
 typedef struct tiled { const xr_words_product *p; tiling t; } tiled;
 
 static void run_tile(void *context, size_t i, int worker)
@@ -121,15 +150,18 @@ static void run_tile(void *context, size_t i, int worker)
     size_t rows = xr_least(group_of(t, down + 1) * ROWS, p->rows) - r;
     size_t cols = xr_least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
     block k;
+    _Alignas(64) uint32_t space[MAX_WORDS * STRIP];
     (void)worker;
     begin(p, r, rows, c, cols);
     for (size_t b = 0; b < blocks; b++) {
         size_t first = b * total / blocks, n = (b + 1) * total / blocks - first;
         fill_block(&k, p, r, rows, first, n);
-        for (size_t j = 0; j < cols; j += STRIP)
+        for (size_t j = 0; j < cols; j += STRIP) {
+            const uint32_t *strip = strip_of(p, c + j, first, n, space);
             for (size_t m = 0; m < rows; m += ROWS)
-                xr_words_tile(p->isa, p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step,
-                              p->b + ((c + j) / STRIP * total + first) * STRIP, n, xr_least(ROWS, rows - m), xr_least(STRIP, cols - j));
+                xr_words_tile(p->isa, p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step, strip, n,
+                              xr_least(ROWS, rows - m), xr_least(STRIP, cols - j));
+        }
     }
 }
 
@@ -146,28 +178,12 @@ size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols)
     return xr_ceil_div(cols, STRIP) * words_of(isa, inner) * STRIP * sizeof(uint32_t);
 }
 
-/* One strip of w^T, whose columns are rows of w: words of a few rows at a time, then those in the order of the strip. */
-static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols)
-{
-    enum { PART = 16 };
-    uint32_t part[STRIP][PART] = {{0}};
-    size_t total = words_of(isa, inner);
-    for (size_t first = 0; first < total; first += PART) {
-        size_t n = xr_least(PART, total - first), from = isa->numbers * first;
-        for (size_t j = 0; j < cols; j++)
-            isa->along(part[j], w + j * inner + from, xr_least(isa->numbers * n, inner - from));
-        for (size_t k = 0; k < n; k++)
-            for (size_t j = 0; j < STRIP; j++)
-                to[(first + k) * STRIP + j] = part[j][k];
-    }
-}
-
 void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads)
 {
     size_t size = words_of(isa, inner) * STRIP;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && cols * inner > 1 << 14)
     for (size_t s = 0; s < xr_ceil_div(cols, STRIP); s++)
-        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, xr_least(STRIP, cols - s * STRIP));
+        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, xr_least(STRIP, cols - s * STRIP), 0, words_of(isa, inner));
 }
 
 /* Word k of every strip. */

@@ -8,12 +8,15 @@
 
 #include "kernels/isa/table.h"
 
+enum { XR_WORDS_ONCE = 48 };    /* rows of a tile: no more of them meet each strip of b once */
+
 typedef struct xr_words_product {
     const xr_isa_words *isa;
     const float *a;             /* rows of c are rows of it, or, across, its columns */
     size_t lda;
     int across;
-    const uint32_t *b;          /* packed, on 64 bytes */
+    const uint32_t *b;          /* packed, on 64 bytes; or NULL with */
+    const float *w;             // [cols, inner], b = w^T, which is packed strip by strip as it is used: for XR_WORDS_ONCE rows at most
     const float *bias;          // [cols] or NULL
     float *c;                   // [rows, cols]
     size_t rows, cols, inner;

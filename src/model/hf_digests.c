@@ -30,8 +30,10 @@ static void free_names(names *l)
 static xr_status list_file(const char *path, const char *name, void *context)
 {
     names *l = context;
-    if (xr_path_is_dir(path) || !xr_model_has_digest(name))
-        return XR_OK;
+    struct stat st;
+    int there = xr_path_look(path, &st);
+    if (there <= 0 || S_ISDIR(st.st_mode) || !xr_model_has_digest(name))
+        return there < 0 ? there : XR_OK;
     XR_TRY(xr_grow(&l->v, &l->cap, l->n + 1, sizeof *l->v));
     l->v[l->n] = xr_strdup(name);
     return l->v[l->n] ? (l->n++, XR_OK) : xr_error_status();

@@ -437,6 +437,7 @@ static xr_status finish(xr_loop *l)
     XR_TRY(status);
     XR_TRY(xr_state_digest(&l->trainer->state, l->digest));
     XR_TRY(xr_runlog_metrics(&l->log, end_line(l)));
+    XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));     /* without that line the run is not over */
     XR_TRY(xr_batch_dump_close(&l->dump));
     return xr_runlog_close(&l->log);
 }

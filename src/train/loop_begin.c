@@ -249,7 +249,7 @@ static xr_status go_on(xr_loop *l, const char *path)
 /* From nothing, or from a checkpoint of another run; the logs begin here. */
 static xr_status begin_anew(xr_loop *l, json_t *start)
 {
-    if (l->kind == XR_RUNDIR_RESUME && xr_rundir_has_final(l->o->output_dir))
+    if (l->kind == XR_RUNDIR_RESUME && xr_rundir_is_over(l->o->output_dir))
         return xr_fail(XR_ECANTCREAT, "%s: this run is finished and has kept no checkpoint to go on from (--save-steps makes them); to train longer, begin "
                        "with --model %s/final in another --output-dir", l->o->output_dir, l->o->output_dir);
     if (names_a_checkpoint(l->o))

@@ -16,6 +16,7 @@
 #include "train/prepare_plan.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/lock.h"
 #include "util/log.h"
 
 enum { LOCK_TRIES = 100 };      /* 2 s */
@@ -78,18 +79,19 @@ static xr_status found_entry(void *context, const char *path, const char *name)
     return XR_OK;
 }
 
+/* For good before there is a plan: a disk without power could else have kept records of the old one, which would be taken for records of the new. */
 static xr_status clear(const char *dir)
 {
     XR_TRY(each_entry(dir, refuse_foreign, (void *)(uintptr_t)dir));
-    return each_entry(dir, remove_entry, NULL);
+    XR_TRY(each_entry(dir, remove_entry, NULL));
+    return xr_path_sync(dir);
 }
 
-/* Held by this process and its children, so as long as any of them lives; those of a process that was just killed need a moment to go. Systems
- * without flock go without. */
-static int is_taken(int fd, int kind)
+/* Held by this process and its children, so as long as any of them lives; those of a process that was just killed need a moment to go. */
+static int is_taken(int fd, int kind, const char *dir)
 {
     const struct timespec moment = { 0, 20000000 };
-    for (int tries = 0; flock(fd, kind | LOCK_NB) < 0 && errno == EWOULDBLOCK; tries++) {
+    for (int tries = 0; !xr_lock_take(fd, kind, dir); tries++) {
         if (tries == LOCK_TRIES)
             return 1;
         nanosleep(&moment, NULL);
@@ -103,7 +105,7 @@ static int lock(const char *dir, int kind, xr_status *status)
     *status = XR_OK;
     if (fd < 0)
         *status = xr_fail(XR_ECANTCREAT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
-    else if (is_taken(fd, kind))
+    else if (is_taken(fd, kind, dir))
         *status = xr_fail(XR_ETEMPFAIL, "%s: another xlmr is at work in it; wait for it to end", dir);
     return fd;
 }
@@ -132,11 +134,37 @@ static xr_status compare(const xr_prepare_plan *p, const char *file, found same,
     return status;
 }
 
+static xr_status check_digests(const char *dir)
+{
+    json_t *m = xr_store_read_manifest(dir), *shard;
+    size_t i;
+    xr_status status = m ? XR_OK : xr_error_status();
+    json_array_foreach(json_object_get(m, "shards"), i, shard)
+        if (status == XR_OK)
+            status = xr_store_check_shard(dir, shard);
+    json_decref(m);
+    return status;
+}
+
+/* Nothing is made where a store is, so it has to be whole: by the sizes of its files, or, for one who would have it replaced, by their digests. */
+static xr_status check_store(const xr_prepare_plan *p)
+{
+    char why[1024];
+    xr_store *s = p->job->overwrite ? NULL : xr_store_open(p->dir, NULL);
+    xr_store_close(s);
+    xr_status status = s ? XR_OK : p->job->overwrite ? check_digests(p->dir) : xr_error_status();
+    if (status != XR_EDATA && status != XR_ENOINPUT)
+        return status;
+    snprintf(why, sizeof why, "%s", xr_error_message());
+    xr_error_clear();
+    return xr_fail(XR_EDATA, "%s (xlmr prepare does that with --overwrite-output-dir)", why);
+}
+
 static xr_status look_for_own(const xr_prepare_plan *p, found *f)
 {
     *f = NOTHING;
     XR_TRY(compare(p, XR_STORE_MANIFEST, SAME_STORE, f));
-    return *f == NOTHING ? compare(p, XR_PREPARE_PLAN_FILE, SAME_PLAN, f) : XR_OK;
+    return *f == NOTHING ? compare(p, XR_PREPARE_PLAN_FILE, SAME_PLAN, f) : check_store(p);
 }
 
 /* Jobs of an array begin together: what was not there a moment ago may be the plan of another, so that a folder with something in it is looked at
@@ -165,9 +193,10 @@ static xr_status make_plan_file(const xr_prepare_plan *p)
 /* The folder is of this plan, or becomes so. */
 static xr_status settle(const xr_prepare_plan *p, found *f)
 {
-    if (look_at(p, f) < 0) {
-        if (!p->job->overwrite)
-            return xr_error_status();
+    xr_status status = look_at(p, f);
+    if (status < 0) {
+        if (!p->job->overwrite || status == XR_EIO || status == XR_ESYSTEM)    /* which say nothing of what is there */
+            return status;
         xr_debug("%s", xr_error_message());
         xr_error_clear();
         XR_TRY(clear(p->dir));
@@ -294,6 +323,7 @@ static xr_status gather_records(const xr_prepare_plan *p, json_t *list)
         if (!r)
             return xr_fail(XR_EIO, "%s: the record of input %zu vanished; start again", p->part_dir, i + 1);
         json_object_del(r, "mtime_ns");
+        json_object_del(r, "plan");
         if (json_array_append_new(list, r) < 0)
             return xr_fail(XR_ESYSTEM, "out of memory for a manifest");
     }

@@ -12,6 +12,7 @@
 #include "train/prepare_plan.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/lock.h"
 
 #define PART_CAP ((size_t)1 << 30)
 
@@ -252,9 +253,8 @@ xr_status xr_prepare_merge(const char *dir, json_t **manifest)
     int fd = xr_file_open(dir, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         return xr_fail(XR_ENOINPUT, "%s: the directory cannot be opened: %s", dir, strerror(errno));
-    xr_status status = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK
-                           ? xr_fail(XR_ETEMPFAIL, "%s: a part is still being made; wait for it to end", dir)
-                           : xr_prepare_join(dir, manifest);
+    xr_status status = xr_lock_take(fd, LOCK_EX, dir) ? xr_prepare_join(dir, manifest)
+                                                      : xr_fail(XR_ETEMPFAIL, "%s: a part is still being made; wait for it to end", dir);
     close(fd);
     return status;
 }

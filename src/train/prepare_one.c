@@ -185,9 +185,10 @@ static json_t *reasons(const work *w, int noted)
 static json_t *record(const work *w)
 {
     const xr_prepare_input *in = w->in;
-    return json_pack("{ss sI sI ss ss sI sI so so sO}", "name", in->name, "bytes", (json_int_t)in->bytes, "mtime_ns", (json_int_t)in->mtime_ns,
-                     "xxh3_128", w->digest, "format", w->reader.format->name, "members", (json_int_t)xr_stream_member(w->reader.stream),
-                     "records", (json_int_t)w->reader.counts.records, "skipped", reasons(w, 0), "noted", reasons(w, 1), "shards", w->shards);
+    return json_pack("{ss ss sI sI ss ss sI sI so so sO}", "plan", w->p->digest, "name", in->name, "bytes", (json_int_t)in->bytes,
+                     "mtime_ns", (json_int_t)in->mtime_ns, "xxh3_128", w->digest, "format", w->reader.format->name,
+                     "members", (json_int_t)xr_stream_member(w->reader.stream), "records", (json_int_t)w->reader.counts.records,
+                     "skipped", reasons(w, 0), "noted", reasons(w, 1), "shards", w->shards);
 }
 
 char *xr_prepare_record_path(const xr_prepare_plan *p, size_t input)
@@ -259,20 +260,32 @@ xr_status xr_prepare_one(const xr_prepare_plan *p, size_t input, const xr_prepar
 
 /* ---- records of an earlier run ---- */
 
+/* Of that size; one that cannot be looked at is an error, which stays pending: it is not gone. */
+static int shard_is_there(const char *dir, const json_t *facts)
+{
+    struct stat st;
+    const char *file = json_string_value(json_object_get(facts, "file"));
+    char *path = file ? xr_path_join(dir, file) : NULL;
+    int good = path && xr_path_look(path, &st) > 0 && st.st_size == json_integer_value(json_object_get(facts, "bytes"));
+    xr_free(path);
+    return good;
+}
+
 static int shards_are_there(const xr_prepare_plan *p, const json_t *r)
 {
     const json_t *facts;
     size_t i;
-    struct stat st;
-    json_array_foreach(json_object_get(r, "shards"), i, facts) {
-        const char *file = json_string_value(json_object_get(facts, "file"));
-        char *path = file ? xr_path_join(p->dir, file) : NULL;
-        int good = path && stat(path, &st) == 0 && st.st_size == json_integer_value(json_object_get(facts, "bytes"));
-        xr_free(path);
-        if (!good)
+    json_array_foreach(json_object_get(r, "shards"), i, facts)
+        if (!shard_is_there(p->dir, facts))
             return 0;
-    }
     return 1;
+}
+
+/* A folder that was emptied for this plan can, on a disk that lost power, hold records of another again. */
+static int same_plan(const xr_prepare_plan *p, const json_t *r)
+{
+    const char *was = json_string_value(json_object_get(r, "plan"));
+    return was && strcmp(was, p->digest) == 0;
 }
 
 /* By size and time; where the time is another, by what is in it. */
@@ -292,8 +305,8 @@ json_t *xr_prepare_record_find(const xr_prepare_plan *p, size_t input)
     char *path = xr_prepare_record_path(p, input);
     json_t *r = path && xr_path_exists(path) ? xr_json_file(path, (size_t)1 << 26) : NULL;
     xr_free(path);
-    int same = r && same_input(&p->input[input], r), whole = same && shards_are_there(p, r);
-    if (r && !same && xr_error_status() == XR_OK)
+    int mine = r && same_plan(p, r), same = mine && same_input(&p->input[input], r), whole = same && shards_are_there(p, r);
+    if (mine && !same && xr_error_status() == XR_OK)
         xr_warn("%s: changed since it was prepared; it is done again", p->input[input].path);
     /* A record that says nothing good is made again; what did not let it be read would not let it be written either. */
     if (xr_error_status() == XR_EDATA)

@@ -9,6 +9,7 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/manifest.h"
 #include "util/stream.h"
 #include "util/xxh.h"
 
@@ -162,6 +163,20 @@ static json_t *recipe(const xr_prepare_plan *p)
                      "on_bad_record", o->on_bad_record, "max_bad_fraction", o->max_bad_fraction, "deflate", (json_int_t)o->deflate);
 }
 
+/* Settings that only decide whether an input is refused: what went through stays as it is when they become more lenient. */
+static const char *const lenient[] = { "allow_truncated", "on_bad_record", "max_bad_fraction" };
+
+static xr_status digest_plan(xr_prepare_plan *p)
+{
+    json_t *strict = json_copy(json_object_get(p->json, "recipe"));
+    for (size_t i = 0; i < sizeof lenient / sizeof *lenient; i++)
+        json_object_del(strict, lenient[i]);
+    json_t *j = json_pack("{so sO}", "recipe", strict, "tokenizer", json_object_get(p->json, "tokenizer"));
+    xr_status status = j ? xr_json_digest(j, p->digest) : out_of_memory();
+    json_decref(j);
+    return status;
+}
+
 static xr_status describe(xr_prepare_plan *p)
 {
     json_t *names = json_array();
@@ -174,7 +189,7 @@ static xr_status describe(xr_prepare_plan *p)
     p->json = json_pack("{ss si si s{ss si} so so}", "format", "xlmr-prepare", "format_version", PLAN_VERSION, "parts", p->n_parts, "tokenizer",
                         "sha256", xr_tokenizer_sha256(p->job->tokenizer), "vocab_size", xr_tokenizer_vocab_size(p->job->tokenizer), "recipe",
                         recipe(p), "inputs", names);
-    return p->json ? XR_OK : out_of_memory();
+    return p->json ? digest_plan(p) : out_of_memory();
 }
 
 xr_status xr_prepare_plan_make(xr_prepare_plan *p, const xr_prepare_job *job)
@@ -239,7 +254,6 @@ static const char *shown(const json_t *value)
     return out;
 }
 
-/* Settings that only decide whether an input is refused: what went through stays as it is when they become more lenient. */
 static int only_milder(const char *key, const json_t *was, const json_t *now)
 {
     if (strcmp(key, "max_bad_fraction") == 0)

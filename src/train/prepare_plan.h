@@ -28,6 +28,7 @@ typedef struct xr_prepare_plan {
     xr_language_map map;
     xr_text_options text;
     json_t *json;               /* {"format", "format_version", "parts", "tokenizer", "recipe", "inputs": [names]}, in plan.json */
+    char digest[33];            /* of tokenizer and recipe, less what becomes more lenient: records say by which they were made */
 } xr_prepare_plan;
 
 /* Zero-initialised plan; what was made is freed by xr_prepare_plan_free in any case. */

@@ -15,12 +15,13 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/leftover.h"
+#include "util/lock.h"
 #include "util/log.h"
 
-/* What --overwrite-output-dir removes. */
-static const char *const run_entry[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "checkpoints", "best", "final", "tensorboard",
-                                         "nonfinite" };
-enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry };
+/* What --overwrite-output-dir removes, in this order: checkpoints never lie beside another run's log, an end of a run beside half a model. config.yaml is
+ * replaced at one stroke: who is killed in between leaves a run that has only begun. */
+static const char *const run_entry[] = { "checkpoints", "metrics.jsonl", "timing.jsonl", "best", "final", "tensorboard", "nonfinite", "config.yaml" };
+enum { N_ENTRIES = sizeof run_entry / sizeof *run_entry, IN_ORDER = 2 };   /* so many are gone for good before the next */
 #define ENTRY_CAP ((size_t)1 << 32)
 #define LOCK "lock"
 #define DATA "data"     /* token stores that pretrain prepares before the run proper begins */
@@ -208,20 +209,20 @@ int xr_rundir_owns_checkpoint(const char *path, const char *checkpoint)
     return lies_in_entry(checkpoint, path, "checkpoints");
 }
 
-int xr_rundir_has_final(const char *dir)
+int xr_rundir_is_over(const char *dir)
 {
-    char *path = xr_path_join(dir, "final");
+    json_t *end = xr_rundir_end(dir);
+    char *path = end ? xr_path_join(dir, "final") : NULL;
     int is = path && xr_path_is_dir(path);
     xr_free(path);
+    json_decref(end);
     return is;
 }
 
 static xr_status look_inside(const xr_options *o, xr_rundir_kind *kind)
 {
     size_t len;
-    json_t *end = xr_rundir_owns_checkpoint(o->output_dir, o->resume) ? NULL : xr_rundir_end(o->output_dir);
-    int longer = 0, finished = end && xr_rundir_has_final(o->output_dir);
-    json_decref(end);
+    int longer = 0, finished = !xr_rundir_owns_checkpoint(o->output_dir, o->resume) && xr_rundir_is_over(o->output_dir);
     char *yaml = strcmp(o->resume, "never") != 0 ? read_entry(o->output_dir, "config.yaml", &len) : NULL;
     xr_status status;
     if (!yaml && xr_error_status() < 0)
@@ -316,8 +317,11 @@ xr_status xr_rundir_write_config(const char *dir, const xr_options *o)
 xr_status xr_rundir_create(const char *path, const xr_options *o)
 {
     XR_TRY(xr_mkdirs(path));
-    for (size_t i = 0; i < N_ENTRIES; i++)
+    for (size_t i = 0; i < N_ENTRIES - 1; i++) {
         XR_TRY(remove_entry(path, run_entry[i]));
+        if (i < IN_ORDER)
+            XR_TRY(xr_path_sync(path));
+    }
     return xr_rundir_write_config(path, o);
 }
 
@@ -437,7 +441,7 @@ static xr_status take(xr_rundir_lock *l, const char *dir)
         l->fd = xr_file_open(l->path, O_RDWR | O_CREAT);
         if (l->fd < 0)
             return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
-        if (flock(l->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        if (!xr_lock_take(l->fd, LOCK_EX, l->path)) {
             held_by_another(dir, l->fd);
             close(l->fd);
             return xr_error_status();

@@ -1,7 +1,9 @@
 #include "train/runlog.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +12,8 @@
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
+
+#define LOG_CAP ((size_t)1 << 32)
 
 double xr_rss_mb(int peak)
 {
@@ -30,68 +34,85 @@ json_t *xr_json_number(double x)
     return isfinite(x) ? json_real(x) : json_string(isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
 }
 
-static xr_status open_log(xr_runlog_file *l, const char *run_dir, const char *name, const char *mode)
+static xr_status open_log(xr_runlog_file *l, const char *run_dir, const char *name, int flags)
 {
     l->path = xr_path_join(run_dir, name);
     if (!l->path)
         return xr_error_status();
-    l->file = fopen(l->path, mode);
-    return l->file ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot create: %s", l->path, strerror(errno));
+    l->fd = xr_file_open(l->path, O_WRONLY | O_CREAT | O_APPEND | flags);
+    return l->fd >= 0 ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot create: %s", l->path, strerror(errno));
+}
+
+/* Their names are made lasting here: a checkpoint syncs only what is in them. */
+static xr_status open_both(xr_runlog *l, const char *run_dir, int flags)
+{
+    memset(l, 0, sizeof *l);
+    l->start = l->last = xr_clock();
+    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", flags));
+    XR_TRY(open_log(&l->timing, run_dir, "timing.jsonl", flags));
+    return xr_path_sync(run_dir);
 }
 
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir)
 {
-    memset(l, 0, sizeof *l);
-    l->start = l->last = xr_clock();
-    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "w+"));
-    return open_log(&l->timing, run_dir, "timing.jsonl", "w+");
+    return open_both(l, run_dir, O_TRUNC);
 }
 
-/* Where the first line behind `step` begins, or one that was cut. */
-static off_t behind_step(FILE *f, uint64_t step)
+/* 1: a whole line of one of the first `step` steps. */
+static int is_good(const char *line, size_t len, const char *path, uint64_t step)
 {
-    char line[1 << 16];         /* with --profile some thousand bytes */
-    off_t at = 0;
-    while (fgets(line, sizeof line, f) && strchr(line, '\n')) {
-        json_t *j = json_loads(line, 0, NULL);
-        int past = !j || (uint64_t)json_integer_value(json_object_get(j, "step")) > step;
-        json_decref(j);
-        if (past)
+    json_t *j = xr_json_parse(line, len, path);
+    int good = j && (uint64_t)json_integer_value(json_object_get(j, "step")) <= step;
+    json_decref(j);
+    if (xr_error_status() == XR_EDATA)
+        xr_error_clear();
+    return good;
+}
+
+/* How many bytes of a log, `most` at most, are good lines from its beginning on. */
+static xr_status measure(const char *path, size_t most, uint64_t step, size_t *good)
+{
+    size_t len, at = 0;
+    char *text = xr_file_read(path, LOG_CAP, &len);
+    if (!text)
+        return xr_error_status();
+    for (const char *end; (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1)
+        if ((size_t)(end - text) >= most || !is_good(text + at, (size_t)(end - text) - at, path, step))
             break;
-        at = ftello(f);
-    }
-    return at;
+    xr_free(text);
+    *good = at;
+    return xr_error_status();
 }
 
 /* From here lines are added. */
-static xr_status cut(xr_runlog_file *l, off_t at)
+static xr_status cut(const xr_runlog_file *l, size_t at)
 {
-    if (fseeko(l->file, 0, SEEK_END) < 0 || ftruncate(fileno(l->file), at) < 0 || fseeko(l->file, at, SEEK_SET) < 0)
-        return xr_fail(XR_EIO, "%s: cannot be cut back to the checkpoint: %s", l->path, strerror(errno));
-    return XR_OK;
+    return ftruncate(l->fd, (off_t)at) == 0 ? XR_OK : xr_fail(XR_EIO, "%s: cannot be cut back to the checkpoint: %s", l->path, strerror(errno));
+}
+
+static xr_status cut_timing(const xr_runlog_file *l, uint64_t step)
+{
+    size_t good;
+    XR_TRY(measure(l->path, SIZE_MAX, step, &good));
+    return cut(l, good);
 }
 
 xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step)
 {
-    struct stat st;
-    memset(l, 0, sizeof *l);
-    l->start = l->last = xr_clock();
-    XR_TRY(open_log(&l->metrics, run_dir, "metrics.jsonl", "a+"));
-    XR_TRY(open_log(&l->timing, run_dir, "timing.jsonl", "a+"));
-    if (fstat(fileno(l->metrics.file), &st) < 0 || (uint64_t)st.st_size < metrics_bytes)
-        xr_warn("%s: is shorter than it was at the checkpoint: lines are missing, and will be", l->metrics.path);
-    else
-        XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));
-    return cut(&l->timing, behind_step(l->timing.file, step));
+    size_t good;
+    XR_TRY(open_both(l, run_dir, 0));
+    XR_TRY(measure(l->metrics.path, (size_t)metrics_bytes, UINT64_MAX, &good));
+    if (good < metrics_bytes)
+        xr_warn("%s: only %zu of the %llu bytes that it had at the checkpoint are whole lines: those behind are missing, and will be", l->metrics.path, good,
+                (unsigned long long)metrics_bytes);
+    XR_TRY(cut(&l->metrics, good));
+    return cut_timing(&l->timing, step);
 }
 
 xr_status xr_runlog_cut(xr_runlog *l, uint64_t metrics_bytes, uint64_t step)
 {
-    if (fflush(l->metrics.file) != 0 || fflush(l->timing.file) != 0)
-        return xr_fail(XR_EIO, "%s: writing failed: %s", l->metrics.path, strerror(errno));
-    XR_TRY(cut(&l->metrics, (off_t)metrics_bytes));
-    rewind(l->timing.file);
-    return cut(&l->timing, behind_step(l->timing.file, step));
+    XR_TRY(cut(&l->metrics, (size_t)metrics_bytes));
+    return cut_timing(&l->timing, step);
 }
 
 /* --- for TensorBoard -------------------------------------------------------------------------------------------- */
@@ -112,7 +133,7 @@ static xr_status again(xr_runlog *l, const char *path, uint64_t from, board_line
 {
     size_t len;
     xr_status status = XR_OK;
-    char *text = xr_file_read(path, (size_t)1 << 32, &len);
+    char *text = xr_file_read(path, LOG_CAP, &len);
     if (!text)
         return xr_error_status();
     for (char *s = text, *end; status == XR_OK && (end = strchr(s, '\n')); s = end + 1)
@@ -143,21 +164,23 @@ xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, ui
 
 /* --- lines ------------------------------------------------------------------------------------------------------ */
 
+static xr_status fail_writing(const xr_runlog_file *l)
+{
+    return xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno));
+}
+
 xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes)
 {
     struct stat st;
-    int fd = fileno(l->metrics.file);
-    if (fflush(l->metrics.file) != 0 || xr_fd_sync(fd) < 0 || fstat(fd, &st) < 0)
-        return xr_fail(XR_EIO, "%s: writing failed: %s", l->metrics.path, strerror(errno));
+    if (xr_fd_sync(l->metrics.fd) < 0 || fstat(l->metrics.fd, &st) < 0)
+        return fail_writing(&l->metrics);
     *metrics_bytes = (uint64_t)st.st_size;
-    return XR_OK;
+    return xr_fd_sync(l->timing.fd) < 0 ? fail_writing(&l->timing) : XR_OK;
 }
 
 static xr_status close_log(xr_runlog_file *l)
 {
-    xr_status status = XR_OK;
-    if (l->file && fclose(l->file) != 0)
-        status = xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno));
+    xr_status status = l->path && l->fd >= 0 && close(l->fd) < 0 ? fail_writing(l) : XR_OK;
     xr_free(l->path);
     memset(l, 0, sizeof *l);
     return status;
@@ -174,9 +197,11 @@ static xr_status write_text(const xr_runlog_file *l, const json_t *line)
     char *text = line ? xr_json_dump(line, 0) : NULL;
     if (!text)
         return xr_fail(XR_ESYSTEM, "%s: no memory for a line", l->path);
-    int bad = fprintf(l->file, "%s\n", text) < 0 || fflush(l->file) != 0;
+    size_t n = strlen(text);
+    text[n] = '\n';      /* in place of the NUL */
+    xr_status status = xr_fd_write(l->fd, l->path, text, n + 1);
     xr_free(text);
-    return bad ? xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno)) : XR_OK;
+    return status;
 }
 
 static xr_status write_line(xr_runlog *l, const xr_runlog_file *log, json_t *line, board_line board)

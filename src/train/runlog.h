@@ -4,7 +4,6 @@
 #define XR_TRAIN_RUNLOG_H
 
 #include <stdint.h>
-#include <stdio.h>
 #include "util/error.h"
 #include "train/profile.h"
 #include "train/tensorboard.h"
@@ -12,8 +11,8 @@
 #include "util/json.h"
 
 typedef struct xr_runlog_file {
-    FILE *file;                     /* NULL unless open */
-    char *path;
+    int fd;                         /* every line is one write at its end */
+    char *path;                     /* NULL unless open */
 } xr_runlog_file;
 
 typedef struct xr_runlog {
@@ -25,17 +24,18 @@ typedef struct xr_runlog {
 } xr_runlog;
 
 xr_status xr_runlog_open(xr_runlog *l, const char *run_dir);
-/* Goes on with the logs of a run: metrics.jsonl is cut back to `metrics_bytes`, timing.jsonl behind the lines of `step`. */
+/* Goes on with the logs of a run: metrics.jsonl is cut back to `metrics_bytes`, timing.jsonl behind the lines of `step`. What is no whole line there, as
+ * a disk without power may leave it, goes with all behind it; where that is before `metrics_bytes`, a warning says so. */
 xr_status xr_runlog_resume(xr_runlog *l, const char *run_dir, uint64_t metrics_bytes, uint64_t step);
 /* The same in the middle of a run that goes back to a checkpoint. */
 xr_status xr_runlog_cut(xr_runlog *l, uint64_t metrics_bytes, uint64_t step);
 /* From here every line also goes to TensorBoard, into a new file in RUN/tensorboard. go_on: the run went on from a checkpoint after `step`; what the
  * logs have kept of that step, or all of it when the folder is new, is written again. */
 xr_status xr_runlog_tensorboard(xr_runlog *l, const char *run_dir, int go_on, uint64_t step);
-/* fsync of metrics.jsonl; *metrics_bytes receives its length. */
+/* fsync of both; *metrics_bytes receives the length of metrics.jsonl. */
 xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes);
 xr_status xr_runlog_close(xr_runlog *l);            /* fine on a log that was never opened */
-/* Writes one line and flushes it; takes the reference to `line`. */
+/* Writes one line; takes the reference to `line`. */
 xr_status xr_runlog_metrics(xr_runlog *l, json_t *line);
 /* Rates since the previous call. gemm_share is written when the machine's rate is known. */
 xr_status xr_runlog_timing(xr_runlog *l, uint64_t step, uint64_t steps, uint64_t tokens, double flops);

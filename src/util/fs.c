@@ -57,13 +57,17 @@ int xr_path_is_dir(const char *path)
     return stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : is_hidden(path);
 }
 
+int xr_path_look(const char *path, struct stat *st)
+{
+    int there = stat(path, st) == 0;
+    return there || is_absent() ? there : xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+}
+
 int xr_dir_has(const char *dir, const char *name)
 {
     struct stat st;
     char *path = xr_path_join(dir, name);
-    int there = !path ? xr_error_status() : stat(path, &st) == 0;
-    if (there == 0 && !is_absent())
-        there = xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+    int there = path ? xr_path_look(path, &st) : xr_error_status();
     xr_free(path);
     return there;
 }
@@ -126,11 +130,10 @@ char *xr_file_read(const char *path, size_t cap, size_t *len)
     return text;
 }
 
-/* `path`: for the message. */
-static xr_status write_all(int fd, const char *path, const char *data, size_t len)
+xr_status xr_fd_write(int fd, const char *path, const void *data, size_t len)
 {
     for (size_t done = 0; done < len;) {
-        ssize_t n = write(fd, data + done, len - done);
+        ssize_t n = write(fd, (const char *)data + done, len - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -151,7 +154,7 @@ int xr_fd_sync(int fd)
 }
 
 /* fsync of a file or directory by name; HDF5 never does it (reliability, finding 4). */
-static xr_status sync_path(const char *path)
+xr_status xr_path_sync(const char *path)
 {
     int fd = xr_file_open(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
@@ -179,7 +182,7 @@ static xr_status sync_parent(const char *path)
     char parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
     snprintf(parent, sizeof parent, "%.*s", !slash ? 1 : slash == path ? 1 : (int)(slash - path), slash ? path : ".");
-    if (sync_path(parent) < 0)
+    if (xr_path_sync(parent) < 0)
         return xr_fail_context("%s: is complete, but it may not survive a power failure", path);
     return XR_OK;
 }
@@ -248,7 +251,7 @@ void xr_outfile_abort(xr_outfile *o)
 
 xr_status xr_outfile_commit(xr_outfile *o)
 {
-    xr_status status = sync_path(o->tmp);
+    xr_status status = xr_path_sync(o->tmp);
     if (status == XR_OK && rename(o->tmp, o->path) < 0)
         status = xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
     if (status == XR_OK)
@@ -263,7 +266,7 @@ static xr_status write_new(const char *path, const char *wanted, const char *dat
     int fd = xr_file_open(path, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s; choose another place", wanted, strerror(errno));
-    xr_status status = write_all(fd, wanted, data, len);
+    xr_status status = xr_fd_write(fd, wanted, data, len);
     if (close(fd) < 0 && status == XR_OK)
         status = xr_fail(XR_EIO, "%s: closing failed: %s; check the disk", wanted, strerror(errno));
     return status;
@@ -415,7 +418,7 @@ static xr_status sync_tree(const char *path)
         return xr_fail(XR_EIO, "%s: vanished while it was being written: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         XR_TRY(xr_dir_each(path, sync_entry, NULL));
-    return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? sync_path(path) : XR_OK;
+    return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? xr_path_sync(path) : XR_OK;
 }
 
 static xr_status entry_found(const char *path, const char *name, void *context)

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include "util/error.h"
 
 /* open with O_CLOEXEC and mode 0666, again when a signal interrupts it. */
@@ -13,7 +14,8 @@ char *xr_path_join(const char *dir, const char *name);      /* caller frees */
 /* What cannot be looked at (EIO, EACCES) counts as there, and as a directory, with a warning: nothing is begun anew where something may be. */
 int xr_path_exists(const char *path);
 int xr_path_is_dir(const char *path);
-/* For decisions of what a directory is: 1, 0, or < 0 with the error set when that cannot be known. */
+/* Where that is no good guess: 1 with *st filled, 0 where nothing is, or < 0 with the error set when that cannot be known. */
+int xr_path_look(const char *path, struct stat *st);
 int xr_dir_has(const char *dir, const char *name);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
@@ -26,8 +28,11 @@ xr_status xr_file_write(const char *path, const void *data, size_t len);
 /* The same with the bytes of another file, refused over `cap`. */
 xr_status xr_file_copy(const char *from, const char *to, size_t cap);
 
+/* All of it; `path` is for the message. */
+xr_status xr_fd_write(int fd, const char *path, const void *data, size_t len);
 /* fsync, begun again when a signal interrupts it; 0 as well for what cannot be synced, such as a pipe. -1 with errno set. */
 int xr_fd_sync(int fd);
+xr_status xr_path_sync(const char *path);                   /* fsync of a file or of a directory's names */
 
 xr_status xr_mkdirs(const char *path);                      /* like mkdir -p */
 xr_status xr_remove_tree(const char *path);                 /* missing is fine; never follows symbolic links */

@@ -92,9 +92,19 @@ hid_t xr_h5_file_type(xr_h5_type type)
     return id[type];
 }
 
+/* Without the library's own locks, which fail where a file system has none: what is written has a name of its own, what is read has a digest. */
+hid_t xr_h5_access(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access >= 0 && H5Pset_file_locking(access, 0, 1) >= 0)
+        return access;
+    H5Pclose(access);
+    return H5I_INVALID_HID;
+}
+
 static hid_t create_file(const char *path)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE), id = H5I_INVALID_HID;
+    hid_t access = xr_h5_access(), create = H5Pcreate(H5P_FILE_CREATE), id = H5I_INVALID_HID;
     if (access >= 0 && create >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
         H5Pset_obj_track_times(create, 0) >= 0)
         id = H5Fcreate(path, H5F_ACC_TRUNC, create, access);

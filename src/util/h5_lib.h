@@ -36,6 +36,7 @@ xr_status xr_h5_start(const char *path);
 /* What the system said to the failure just seen (XR_EDATA then becomes XR_EIO), or else HDF5's own words, or `otherwise`. */
 xr_status xr_h5_fail(xr_status status, const char *path, const char *what);
 xr_status xr_h5_fail_else(xr_status status, const char *path, const char *what, const char *otherwise);
+hid_t xr_h5_access(void);        /* how all files are opened; the caller closes it */
 hid_t xr_h5_memory_type(xr_h5_type type);
 hid_t xr_h5_file_type(xr_h5_type type);
 /* A close that fails is the last call made into the library. */

@@ -27,8 +27,10 @@ xr_h5_in *xr_h5_open(const char *path)
         return NULL;
     h->id = H5I_INVALID_HID;
     h->path = xr_strdup(path);
-    if (h->path && (h->id = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
+    hid_t access = xr_h5_access();
+    if (h->path && (access < 0 || (h->id = H5Fopen(path, H5F_ACC_RDONLY, access)) < 0))
         xr_h5_fail(XR_EDATA, path, "opening the HDF5 file");
+    H5Pclose(access);
     if (h->id >= 0)
         return h;
     xr_h5_close(h);

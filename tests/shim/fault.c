@@ -2,7 +2,7 @@
  * that may not trace, and what strace cannot do: calls that move fewer bytes than asked for, disks that fill up, memory.
  *
  *   XLMR_FAULT=CALL:WHICH:WHAT   CALL: a name below, or any; WHICH: 3 = the third, 3+ = from the third on, 3/ = every third;
- *                                WHAT: EIO, ENOSPC, EDQUOT, EINTR, ENOMEM, short (half of the bytes), kill (SIGKILL instead of the call)
+ *                                WHAT: an errno such as EIO (number_of knows which), short (half of the bytes), kill (SIGKILL instead of the call)
  *   XLMR_FAULT_ROOM=BYTES        that many bytes may be written, then ENOSPC
  *   XLMR_FAULT_UNDER=FOLDER      only files below it
  *   XLMR_FAULT_LOG=FILE          a line "CALL PATH" for every call that could have failed
@@ -45,7 +45,9 @@ static uintptr_t program_begin, program_end;
 static int number_of(const char *name)
 {
     static const struct { const char *name; int number; } known[] = { { "EIO", EIO },       { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT },
-                                                                       { "EINTR", EINTR }, { "ENOMEM", ENOMEM }, { "short", SHORT } };
+                                                                       { "EINTR", EINTR }, { "ENOMEM", ENOMEM }, { "short", SHORT },
+                                                                       { "ENOLCK", ENOLCK }, { "ENOSYS", ENOSYS }, { "EINVAL", EINVAL },
+                                                                       { "EOPNOTSUPP", EOPNOTSUPP } };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, name) == 0)
             return known[i].number;

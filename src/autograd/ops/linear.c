@@ -65,7 +65,10 @@ static const float *operand(xr_tape *t, const xr_tensor *n)
 static void multiply_packed(xr_tape *t, xr_tensor *n, const xr_pack_kind *k, const float *h, const float *bias)
 {
     size_t inner = n->in[X]->cols;
-    const void *data = k->fill ? xr_param_packed(((const args *)n->args)->w) : n->in[W]->x;
+    xr_param *w = ((const args *)n->args)->w;
+    if (k->once && xr_param_first_product(w))
+        k = k->once;
+    const void *data = k->fill ? xr_param_packed(w) : w->t.x;
     if (!data) {
         xr_tape_poison(t);
         return;

@@ -14,28 +14,6 @@ XR_INLINE size_t padded(size_t n) { return (n + VW - 1) / VW * VW; }
 XR_INLINE size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
 XR_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Eklundh's transposition: step s swaps the off-diagonal s x s blocks of each 2s x 2s block. */
-XR_INLINE void transpose(vf row[VW])
-{
-#define TAKE_A(l, s) (((l) & (s)) ? VW + (l) - (s) : (l))
-#define TAKE_B(l, s) (((l) & (s)) ? VW + (l) : (l) + (s))
-#define STEP(s)                                                                 \
-    for (size_t i = 0; (s) < VW && i < VW; i++)                                 \
-        if (!(i & (s))) {                                                       \
-            vf a = row[i], b = row[i + (s)];                                    \
-            row[i] = __builtin_shufflevector(a, b, XR_LANES(TAKE_A, s));           \
-            row[i + (s)] = __builtin_shufflevector(a, b, XR_LANES(TAKE_B, s));     \
-        }
-    STEP(1)
-    STEP(2)
-#if VW >= 8
-    STEP(4)
-#endif
-#if VW >= 16
-    STEP(8)
-#endif
-}
-
 /* y[c, r] = x[r, c]; columns of y from `rows` to whole vectors are zero. */
 XR_INLINE void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {

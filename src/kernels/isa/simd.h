@@ -202,4 +202,26 @@ XR_INLINE double vd_hsum(vd x)
 XR_INLINE vd vd_wide(vh x) { return __builtin_convertvector(x, vd); }
 XR_INLINE vd vd_load(const float *p) { return vd_wide(*(const vh_mem *)p); }
 
+/* Eklundh's transposition: step s swaps the off-diagonal s x s blocks of each 2s x 2s block. */
+XR_INLINE void transpose(vf row[VW])
+{
+#define TAKE_A(l, s) (((l) & (s)) ? VW + (l) - (s) : (l))
+#define TAKE_B(l, s) (((l) & (s)) ? VW + (l) : (l) + (s))
+#define STEP(s)                                                                 \
+    for (size_t i = 0; (s) < VW && i < VW; i++)                                 \
+        if (!(i & (s))) {                                                       \
+            vf a = row[i], b = row[i + (s)];                                    \
+            row[i] = __builtin_shufflevector(a, b, XR_LANES(TAKE_A, s));           \
+            row[i + (s)] = __builtin_shufflevector(a, b, XR_LANES(TAKE_B, s));     \
+        }
+    STEP(1)
+    STEP(2)
+#if VW >= 8
+    STEP(4)
+#endif
+#if VW >= 16
+    STEP(8)
+#endif
+}
+
 #endif

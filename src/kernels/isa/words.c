@@ -8,6 +8,27 @@
 
 enum { ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS };
 
+XR_INLINE vf load_words(const uint32_t *p)
+{
+    vf x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* A square of vectors at a time. */
+static void turn(uint32_t *restrict to, const uint32_t *restrict part)
+{
+    for (size_t k = 0; k < XR_PART_WORDS; k += VW)
+        for (size_t j = 0; j < STRIP; j += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                m[i] = load_words(part + (j + i) * XR_PART_WORDS + k);
+            transpose(m);
+            for (size_t i = 0; i < VW; i++)
+                memcpy(to + (k + i) * STRIP + j, &m[i], sizeof m[i]);
+        }
+}
+
 /* --- f32 -------------------------------------------------------------------------------------------------------------- */
 
 static void copy(uint32_t *restrict to, const float *restrict x, size_t n) { memcpy(to, x, n * sizeof *to); }
@@ -20,15 +41,9 @@ static void copy_across(uint32_t *restrict to, const float *restrict x, const fl
 
 enum { WIDE = VW == 16 ? 4 : 2 };       /* vectors of a row of sums: as many sums as there are registers for */
 
-XR_INLINE vf load_words(const uint32_t *p)
-{
-    vf x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-/* `wide` vectors of columns, WIDE at most. */
-XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, int wide)
+/* `rows` rows, ROWS at most, and `wide` vectors of columns, WIDE at most. */
+XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                             int wide)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
@@ -37,33 +52,42 @@ XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const
         for (int j = 0; j < wide; j++)
             w[j] = load_words(b + j * VW);
         const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
-        for (int r = 0; r < ROWS; r++) {
+        for (size_t r = 0; r < rows; r++) {
             vf x = vf_set(xr_float_of_bits(word[r]));
             for (int j = 0; j < wide; j++)
                 sum[r][j] = vf_fma(x, w[j], sum[r][j]);
         }
     }
-    for (size_t r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
 }
 
-/* part(c, ld, a, step, b, n, wide) for all columns, `wide` a constant in each. */
+/* part(c, ld, a, step, b, n, rows, wide) for all columns, `rows` and `wide` constants in each; fewer than ROWS rows have whole strips. */
 #define XR_IN_PARTS(part)                                                                                            \
-    for (size_t j = 0; j < cols; j += WIDE * VW)                                                                     \
-        switch (cols - j < WIDE * VW ? (cols - j) / VW : WIDE) {                                                     \
-        case 1: part(c + j, ld, a, step, b + j, n, 1); break;                                                        \
-        case 2: part(c + j, ld, a, step, b + j, n, 2); break;                                                        \
-        case 3: part(c + j, ld, a, step, b + j, n, WIDE > 3 ? 3 : WIDE); break;                                      \
-        default: part(c + j, ld, a, step, b + j, n, WIDE);                                                           \
-        }
+    for (size_t j = 0; j < cols; j += WIDE * VW) {                                                                   \
+        float *at = c + j;                                                                                           \
+        const uint32_t *from = b + j;                                                                                \
+        switch (rows < ROWS ? rows : ROWS + (cols - j < WIDE * VW ? (cols - j) / VW : 0)) {                          \
+        case 1: part(at, ld, a, step, from, n, 1, WIDE); break;                                                      \
+        case 2: part(at, ld, a, step, from, n, 2, WIDE); break;                                                      \
+        case 3: part(at, ld, a, step, from, n, 3, WIDE); break;                                                      \
+        case 4: part(at, ld, a, step, from, n, 4, WIDE); break;                                                      \
+        case 5: part(at, ld, a, step, from, n, 5, WIDE); break;                                                      \
+        case ROWS + 1: part(at, ld, a, step, from, n, ROWS, 1); break;                                               \
+        case ROWS + 2: part(at, ld, a, step, from, n, ROWS, 2); break;                                               \
+        case ROWS + 3: part(at, ld, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE); break;                             \
+        default: part(at, ld, a, step, from, n, ROWS, WIDE);                                                         \
+        }                                                                                                            \
+    }
 
-static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
+static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                     size_t cols)
 {
     XR_IN_PARTS(tile_part_f32)
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, copy, copy_across, tile_f32};
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, copy, copy_across, turn, tile_f32};
 
 /* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
@@ -86,32 +110,36 @@ XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
 XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
 
 /* `wide` vectors of columns, two at most. */
-XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, int wide)
+XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                         int wide)
 {
     vf sum[ROWS][2] = {{{0}}};
     for (size_t k = 0; k < n; k++, b += STRIP)
-        for (int r = 0; r < ROWS; r++) {
+        for (size_t r = 0; r < rows; r++) {
             vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
             for (int j = 0; j < wide; j++) {
                 vi w = (vi)load_words(b + j * VW);
                 sum[r][j] = vf_fma(even_of(x), even_of(w), vf_fma(odd_of(x), odd_of(w), sum[r][j]));
             }
         }
-    for (size_t r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
 }
 
-static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
+static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols)
 {
     for (size_t j = 0; j < cols; j += 2 * VW)
-        if (cols - j > VW)
-            tile_part(c + j, ld, a, step, b + j, n, 2);
+        if (rows < ROWS)
+            for (size_t r = 0; r < rows; r++)
+                tile_part(c + r * ld + j, ld, a + r, step, b + j, n, 1, 2);
+        else if (cols - j > VW)
+            tile_part(c + j, ld, a, step, b + j, n, ROWS, 2);
         else
-            tile_part(c + j, ld, a, step, b + j, n, 1);
+            tile_part(c + j, ld, a, step, b + j, n, ROWS, 1);
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, along, across, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, along, across, turn, tile};
 
 #if defined(__AVX512F__)
 #define BF16 __attribute__((target("avx512bf16")))
@@ -138,10 +166,10 @@ BF16 static void across_native(uint32_t *restrict to, const float *restrict even
 }
 
 BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                                     int wide)
+                                     size_t rows, int wide)
 {
     __m512 sum[ROWS][WIDE];
-    for (int r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             sum[r][j] = _mm512_setzero_ps();
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
@@ -150,19 +178,20 @@ BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_
         for (int j = 0; j < wide; j++)
             w[j] = (__m512bh)_mm512_load_si512(b + j * VW);
         const uint32_t x[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
-        for (int r = 0; r < ROWS; r++)
+        for (size_t r = 0; r < rows; r++)
             for (int j = 0; j < wide; j++)
                 sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)_mm512_set1_epi32((int)x[r]), w[j]);
     }
-    for (size_t r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             _mm512_storeu_ps(c + r * ld + j * VW, _mm512_add_ps(_mm512_loadu_ps(c + r * ld + j * VW), sum[r][j]));
 }
 
-BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t cols)
+BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                             size_t rows, size_t cols)
 {
     XR_IN_PARTS(tile_part_native)
 }
 
-const xr_isa_words xr_isa_bf16_native = {2, along_native, across_native, tile_native};
+const xr_isa_words xr_isa_bf16_native = {2, along_native, across_native, turn, tile_native};
 #endif
