@@ -162,7 +162,7 @@ static void power_loss(void **state)
     if (run(in_scratch("ref"), 0, 0) < 0)
         fail_msg("%s", xr_error_message());
     record_run();
-    replay(name_of, (extent){ 80, 8000, 4000, 20 });
+    replay(name_of, (extent){ 80, 8000, 3000, 20 });
 }
 
 static int make_everything(void **state)
