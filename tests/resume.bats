@@ -115,6 +115,17 @@ said_once() {
     no_leftovers "$dir/p"
 }
 
+@test "a log that the disk did not confirm is written again before the next checkpoint counts on it" {
+    find_shim
+    tune "$dir/ref" >/dev/null
+    as="env LD_PRELOAD=$shim XLMR_FAULT=fsync:1:EIO XLMR_FAULT_UNDER=$dir/p/metrics XLMR_FAULT_LOG=$dir/calls" run -0 --separate-stderr tune "$dir/p"
+    [[ "$stderr" == *"step 3: no checkpoint was written: $dir/p/metrics.jsonl: writing failed: Input/output error; training goes on"* ]]
+    same_results "$dir/ref" "$dir/p"
+    # After the first fsync the file is opened again, and what is written has the next fsync to itself.
+    awk '$1 == "fsync" { n++ } n == 1 && $1 != "write" { print $1 } n == 2 { exit }' "$dir/calls" >"$dir/between"
+    grep -q '^open$' "$dir/between"
+}
+
 @test "killed before there was anything: what is left is no run, and in nobody's way" {
     mkdir -p "$dir/p/config.yaml.tmp-1" && : >"$dir/p/lock"
     tune "$dir/p" --max-steps 7 >/dev/null
