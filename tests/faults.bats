@@ -210,8 +210,8 @@ cause_of() {
 
 @test "files of an output and logs that cannot be looked at: an error, not an output without them" {
     local work at
-    for work in export prepare resume; do
-        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics/ { print NR }' "ref/$work.calls"); do
+    for work in export prepare resume pretrain; do
+        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics|blocks-/ { print NR }' "ref/$work.calls"); do
             point "$work" "any:$at:EIO" "$(cause_of EIO)"
         done
     done
