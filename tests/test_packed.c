@@ -190,7 +190,8 @@ static void test_products(void **state)
     check_shape(33, 70, 129);
     check_shape(200, 130, 64);
     check_shape(64, 96, 1100);
-    check_shape(1100, 65, 33);
+    check_shape(1100, 65, 33);      /* as many tiles as get smaller towards the end */
+    check_shape(40, 1101, 65);
     for (size_t n = 2; n <= 11; n++)        /* every rest of rows, in whole strips and in one that is not */
         check_shape(n, n % 2 ? 128 : 100, 60 + n);
 }

@@ -183,7 +183,7 @@ void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, f
     const xr_isa_rows *k = xr_kernels()->rows;
     if (beta == 0.0f)
         memset(b, 0, c * sizeof *b);
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n * c > 1 << 14)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (n * c > 1 << 14)
     for (size_t j = 0; j < c; j += STRIP)
         k->colsum(b + j, NULL, y + j, NULL, n, c - j < STRIP ? c - j : STRIP, c);
 }

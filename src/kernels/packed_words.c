@@ -13,13 +13,37 @@ enum {
     MAX_WORDS = 512,
     MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
+    LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
     GAP = 16                    /* words between rows of a block, or six of them would share cache sets */
 };
 
 static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers); }
 
-/* down x across tiles, which differ by one group of rows and one strip at most. */
-typedef struct tiling { size_t groups, strips, down, across; } tiling;
+static size_t first_of(size_t i, size_t n, size_t parts) { return i * n / parts; }      /* of part i of n things */
+
+/* down x across tiles. */
+typedef struct tiling {
+    size_t groups, strips, down, across;
+    int sharing;                /* threads that divide among them what is left; 0: tiles that differ by one group of rows at most */
+} tiling;
+
+/* Groups of a tile when `left` are not given out yet: few towards the end, or some thread would wait for the last whole tile of another. */
+static size_t next_groups(size_t left, int sharing)
+{
+    size_t share = xr_ceil_div(left, 2 * (size_t)sharing);
+    return xr_least(left, share < LEAST_GROUPS ? LEAST_GROUPS : xr_least(share, MAX_GROUPS));
+}
+
+/* The first group of row i of tiles. */
+static size_t group_of(const tiling *t, size_t i)
+{
+    size_t g = 0;
+    if (!t->sharing)
+        return first_of(i, t->groups, t->down);
+    while (i-- > 0)
+        g += next_groups(t->groups - g, t->sharing);
+    return g;
+}
 
 /* An even number of tiles down, since cores are; one thread needs none but for the cache. */
 static tiling cut(const xr_words_product *p, int threads)
@@ -29,10 +53,14 @@ static tiling cut(const xr_words_product *p, int threads)
     t.down += t.down > 1 ? t.down % 2 : 0;
     size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(t.strips, MAX_STRIPS);
     t.across = across < least ? least : across < t.strips ? across : t.strips;
+    if (threads > 1 && t.down >= ENOUGH_TILES) {
+        t.sharing = threads;
+        t.down = 0;
+        for (size_t g = 0; g < t.groups; g += next_groups(t.groups - g, threads))
+            t.down++;
+    }
     return t;
 }
-
-static size_t first_of(size_t i, size_t n, size_t parts) { return i * n / parts; }      /* of part i of n things */
 
 /* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
 typedef struct block {
@@ -118,8 +146,8 @@ static void run_tile(void *context, size_t i, int worker)
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
     size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = xr_ceil_div(total, MAX_WORDS);
-    size_t r = first_of(down, t->groups, t->down) * ROWS, c = first_of(across, t->strips, t->across) * STRIP;
-    size_t rows = xr_least(first_of(down + 1, t->groups, t->down) * ROWS, p->rows) - r;
+    size_t r = group_of(t, down) * ROWS, c = first_of(across, t->strips, t->across) * STRIP;
+    size_t rows = xr_least(group_of(t, down + 1) * ROWS, p->rows) - r;
     size_t cols = xr_least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
     block k;
     _Alignas(64) uint32_t space[MAX_WORDS * STRIP];

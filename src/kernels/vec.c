@@ -7,7 +7,8 @@
 
 enum {
     BLOCK = 1 << 13,        /* elements per piece: 32 KiB, whole vectors of every kind; fixed, so that sums do not depend on threads */
-    SERIAL = 1 << 15        /* below this the threads cost more than they bring */
+    SERIAL = 1 << 15,       /* below this the threads cost more than they bring */
+    AT_ONCE = 4             /* pieces a thread takes where whoever is free goes on, since cores are not equally fast */
 };
 
 #define BLOCKS(n) (((n) + BLOCK - 1) / BLOCK)
@@ -21,7 +22,7 @@ void xr_bias_gelu_forward(float *restrict y, const float *restrict x, const floa
 {
     const xr_isa_vec *k = xr_kernels()->vec;
     size_t piece = rows_per_piece(cols);
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (rows * cols > SERIAL)
+#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows * cols > SERIAL)
     for (size_t start = 0; start < rows; start += piece)
         for (size_t r = start; r < rows && r < start + piece; r++)
             k->gelu_forward(y + r * cols, x + r * cols, bias, cols);
@@ -31,7 +32,7 @@ void xr_bias_gelu_backward(float *dx, int acc, const float *dy, const float *x, 
 {
     const xr_isa_vec *k = xr_kernels()->vec;
     size_t piece = rows_per_piece(cols);
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (rows * cols > SERIAL)
+#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows * cols > SERIAL)
     for (size_t start = 0; start < rows; start += piece)
         for (size_t r = start; r < rows && r < start + piece; r++)
             k->gelu_backward(dx + r * cols, acc, dy + r * cols, x + r * cols, bias, cols);
