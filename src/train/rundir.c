@@ -475,10 +475,22 @@ xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path)
     return status;
 }
 
+/* Once more what could not be removed when it was replaced: nobody may come to this run again. */
+static void sweep_again(const char *lock)
+{
+    char *path = xr_error_status() == XR_OK ? xr_strndup(lock, strlen(lock) - strlen("/" LOCK)) : NULL;
+    if (path && sweep(path) < 0) {
+        xr_warn("%s; it stays there", xr_error_message());
+        xr_error_clear();
+    }
+    xr_free(path);
+}
+
 void xr_rundir_lock_drop(xr_rundir_lock *l)
 {
     if (!l->path)
         return;
+    sweep_again(l->path);
     unlink(l->path);
     close(l->fd);
     xr_free(l->path);
