@@ -8,7 +8,7 @@ static size_t bytes(size_t o, size_t i) { return xr_words_bytes(xr_kernels()->f3
 
 static size_t scratch(size_t n, size_t o, size_t i)
 {
-    return n > XR_WORDS_ONCE ? bytes(o, i) : 0;
+    return n > XR_WORDS_FEW ? bytes(o, i) : 0;
 }
 
 static void fill(void *data, const float *w, size_t o, size_t i) { xr_words_pack_transposed(xr_kernels()->f32, data, w, i, o, xr_threads()); }
@@ -30,9 +30,9 @@ static void multiply_kept(float *restrict y, const float *restrict x, const void
 static void multiply(float *restrict y, const float *restrict x, const void *restrict w, const float *restrict bias, size_t n, size_t o, size_t i,
                      float beta, void *restrict packed)
 {
-    if (n > XR_WORDS_ONCE)
+    if (n > XR_WORDS_FEW)
         fill(packed, w, o, i);
-    product(y, x, n > XR_WORDS_ONCE ? packed : NULL, w, bias, n, o, i, beta);
+    product(y, x, n > XR_WORDS_FEW ? packed : NULL, w, bias, n, o, i, beta);
 }
 
 static size_t grad_scratch(size_t n, size_t o, size_t i) { return xr_words_grad_scratch(xr_kernels()->f32, n, o, i); }

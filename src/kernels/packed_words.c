@@ -8,8 +8,7 @@
 
 enum {
     ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
-    MAX_ROWS = XR_WORDS_ONCE,   /* of a tile; with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
-    MAX_GROUPS = MAX_ROWS / ROWS,
+    MAX_GROUPS = 8,             /* of ROWS rows, of a tile; with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
     MAX_WORDS = 512,
     MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
@@ -45,13 +44,16 @@ static size_t group_of(const tiling *t, size_t i)
     return g;
 }
 
-/* An even number of tiles down, since cores are; one thread needs none but for the cache. */
+/* An even number of tiles down, since cores are; one thread needs none but for the cache. Few rows: two tiles for each thread, of all rows, since every
+ * tile makes its own block of them. */
 static tiling cut(const xr_words_product *p, int threads)
 {
     tiling t = {.groups = xr_ceil_div(p->rows, ROWS), .strips = xr_ceil_div(p->cols, STRIP)};
-    t.down = xr_ceil_div(t.groups, MAX_GROUPS);
+    int few = p->rows <= XR_WORDS_FEW && !p->across;
+    t.down = xr_ceil_div(t.groups, few ? XR_WORDS_FEW / ROWS : MAX_GROUPS);
     t.down += t.down > 1 ? t.down % 2 : 0;
-    size_t enough = threads > 1 ? ENOUGH_TILES : 1, across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(t.strips, MAX_STRIPS);
+    size_t enough = threads == 1 ? 1 : few ? 2 * (size_t)threads : ENOUGH_TILES;
+    size_t across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(t.strips, MAX_STRIPS);
     t.across = across < least ? least : across < t.strips ? across : t.strips;
     if (threads > 1 && t.down >= ENOUGH_TILES) {
         t.sharing = threads;
@@ -64,7 +66,7 @@ static tiling cut(const xr_words_product *p, int threads)
 
 /* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
 typedef struct block {
-    _Alignas(64) uint32_t word[MAX_ROWS * (MAX_WORDS + GAP)];
+    _Alignas(64) uint32_t word[XR_WORDS_FEW * (MAX_WORDS + GAP)];
     size_t row, step;
 } block;
 
@@ -73,7 +75,7 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     const xr_isa_words *isa = p->isa;
     size_t from = isa->numbers * first, numbers = xr_least(isa->numbers * n, p->inner - from);
     k->row = p->across ? 1 : n + GAP;
-    k->step = p->across ? MAX_ROWS : 1;
+    k->step = p->across ? MAX_GROUPS * ROWS : 1;
     for (size_t i = 0; i < rows && !p->across; i++)
         isa->along(k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers);
     for (size_t w = 0; w < n && p->across; w++) {

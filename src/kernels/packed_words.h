@@ -8,7 +8,7 @@
 
 #include "kernels/isa/table.h"
 
-enum { XR_WORDS_ONCE = 48 };    /* rows of a tile: no more of them meet each strip of b once */
+enum { XR_WORDS_FEW = 96 };     /* rows of a, not across, that are all in each tile, so that a strip of b is met once */
 
 typedef struct xr_words_product {
     const xr_isa_words *isa;
@@ -16,7 +16,7 @@ typedef struct xr_words_product {
     size_t lda;
     int across;
     const uint32_t *b;          /* packed, on 64 bytes; or NULL with */
-    const float *w;             // [cols, inner], b = w^T, which is packed strip by strip as it is used: for XR_WORDS_ONCE rows at most
+    const float *w;             // [cols, inner], b = w^T, which is packed strip by strip as it is used: for XR_WORDS_FEW rows at most
     const float *bias;          // [cols] or NULL
     float *c;                   // [rows, cols]
     size_t rows, cols, inner;
