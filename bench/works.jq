@@ -7,7 +7,7 @@ def training($work; $precision):
     (map(.peak_rss_mb) | max) as $peak
     | (if length > 1 then .[1:] else . end) as $step
     | def of($name): map((.phase_ms[$name] // 0) as $ms | {ms: $ms, gflop: ($ms * (.phase_gflops[$name] // 0) / 1000)});
-      {work: $work, precision: $precision, tokens_per_s: ($step | map(.tokens_per_s) | median), peak_mb: $peak,
+      {work: $work, precision: $precision, tokens_per_s: ($step | map(.tokens_per_s) | median), fastest: ($step | map(.tokens_per_s) | max), peak_mb: $peak,
        phases: ([$step[].phase_ms | keys[]] | unique
                 | map(. as $name | {key: $name, value: ($step | of($name) | {ms: (map(.ms) | median), gflop: (map(.gflop) | median)})}) | from_entries)};
 
@@ -29,10 +29,10 @@ def share($whole): if $whole > 0 then "\(100 * . / $whole | round) %" else "-" e
 
 # $peak: {f32, bf16, int8, sgemm} in 1e9 operations a second.
 def works($peak):
-    ("work" | right(22)) + ("kind" | right(6)) + ("tokens/s" | left(10)) + ("GFLOP/s" | left(10)) + ("of peak" | left(9)) + ("of sgemm" | left(10))
+    ("work" | right(22)) + ("kind" | right(6)) + ("tokens/s" | left(10)) + ("fastest" | left(9)) + ("GFLOP/s" | left(10)) + ("of peak" | left(9)) + ("of sgemm" | left(10))
         + ("peak MiB" | left(10)),
     (.[] | ([.phases[]] | sum | rate) as $r | $peak[.precision] as $most
-     | (.work | right(22)) + (.precision | right(6)) + (.tokens_per_s | one | left(10)) + ($r | one | left(10))
+     | (.work | right(22)) + (.precision | right(6)) + (.tokens_per_s | one | left(10)) + (if .fastest then .fastest | one else "" end | left(9)) + ($r | one | left(10))
        + ($r | share($most // 0) | left(9)) + ($r | share($peak.sgemm) | left(10)) + (.peak_mb | round | left(10)));
 
 # Products in several precisions are one row.

@@ -8,13 +8,14 @@ load helpers
 WORKS="fill_mask features vectors predict evaluate prepare export average verify inspect resume train pretrain"
 
 setup_file() {
-    make_tiny_model
+    work_in_memory
     common_setup
     local work
     xlmr=$(realpath "$xlmr")
     find_shim
-    cd "$BATS_FILE_TMPDIR"
+    cd "$WORK_DIR"
     mkdir data texts ref
+    local BATS_FILE_TMPDIR=$WORK_DIR
     labelled 97 120 | tail -n +2 >data/test-en.tsv
     labelled 121 144 | tail -n +2 | gzip >data/test-de.tsv.gz
     labelled 145 150 | cut -f 1 >few.txt
@@ -39,11 +40,13 @@ setup_file() {
     done
 }
 
+teardown_file() { leave_memory; }
+
 setup() {
     common_setup
     xlmr=$(realpath "$xlmr")
     find_shim
-    cd "$BATS_FILE_TMPDIR"
+    cd "$WORK_DIR"
     bad=0 tried=0 ended=0
 }
 
@@ -71,7 +74,7 @@ do_pretrain() {
 
 # with VARIABLE=VALUE... COMMAND: under the library, with these.
 with() {
-    launch=(env LD_PRELOAD="$shim" XLMR_FAULT_UNDER="$BATS_FILE_TMPDIR")
+    launch=(env LD_PRELOAD="$shim" XLMR_FAULT_UNDER="$WORK_DIR")
     while [[ $1 == *=* ]]; do
         launch+=("$1")
         shift
@@ -210,8 +213,8 @@ cause_of() {
 
 @test "files of an output and logs that cannot be looked at: an error, not an output without them" {
     local work at
-    for work in export prepare resume; do
-        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics/ { print NR }' "ref/$work.calls"); do
+    for work in export prepare resume pretrain; do
+        for at in $(awk '$1 ~ /^f?stat$/ && /o\.tmp-|shard-|metrics|blocks-/ { print NR }' "ref/$work.calls"); do
             point "$work" "any:$at:EIO" "$(cause_of EIO)"
         done
     done

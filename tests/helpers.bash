@@ -20,6 +20,15 @@ make_tiny_model() {
     labelled 65 96 >"$at/dev.tsv"
 }
 
+# WORK_DIR, a file's scratch folder, in memory where there is such a folder: of thousands of runs a disk takes most of the time, for the fsyncs.
+work_in_memory() {
+    export WORK_DIR=$BATS_FILE_TMPDIR
+    if [ -w /dev/shm ]; then WORK_DIR=$(mktemp -d /dev/shm/xlmr-test-XXXXXX); fi
+    BATS_FILE_TMPDIR=$WORK_DIR make_tiny_model
+}
+
+leave_memory() { if [ "$WORK_DIR" != "$BATS_FILE_TMPDIR" ]; then rm -rf "$WORK_DIR"; fi; }
+
 # labelled FROM TO: those lines of the corpus as TSV with a header; the label depends on the words.
 labelled() {
     awk -v from="$1" -v to="$2" 'BEGIN { print "text\tlabel" }

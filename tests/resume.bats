@@ -102,6 +102,30 @@ said_once() {
     said_once "$dir/parts" 'No locks available'
 }
 
+@test "a model put aside by one who was killed comes back, and does not go when it cannot be known whether another is there" {
+    find_shim
+    tune "$dir/p" --max-time 0.05s >/dev/null 2>&1 || true
+    rm -rf "$dir/p/best"
+    mkdir "$dir/p/best.was-99" && echo model >"$dir/p/best.was-99/config.json"
+    as="env LD_PRELOAD=$shim XLMR_FAULT=stat:1:EIO XLMR_FAULT_UNDER=$dir/p/best" run -74 --separate-stderr tune "$dir/p"
+    [[ "$stderr" == *"$dir/p/best: cannot be looked at: Input/output error"* ]]
+    [ "$(cat "$dir/p/best.was-99/config.json")" = model ]
+    as="env LD_PRELOAD=$shim XLMR_FAULT_LOG=$dir/calls" tune "$dir/p" >/dev/null
+    grep -q "^rename $dir/p/best.was-99\$" "$dir/calls"
+    no_leftovers "$dir/p"
+}
+
+@test "a log that the disk did not confirm is written again before the next checkpoint counts on it" {
+    find_shim
+    tune "$dir/ref" >/dev/null
+    as="env LD_PRELOAD=$shim XLMR_FAULT=fsync:1:EIO XLMR_FAULT_UNDER=$dir/p/metrics XLMR_FAULT_LOG=$dir/calls" run -0 --separate-stderr tune "$dir/p"
+    [[ "$stderr" == *"step 3: no checkpoint was written: $dir/p/metrics.jsonl: writing failed: Input/output error; training goes on"* ]]
+    same_results "$dir/ref" "$dir/p"
+    # After the first fsync the file is opened again, and what is written has the next fsync to itself.
+    awk '$1 == "fsync" { n++ } n == 1 && $1 != "write" { print $1 } n == 2 { exit }' "$dir/calls" >"$dir/between"
+    grep -q '^open$' "$dir/between"
+}
+
 @test "killed before there was anything: what is left is no run, and in nobody's way" {
     mkdir -p "$dir/p/config.yaml.tmp-1" && : >"$dir/p/lock"
     tune "$dir/p" --max-steps 7 >/dev/null

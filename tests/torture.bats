@@ -24,11 +24,8 @@ else
 fi
 WORKS="finetune pretrain short"
 
-# In memory where there is such a folder: a disk takes most of the time for the fsyncs.
 setup_file() {
-    export WORK_DIR=$BATS_FILE_TMPDIR
-    if [ -w /dev/shm ]; then WORK_DIR=$(mktemp -d /dev/shm/xlmr-torture-XXXXXX); fi
-    BATS_FILE_TMPDIR=$WORK_DIR make_tiny_model
+    work_in_memory
     common_setup
     xlmr=$(realpath "$xlmr")
     cd "$WORK_DIR"
@@ -50,7 +47,7 @@ setup_file() {
     done
 }
 
-teardown_file() { if [ "$WORK_DIR" != "$BATS_FILE_TMPDIR" ]; then rm -rf "$WORK_DIR"; fi; }
+teardown_file() { leave_memory; }
 
 setup() {
     common_setup

@@ -105,7 +105,9 @@ static xr_status map_file(xr_block_index *x, const char *path)
     if (fd < 0)
         return xr_fail_open(path);
     xr_status status = XR_OK;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof(header))
+    if (fstat(fd, &st) < 0)
+        status = xr_fail(XR_EIO, "%s: cannot be looked at: %s", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof(header))
         status = xr_fail(XR_EDATA, "%s: too short for an index of blocks", path);
     else {
         void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

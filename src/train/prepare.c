@@ -146,13 +146,20 @@ static xr_status check_digests(const char *dir)
     return status;
 }
 
-/* Nothing is made where a store is, so it has to be whole: by the sizes of its files, or, for one who would have it replaced, by their digests. */
+static xr_status check_sizes(const char *dir)
+{
+    xr_store *s = xr_store_open(dir, NULL);
+    xr_store_close(s);
+    return s ? XR_OK : xr_error_status();
+}
+
+/* Nothing is made where a store is, so it has to be whole: by the sizes of its files, or by their digests for one who asks for it to be replaced. Pretraining
+ * asks whenever it begins, and should not read all of its data for that. */
 static xr_status check_store(const xr_prepare_plan *p)
 {
     char why[1024];
-    xr_store *s = p->job->overwrite ? NULL : xr_store_open(p->dir, NULL);
-    xr_store_close(s);
-    xr_status status = s ? XR_OK : p->job->overwrite ? check_digests(p->dir) : xr_error_status();
+    int asked = p->job->overwrite && p->job->o->verb == XR_V_PREPARE;
+    xr_status status = asked ? check_digests(p->dir) : check_sizes(p->dir);
     if (status != XR_EDATA && status != XR_ENOINPUT)
         return status;
     snprintf(why, sizeof why, "%s", xr_error_message());

@@ -359,12 +359,14 @@ static xr_status sweep_entry(const char *path, const char *name, void *context)
     (void)context;
     if (!is_leftover(name))
         return XR_OK;
+    struct stat st;
     const char *tail = xr_leftover_tail(name);
     char *whole = xr_strndup(path, strlen(path) - strlen(tail));
-    xr_status status = whole ? XR_OK : xr_error_status();
-    if (whole && (tail[1] == 't' || xr_path_exists(whole)))
+    int there = !whole ? xr_error_status() : tail[1] == 't' ? 1 : xr_path_look(whole, &st);
+    xr_status status = there < 0 ? (xr_status)there : XR_OK;
+    if (there == 1)
         status = xr_remove_tree(path);
-    else if (whole && rename(path, whole) < 0)      /* killed between two renames: it is all there is */
+    else if (there == 0 && rename(path, whole) < 0)     /* killed between two renames: it is all there is */
         status = xr_fail(XR_EIO, "%s: cannot be renamed: %s", path, strerror(errno));
     xr_free(whole);
     return status;
@@ -473,10 +475,22 @@ xr_status xr_rundir_lock_take(xr_rundir_lock *l, const char *path)
     return status;
 }
 
+/* Once more what could not be removed when it was replaced: nobody may come to this run again. */
+static void sweep_again(const char *lock)
+{
+    char *path = xr_error_status() == XR_OK ? xr_strndup(lock, strlen(lock) - strlen("/" LOCK)) : NULL;
+    if (path && sweep(path) < 0) {
+        xr_warn("%s; it stays there", xr_error_message());
+        xr_error_clear();
+    }
+    xr_free(path);
+}
+
 void xr_rundir_lock_drop(xr_rundir_lock *l)
 {
     if (!l->path)
         return;
+    sweep_again(l->path);
     unlink(l->path);
     close(l->fd);
     xr_free(l->path);

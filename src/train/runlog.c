@@ -169,13 +169,39 @@ static xr_status fail_writing(const xr_runlog_file *l)
     return xr_fail(XR_EIO, "%s: writing failed: %s", l->path, strerror(errno));
 }
 
+/* The system tells of bytes that did not reach the disk once; the next fsync would call them safe. They are in memory still, and written again. */
+static xr_status write_again(xr_runlog_file *l)
+{
+    size_t len;
+    int fd = xr_file_open(l->path, O_WRONLY);
+    if (fd < 0)
+        return fail_writing(l);
+    char *text = xr_file_read(l->path, LOG_CAP, &len);
+    xr_status status = text ? xr_fd_write(fd, l->path, text, len) : xr_error_status();
+    if (status == XR_OK && xr_fd_sync(fd) < 0)
+        status = fail_writing(l);
+    l->doubtful = status < 0;
+    xr_free(text);
+    close(fd);
+    return status;
+}
+
+static xr_status sync_log(xr_runlog_file *l)
+{
+    if (l->doubtful)
+        return write_again(l);
+    l->doubtful = xr_fd_sync(l->fd) < 0;
+    return l->doubtful ? fail_writing(l) : XR_OK;
+}
+
 xr_status xr_runlog_sync(xr_runlog *l, uint64_t *metrics_bytes)
 {
     struct stat st;
-    if (xr_fd_sync(l->metrics.fd) < 0 || fstat(l->metrics.fd, &st) < 0)
+    XR_TRY(sync_log(&l->metrics));
+    if (fstat(l->metrics.fd, &st) < 0)
         return fail_writing(&l->metrics);
     *metrics_bytes = (uint64_t)st.st_size;
-    return xr_fd_sync(l->timing.fd) < 0 ? fail_writing(&l->timing) : XR_OK;
+    return sync_log(&l->timing);
 }
 
 static xr_status close_log(xr_runlog_file *l)

@@ -13,6 +13,7 @@
 typedef struct xr_runlog_file {
     int fd;                         /* every line is one write at its end */
     char *path;                     /* NULL unless open */
+    int doubtful;                   /* an fsync has failed */
 } xr_runlog_file;
 
 typedef struct xr_runlog {

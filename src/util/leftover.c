@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -33,7 +34,8 @@ static xr_status remove_one(const char *path, const char *name, void *context)
     const char *tail = xr_leftover_tail(name);
     if (!tail || (size_t)(tail - name) != w->n || strncmp(name, w->name, w->n) != 0 || !xr_leftover_is_dead(name))
         return XR_OK;
-    return tail[1] == 't' || xr_path_exists(w->path) ? xr_remove_tree(path) : XR_OK;
+    struct stat st;
+    return tail[1] == 't' || xr_path_look(w->path, &st) == 1 ? xr_remove_tree(path) : xr_error_status();
 }
 
 void xr_leftovers_remove(const char *path)
