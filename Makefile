@@ -101,7 +101,7 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
-	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; about an hour'
+	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; about three hours'
 	@echo 'make tsan       what runs in threads, under ThreadSanitizer with clang;  make valgrind: a short set under memcheck'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
@@ -192,8 +192,8 @@ check:
 # Those whose allocations all fail in turn; make test lets some of them.
 MEMORY := test_prepare test_predict test_evaluate test_finetune test_pretrain test_inspect test_report test_retrieval test_compare test_vocab test_grouping
 # The parts run side by side, the longest first, each with its own output.
-TORTURE := faults.bats torture.bats test_exactness kills.bats test_power_loss test_power_loss_model test_power_loss_run test_power_loss_store \
-           test_checkpoint $(MEMORY)
+TORTURE := faults_memory.bats faults.bats torture.bats faults_kills.bats test_exactness kills.bats test_power_loss test_power_loss_model \
+           test_power_loss_run test_power_loss_store test_checkpoint $(MEMORY)
 torture: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(FAULT) $(patsubst %,$(BUILD)/tests/%,$(filter test_%,$(TORTURE)))
 	@$(MAKE) --no-print-directory -Otarget -j$(JOBS) $(TORTURE:%=torture-%)
