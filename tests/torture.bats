@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Runs whose system calls are killed or fail, one after another (strace --inject; tests/shim/fault.c where that may not trace, or with XLMR_TORTURE_BY=shim,
-# which sees the calls of libraries, not of the C library to itself): what was committed stays, what was not is no checkpoint, and the same
+# Runs whose system calls are killed or fail, one after another (strace --inject; tests/shim/fault.c where that may not trace, under sanitizers, or with
+# XLMR_TORTURE_BY=shim: it sees the calls of libraries, not of the C library to itself): what was committed stays, what was not is no checkpoint, and the same
 # command ends with the bytes of a run that nobody disturbed. A sample of the points in `make test`, all of them in `make torture` (XLMR_TORTURE=full).
 #
 # The runs meet six kinds of saves: the first checkpoint, later ones, rotation, best (new and replaced), final, and leftovers of a dead run, which every
@@ -11,7 +11,8 @@
 
 load helpers
 
-if [ "${XLMR_TORTURE_BY-}" != shim ] && strace -qq -o /dev/null true 2>/dev/null; then
+# LeakSanitizer does not work under ptrace.
+if [ "${XLMR_TORTURE_BY-}" != shim ] && [ -z "${SAN-}" ] && strace -qq -o /dev/null true 2>/dev/null; then
     BY=strace
     CALLS="write pwrite64 fsync rename renameat2 openat close mkdir unlink unlinkat rmdir truncate ftruncate fallocate"
     FAILING="write pwrite64 fsync rename renameat2 openat mkdir ftruncate fallocate"
