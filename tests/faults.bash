@@ -143,8 +143,8 @@ after() {
     137) left_well "$1" || { echo "what is left is not whole"; return 1; } ;;
     *) echo "a wrong status"; return 1 ;;
     esac
-    # What could not be removed, or was not by who was killed, goes with the next one that writes there.
-    if [ "$1" != resume ] && [ "$2" -ne 137 ] && ! grep -qE 'stays there|cannot be removed' err; then tidy || return 1; fi
+    # What could not be removed, or was not by who was killed, goes with the next one that writes there; so does the old one of a replacement that may be lost.
+    if [ "$1" != resume ] && [ "$2" -ne 137 ] && ! grep -qE 'stays there|cannot be removed|may not survive' err; then tidy || return 1; fi
     if [ "$2" -ne 0 ]; then
         case $1 in
         resume | train | pretrain | prepare) again "$1" || return 1 ;;

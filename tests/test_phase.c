@@ -1,7 +1,6 @@
 /* Where the time goes: the parts add up, nested phases are not counted twice, operations are counted where they are made. */
 #include "scratch.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -31,6 +30,7 @@ static void test_nested_phases_add_up(void **state)
     static xr_profile p;
     double sum = 0.0, before = xr_clock();
     xr_phases_start();
+    double begun = xr_clock();
     int outer = xr_phase_enter(XR_PHASE_DATA);
     assert_int_equal(outer, XR_PHASE_OTHER);
     wait_ms(20);
@@ -40,11 +40,13 @@ static void test_nested_phases_add_up(void **state)
     xr_phase_enter(inner);
     wait_ms(20);
     xr_phase_enter(outer);
+    double least = xr_clock() - begun;
     xr_profile_take(&p);
     double whole = xr_clock() - before;
     for (size_t r = 0; r < p.n; r++)
         sum += p.row[r].seconds;
-    assert_true(fabs(sum - whole) < 1e-3 + 0.01 * whole);
+    /* Whatever else the machine does meanwhile: rounding is all that may be between. */
+    assert_true(sum > least - 1e-6 && sum < whole + 1e-6);
     /* sleeps may last longer, never shorter */
     assert_true(row(&p, "data")->seconds >= 0.040 && row(&p, "head")->seconds >= 0.040);
     assert_true(row(&p, "data")->seconds + row(&p, "head")->seconds <= whole);
