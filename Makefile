@@ -101,7 +101,7 @@ help:
 	@echo 'make demo       set up, build and run the whole way on data the project makes: tokenizer, training, table'
 	@echo 'make test       set up, build and run all tests;  SAN=address,undefined for a run with sanitizers'
 	@echo 'make setup      install the Debian packages that are missing (uses sudo when not root)'
-	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; about three hours'
+	@echo 'make torture    every power loss, damaged checkpoint, kill and failing call, of which make test tries some; some hours'
 	@echo 'make tsan       what runs in threads, under ThreadSanitizer with clang;  make valgrind: a short set under memcheck'
 	@echo 'make fuzz       fuzz every reader of foreign files for SECONDS=60 each, with clang and sanitizers; FUZZ=warc only one'
 	@echo 'make lint       include directions, borders of foreign libraries, shell scripts, the README map'
