@@ -4,17 +4,14 @@
 
 load helpers
 
-# In memory where there is such a folder: a disk takes most of the time for the fsyncs.
 setup_file() {
-    export WORK_DIR=$BATS_FILE_TMPDIR
-    if [ -w /dev/shm ]; then WORK_DIR=$(mktemp -d /dev/shm/xlmr-kills-XXXXXX); fi
-    BATS_FILE_TMPDIR=$WORK_DIR make_tiny_model
+    work_in_memory
     cd "$WORK_DIR" || return
     head -300 corpus.txt | awk '{ print } NR % 5 == 0 { print "" }' >en.txt
     sed -n 301,330p corpus.txt >held-en.txt
 }
 
-teardown_file() { if [ "$WORK_DIR" != "$BATS_FILE_TMPDIR" ]; then rm -rf "$WORK_DIR"; fi; }
+teardown_file() { leave_memory; }
 
 setup() {
     common_setup

@@ -18,11 +18,8 @@ static void choose(xr_options *o, const recipe *r, const char *run)
         { "eval-steps", "2" }, { "save-steps", "2" }, { "save-total-limit", "1" }, { "logging-steps", "1" }, { "ema", "0.8" }, { "weight-decay", "0.01" },
     };
     assert_int_equal(xr_options_init(o, r->is_pretraining ? XR_V_PRETRAIN : XR_V_FINETUNE), XR_OK);
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
-        set(o, common[i][0], common[i][1]);
-    set(o, "model", in_scratch(r->is_pretraining ? "mlm" : "cls"));
-    set(o, r->is_pretraining ? "train-data" : "train-file", in_scratch(r->is_pretraining ? "store" : "train.tsv"));
-    set(o, r->is_pretraining ? "validation-data" : "validation-file", in_scratch(r->is_pretraining ? "held-out" : "dev.tsv"));
+    set_all(o, common, sizeof common / sizeof *common);
+    set_inputs(o, r->is_pretraining);
     set(o, r->is_pretraining ? "block-length" : "max-seq-length", "16");
     set(o, "precision", r->precision);
     set(o, "moments", r->moments);

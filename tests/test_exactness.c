@@ -49,11 +49,8 @@ static void choose(xr_options *o)
         { "ema", "0.8" }, { "on-nonfinite", "skip" },
     };
     assert_int_equal(xr_options_init(o, now->is_pretraining ? XR_V_PRETRAIN : XR_V_FINETUNE), XR_OK);
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
-        set(o, common[i][0], common[i][1]);
-    set(o, "model", in_scratch(now->is_pretraining ? "mlm" : "cls"));
-    set(o, now->is_pretraining ? "train-data" : "train-file", in_scratch(now->is_pretraining ? "store" : "train.tsv"));
-    set(o, now->is_pretraining ? "validation-data" : "validation-file", in_scratch(now->is_pretraining ? "held-out" : "dev.tsv"));
+    set_all(o, common, sizeof common / sizeof *common);
+    set_inputs(o, now->is_pretraining);
     set(o, now->is_pretraining ? "break-mode" : "group-by-length", now->is_pretraining ? "eos" : "true");
     set(o, now->is_pretraining ? "block-length" : "max-seq-length", now->is_pretraining ? "36" : "16");
     set(o, "learning-rate", now->is_pretraining ? "1e-2" : "1e-3");

@@ -44,8 +44,7 @@ static void choose(xr_options *o, const char *run)
     set(o, "train-file", in_scratch("train.tsv"));
     set(o, "validation-file", in_scratch("dev.tsv"));
     set(o, "output-dir", in_scratch(run));
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        set(o, pairs[i][0], pairs[i][1]);
+    set_all(o, pairs, sizeof pairs / sizeof *pairs);
 }
 
 /* The run RUN with one option more, stopped after update `at` (0: never). */

@@ -26,8 +26,7 @@ static void choose(xr_options *o, const char *run)
     set(o, "model", in_scratch("cls"));
     set(o, "train-file", in_scratch("train.tsv"));
     set(o, "output-dir", run);
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        set(o, pairs[i][0], pairs[i][1]);
+    set_all(o, pairs, sizeof pairs / sizeof *pairs);
 }
 
 static void note_saves(void)

@@ -47,6 +47,24 @@ static inline void train_tiny_tokenizer(void)
         fail_msg("%s", xr_error_message());
 }
 
+static inline void load_golden(xr_model *m, const char *golden)
+{
+    char path[128];
+    xr_load_options quiet = { .quiet = 1 };
+    snprintf(path, sizeof path, "tests/golden/%s", golden);
+    if (xr_model_load(m, path, &quiet) < 0)
+        fail_msg("%s", xr_error_message());
+}
+
+/* As scratch/NAME, with that tokenizer; frees the model. */
+static inline void save_tiny(xr_model *m, const char *name)
+{
+    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
+    if (xr_model_save(m, in_scratch(name), in_scratch("tok")) < 0)
+        fail_msg("%s", xr_error_message());
+    xr_model_free(m);
+}
+
 /* scratch/NAME: tests/golden/GOLDEN with that tokenizer. label: new names of its classes in another order, class k of
  * the new model being class from[k] of the old; NULL: as they are. spread > 0 stretches the logits, and shift (by old
  * class, may be NULL) is added to them, so that answers vary. */
@@ -54,11 +72,7 @@ static inline void make_tiny_dir(const char *name, const char *golden, const cha
                                  float spread, const float *shift)
 {
     xr_model m;
-    char path[128];
-    xr_load_options o = { .quiet = 1 };
-    snprintf(path, sizeof path, "tests/golden/%s", golden);
-    if (xr_model_load(&m, path, &o) < 0)
-        fail_msg("%s", xr_error_message());
+    load_golden(&m, golden);
     size_t last = m.head_param[2] ? 2 : 0;          /* the output layer: the second of a classifier, the only one of a tagger */
     xr_tensor *w = &m.head_param[last]->t, *b = &m.head_param[last + 1]->t;
     float old_w[8 * 64], old_b[8];
@@ -76,10 +90,7 @@ static inline void make_tiny_dir(const char *name, const char *golden, const cha
         w->x[i] *= spread;
     if (label)
         assert_int_equal(xr_config_set_labels(&m.config, label, m.config.num_labels, m.config.problem), XR_OK);
-    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    if (xr_model_save(&m, in_scratch(name), in_scratch("tok")) < 0)
-        fail_msg("%s", xr_error_message());
-    xr_model_free(&m);
+    save_tiny(&m, name);
 }
 
 /* scratch/NAME: n sentences with labels; `foreign`: the number of one with a character that the tokenizer does not know, or n. The labels follow no rule that
@@ -98,17 +109,11 @@ static inline void write_labelled(const char *name, unsigned from, unsigned n, u
 static inline void make_overflowing_dir(const char *name, const char *golden, int position)
 {
     xr_model m;
-    char path[64];
-    xr_load_options quiet = { .quiet = 1 };
-    snprintf(path, sizeof path, "tests/golden/%s", golden);
-    if (xr_model_load(&m, path, &quiet) < 0)
-        fail_msg("%s", xr_error_message());
+    load_golden(&m, golden);
     xr_tensor *t = position ? &m.position->t : &m.word->t;
     for (size_t j = 0; j < t->cols; j++)
         t->x[(size_t)(position ? position : XR_ID_UNK) * t->cols + j] = 3e38f;
-    assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch(name), in_scratch("tok")), XR_OK);
-    xr_model_free(&m);
+    save_tiny(&m, name);
 }
 
 #endif

@@ -34,6 +34,7 @@ xr_status xr_store_write_manifest(const char *dir, const char *tokenizer_sha256,
 json_t *xr_store_read_manifest(const char *dir);
 /* Whether the file of one of the manifest's "shards" is there and has its digest: XR_EDATA with the remedy. Reads all of it, without HDF5. */
 xr_status xr_store_check_shard(const char *dir, const json_t *shard);
+xr_status xr_store_check_shards(const char *dir, const json_t *manifest);   /* the first that is not good */
 
 /* Reading a store: the documents of all shards in manifest order, numbered through. */
 typedef struct xr_store xr_store;

@@ -247,3 +247,12 @@ xr_status xr_store_check_shard(const char *dir, const json_t *shard)
     xr_free(path);
     return status;
 }
+
+xr_status xr_store_check_shards(const char *dir, const json_t *manifest)
+{
+    const json_t *shard;
+    size_t i;
+    json_array_foreach(json_object_get(manifest, "shards"), i, shard)
+        XR_TRY(xr_store_check_shard(dir, shard));
+    return XR_OK;
+}

@@ -74,15 +74,13 @@ static xr_status about_store(xr_subject *s)
     json_t *m = xr_store_read_manifest(s->path), *shard;
     if (!m)
         return xr_error_status();
-    xr_status status = put(s->about, "manifest", m);
+    XR_TRY(put(s->about, "manifest", m));
+    XR_TRY(xr_store_check_shards(s->path, m));
     s->shards = json_array();
-    json_array_foreach(json_object_get(m, "shards"), i, shard) {
-        if (status == XR_OK)
-            status = xr_store_check_shard(s->path, shard);
-        if (status == XR_OK && json_array_append(s->shards, json_object_get(shard, "file")) != 0)
-            status = xr_fail(XR_ESYSTEM, "%s: out of memory for the list of shards", s->path);
-    }
-    return status == XR_OK ? copy(s->about, "tokenizer_sha256", json_object_get(m, "tokenizer"), "sha256") : status;
+    json_array_foreach(json_object_get(m, "shards"), i, shard)
+        if (json_array_append(s->shards, json_object_get(shard, "file")) != 0)
+            return xr_fail(XR_ESYSTEM, "%s: out of memory for the list of shards", s->path);
+    return copy(s->about, "tokenizer_sha256", json_object_get(m, "tokenizer"), "sha256");
 }
 
 static xr_status about_model(xr_subject *s)

@@ -136,12 +136,8 @@ static xr_status compare(const xr_prepare_plan *p, const char *file, found same,
 
 static xr_status check_digests(const char *dir)
 {
-    json_t *m = xr_store_read_manifest(dir), *shard;
-    size_t i;
-    xr_status status = m ? XR_OK : xr_error_status();
-    json_array_foreach(json_object_get(m, "shards"), i, shard)
-        if (status == XR_OK)
-            status = xr_store_check_shard(dir, shard);
+    json_t *m = xr_store_read_manifest(dir);
+    xr_status status = m ? xr_store_check_shards(dir, m) : xr_error_status();
     json_decref(m);
     return status;
 }
