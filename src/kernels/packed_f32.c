@@ -52,13 +52,14 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
 const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
 const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
-/* Fewer rows do not pay for packing at each product; with AVX2, whose tile has half the sums, OpenBLAS is ahead (docs/performance.md). */
+/* A copy that stays pays with every vector instruction set. Packing at each product does with AVX-512 and enough rows: the AVX2 kernel gains over
+ * OpenBLAS what packing costs (docs/performance.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
     enum { ENOUGH_ROWS = 512 };
-    if (wanted && wanted != &xr_pack_f32_kept)
+    if (wanted == &xr_pack_f32_kept)
+        return xr_cpu_isa() == XR_ISA_PORTABLE ? NULL : wanted;
+    if (wanted)
         return wanted;
-    if (xr_cpu_isa() != XR_ISA_AVX512)
-        return NULL;
-    return wanted || n < ENOUGH_ROWS ? wanted : &xr_pack_f32;
+    return xr_cpu_isa() == XR_ISA_AVX512 && n >= ENOUGH_ROWS ? &xr_pack_f32 : NULL;
 }

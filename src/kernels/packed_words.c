@@ -7,10 +7,10 @@
 #include "kernels/sizes.h"
 
 enum {
-    ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS,
+    ROWS = XR_TILE_ROWS, MOST_COLS = XR_TILE_COLS,
     MAX_GROUPS = 8,             /* of ROWS rows, of a tile; with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
     MAX_WORDS = 512,
-    MAX_STRIPS = 48,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
+    MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
     GAP = 16                    /* words between rows of a block, or six of them would share cache sets */
@@ -48,12 +48,12 @@ static size_t group_of(const tiling *t, size_t i)
  * tile makes its own block of them. */
 static tiling cut(const xr_words_product *p, int threads)
 {
-    tiling t = {.groups = xr_ceil_div(p->rows, ROWS), .strips = xr_ceil_div(p->cols, STRIP)};
+    tiling t = {.groups = xr_ceil_div(p->rows, ROWS), .strips = xr_ceil_div(p->cols, p->isa->strip)};
     int few = p->rows <= XR_WORDS_FEW && !p->across;
     t.down = xr_ceil_div(t.groups, few ? XR_WORDS_FEW / ROWS : MAX_GROUPS);
     t.down += t.down > 1 ? t.down % 2 : 0;
     size_t enough = threads == 1 ? 1 : few ? 2 * (size_t)threads : ENOUGH_TILES;
-    size_t across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(t.strips, MAX_STRIPS);
+    size_t across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(p->cols, MAX_COLS);
     t.across = across < least ? least : across < t.strips ? across : t.strips;
     if (threads > 1 && t.down >= ENOUGH_TILES) {
         t.sharing = threads;
@@ -86,21 +86,22 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
 
 /* Rows that are missing are computed as the last one again, and thrown away, as are columns up to a unit. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
-                   size_t rows, size_t cols)
+                   size_t rows, size_t cols, const uint32_t *soon)
 {
     const uint32_t *at[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS ? cols % XR_COLUMN_UNIT == 0 : cols == STRIP) {
-        isa->tile(c, ld, at, step, b, n, rows, cols);
+    if (rows == ROWS ? cols % XR_COLUMN_UNIT == 0 : cols == isa->strip) {
+        isa->tile(c, ld, at, step, b, n, rows, cols, soon);
         return;
     }
-    float edge[ROWS * STRIP] = {0};
+    float edge[ROWS * MOST_COLS] = {0};
     for (size_t i = 0; i < rows; i++)
-        memcpy(edge + i * STRIP, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, STRIP, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT);
+        memcpy(edge + i * MOST_COLS, c + i * ld, cols * sizeof *c);
+    isa->tile(edge, MOST_COLS, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT,
+              b);
     for (size_t i = 0; i < rows; i++)
-        memcpy(c + i * ld, edge + i * STRIP, cols * sizeof *c);
+        memcpy(c + i * ld, edge + i * MOST_COLS, cols * sizeof *c);
 }
 
 /* What the sums are added to. */
@@ -117,8 +118,8 @@ static void begin(const xr_words_product *p, size_t r, size_t rows, size_t c, si
 static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, size_t first, size_t end)
 {
     enum { PART = XR_PART_WORDS, LINE = 64 / sizeof(float) };
-    _Alignas(64) uint32_t part[STRIP][PART] = {{0}}, last[PART][STRIP];
-    for (size_t n; first < end; first += n, to += n * STRIP) {
+    _Alignas(64) uint32_t part[MOST_COLS][PART] = {{0}}, last[PART * MOST_COLS];
+    for (size_t n; first < end; first += n, to += n * isa->strip) {
         n = xr_least(PART, end - first);
         for (size_t j = 0; j < cols; j++) {
             const float *from = w + j * inner + isa->numbers * first;
@@ -126,9 +127,9 @@ static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, si
                 __builtin_prefetch(from + isa->numbers * PART + k * LINE, 0, 2);
             isa->along(part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first));
         }
-        isa->turn(n == PART ? to : last[0], part[0]);
+        isa->turn(n == PART ? to : last, part[0], isa->strip);
         if (n < PART)
-            memcpy(to, last, n * sizeof last[0]);
+            memcpy(to, last, n * isa->strip * sizeof *last);
     }
 }
 
@@ -136,9 +137,27 @@ static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, si
 static const uint32_t *strip_of(const xr_words_product *p, size_t c, size_t first, size_t n, uint32_t *space)
 {
     if (p->b)
-        return p->b + (c / STRIP * words_of(p->isa, p->inner) + first) * STRIP;
-    pack_strip(p->isa, space, p->w + c * p->inner, p->inner, xr_least(STRIP, p->cols - c), first, first + n);
+        return p->b + (c / p->isa->strip * words_of(p->isa, p->inner) + first) * p->isa->strip;
+    pack_strip(p->isa, space, p->w + c * p->inner, p->inner, xr_least(p->isa->strip, p->cols - c), first, first + n);
     return space;
+}
+
+/* What group g of a tile's rows fetches while it meets a strip, since the processor foresees too little: the first one what it needs itself a little
+ * later, the following ones a part each of the next strip (NULL: none). Nothing is read there, so that it may lie behind the end. */
+static const uint32_t *soon_of(const xr_words_product *p, size_t g, const uint32_t *strip, size_t n, const uint32_t *next)
+{
+    enum { LINE = 64 / sizeof *strip, AHEAD = 128 };
+    if (g == 0)
+        return strip + AHEAD * LINE;
+    return next && g <= p->isa->strip / LINE ? next + (g - 1) * n * LINE : strip;
+}
+
+/* Rows [r, r + rows) of the strip that begins with column c, n words of it. */
+static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, const uint32_t *next)
+{
+    for (size_t m = 0; m < rows; m += ROWS)
+        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, k->word + m * k->row, k->row, k->step, strip, n, xr_least(ROWS, rows - m),
+                      xr_least(p->isa->strip, p->cols - c), soon_of(p, m / ROWS, strip, n, next));
 }
 
 typedef struct tiled { const xr_words_product *p; tiling t; } tiled;
@@ -148,21 +167,20 @@ static void run_tile(void *context, size_t i, int worker)
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
     size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = xr_ceil_div(total, MAX_WORDS);
-    size_t r = group_of(t, down) * ROWS, c = first_of(across, t->strips, t->across) * STRIP;
-    size_t rows = xr_least(group_of(t, down + 1) * ROWS, p->rows) - r;
-    size_t cols = xr_least(first_of(across + 1, t->strips, t->across) * STRIP, p->cols) - c;
+    size_t r = group_of(t, down) * ROWS, rows = xr_least(group_of(t, down + 1) * ROWS, p->rows) - r;
+    size_t c = first_of(across, t->strips, t->across) * p->isa->strip;
+    size_t end = xr_least(first_of(across + 1, t->strips, t->across) * p->isa->strip, p->cols);
     block k;
-    _Alignas(64) uint32_t space[MAX_WORDS * STRIP];
+    _Alignas(64) uint32_t space[MAX_WORDS * MOST_COLS];
     (void)worker;
-    begin(p, r, rows, c, cols);
+    begin(p, r, rows, c, end - c);
     for (size_t b = 0; b < blocks; b++) {
         size_t first = b * total / blocks, n = (b + 1) * total / blocks - first;
         fill_block(&k, p, r, rows, first, n);
-        for (size_t j = 0; j < cols; j += STRIP) {
-            const uint32_t *strip = strip_of(p, c + j, first, n, space);
-            for (size_t m = 0; m < rows; m += ROWS)
-                xr_words_tile(p->isa, p->c + (r + m) * p->cols + c + j, p->cols, k.word + m * k.row, k.row, k.step, strip, n,
-                              xr_least(ROWS, rows - m), xr_least(STRIP, cols - j));
+        for (size_t j = c; j < end; j += p->isa->strip) {
+            const uint32_t *strip = strip_of(p, j, first, n, space);
+            int fetch = p->b && j + p->isa->strip < end;
+            multiply_strip(p, &k, r, rows, strip, j, n, fetch ? strip + total * p->isa->strip : NULL);
         }
     }
 }
@@ -177,35 +195,37 @@ void xr_words_multiply(const xr_words_product *p, int threads)
 
 size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols)
 {
-    return xr_ceil_div(cols, STRIP) * words_of(isa, inner) * STRIP * sizeof(uint32_t);
+    return xr_ceil_div(cols, isa->strip) * words_of(isa, inner) * isa->strip * sizeof(uint32_t);
 }
 
 void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads)
 {
-    size_t size = words_of(isa, inner) * STRIP;
+    size_t size = words_of(isa, inner) * isa->strip;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && cols * inner > 1 << 14)
-    for (size_t s = 0; s < xr_ceil_div(cols, STRIP); s++)
-        pack_strip(isa, to + s * size, w + s * STRIP * inner, inner, xr_least(STRIP, cols - s * STRIP), 0, words_of(isa, inner));
+    for (size_t s = 0; s < xr_ceil_div(cols, isa->strip); s++)
+        pack_strip(isa, to + s * size, w + s * isa->strip * inner, inner, xr_least(isa->strip, cols - s * isa->strip), 0, words_of(isa, inner));
 }
 
-/* Word k of every strip. */
-static void pack_word(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, size_t k)
+/* Words [first, end) of every strip. */
+static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, size_t first, size_t end)
 {
-    size_t from = isa->numbers * k;
-    for (size_t c = 0; c < cols; c += STRIP) {
-        const float *even = x + from * cols + c;
-        uint32_t *word = to + (c / STRIP * words_of(isa, inner) + k) * STRIP;
-        size_t n = xr_least(STRIP, cols - c);
-        isa->across(word, even, from + 1 < inner ? even + cols : NULL, n);
-        memset(word + n, 0, (STRIP - n) * sizeof *word);
-    }
+    for (size_t c = 0; c < cols; c += isa->strip)
+        for (size_t k = first; k < end; k++) {
+            const float *even = x + isa->numbers * k * cols + c;
+            uint32_t *word = to + (c / isa->strip * words_of(isa, inner) + k) * isa->strip;
+            size_t n = xr_least(isa->strip, cols - c);
+            isa->across(word, even, isa->numbers * k + 1 < inner ? even + cols : NULL, n);
+            memset(word + n, 0, (isa->strip - n) * sizeof *word);
+        }
 }
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
+    enum { PART = 16 };
+    size_t words = words_of(isa, inner);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
-    for (size_t k = 0; k < words_of(isa, inner); k++)
-        pack_word(isa, to, x, inner, cols, k);
+    for (size_t k = 0; k < words; k += PART)
+        pack_words(isa, to, x, inner, cols, k, xr_least(k + PART, words));
 }
 
 /* --- backward of a linear layer ------------------------------------------------------------------------------------------ */

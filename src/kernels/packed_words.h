@@ -26,10 +26,10 @@ typedef struct xr_words_product {
 /* threads: how many to use at most; 1 within a parallel region. */
 void xr_words_multiply(const xr_words_product *p, int threads);
 
-/* One tile of at most XR_TILE_ROWS x XR_TILE_COLS, of words laid out already: c += a b. a's words stand `row` apart from row to row and `step`
- * along the n of a sum; b [n, XR_TILE_COLS] on 64 bytes. */
+/* One tile of at most XR_TILE_ROWS rows x one strip, of words laid out already: c += a b. a's words stand `row` apart from row to row and `step`
+ * along the n of a sum; b [n, strip] on 64 bytes; soon as in isa/table.h. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
-                   size_t rows, size_t cols);
+                   size_t rows, size_t cols, const uint32_t *soon);
 
 size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols);                                   /* of a packed b */
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads);   /* b = x [inner, cols] */

@@ -65,16 +65,19 @@ typedef struct xr_isa_attention {
 } xr_isa_attention;
 
 /* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
- * A tile of the result is TILE_ROWS x TILE_COLS, or fewer columns, a multiple of COLUMN_UNIT. */
+ * A tile of the result is TILE_ROWS rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
 enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32 };
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
+    size_t strip;               /* columns: as many as registers hold sums for, or all XR_TILE_COLS */
     void (*along)(uint32_t *restrict to, const float *restrict x, size_t n);    /* words of neighbours in x [n]; the last may be alone */
     /* n words, of even[0] and odd[0], even[1] and odd[1], ...; odd NULL: there is none */
     void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
-    void (*turn)(uint32_t *restrict to, const uint32_t *restrict part);     /* to [PART_WORDS, TILE_COLS] = part [TILE_COLS, PART_WORDS] turned */
-    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, TILE_COLS] stands on 64 bytes. a has TILE_ROWS pointers, and either it or cols is whole. */
-    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols);
+    void (*turn)(uint32_t *restrict to, const uint32_t *restrict part, size_t strip);   /* to [PART_WORDS, strip] = part [strip, PART_WORDS] turned */
+    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, strip] stands on 64 bytes. a has TILE_ROWS pointers, and either it or cols is whole.
+     * Meanwhile n cache lines from `soon` on are fetched into the second-level cache; b itself: nothing more than is needed anyway. */
+    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
+                 const uint32_t *soon);
 } xr_isa_words;
 
 /* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is

@@ -6,7 +6,7 @@
 #include "kernels/isa/table.h"
 #include "util/half.h"
 
-enum { ROWS = XR_TILE_ROWS, STRIP = XR_TILE_COLS };
+enum { ROWS = XR_TILE_ROWS, LINE = 64 / sizeof(uint32_t) };
 
 XR_INLINE vf load_words(const uint32_t *p)
 {
@@ -16,16 +16,16 @@ XR_INLINE vf load_words(const uint32_t *p)
 }
 
 /* A square of vectors at a time. */
-static void turn(uint32_t *restrict to, const uint32_t *restrict part)
+static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip)
 {
     for (size_t k = 0; k < XR_PART_WORDS; k += VW)
-        for (size_t j = 0; j < STRIP; j += VW) {
+        for (size_t j = 0; j < strip; j += VW) {
             vf m[VW];
             for (size_t i = 0; i < VW; i++)
                 m[i] = load_words(part + (j + i) * XR_PART_WORDS + k);
             transpose(m);
             for (size_t i = 0; i < VW; i++)
-                memcpy(to + (k + i) * STRIP + j, &m[i], sizeof m[i]);
+                memcpy(to + (k + i) * strip + j, &m[i], sizeof m[i]);
         }
 }
 
@@ -39,18 +39,22 @@ static void copy_across(uint32_t *restrict to, const float *restrict x, const fl
     memcpy(to, x, n * sizeof *to);
 }
 
-enum { WIDE = VW == 16 ? 4 : 2 };       /* vectors of a row of sums: as many sums as there are registers for */
+enum {
+    WIDE = VW == 16 ? 4 : 2,                /* vectors of a row of sums: as many sums as there are registers for */
+    F32_STRIP = VW == 16 ? XR_TILE_COLS : XR_COLUMN_UNIT, BF16_STRIP = XR_TILE_COLS
+};
 
 /* `rows` rows, ROWS at most, and `wide` vectors of columns, WIDE at most. */
 XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                             int wide)
+                             int wide, const uint32_t *soon)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
-    for (size_t k = 0; k < n; k++, b += STRIP) {
+    for (size_t k = 0; k < n; k++, b += F32_STRIP) {
         vf w[WIDE];
         for (int j = 0; j < wide; j++)
             w[j] = load_words(b + j * VW);
+        __builtin_prefetch(soon + k * LINE, 0, 2);
         const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
         for (size_t r = 0; r < rows; r++) {
             vf x = vf_set(xr_float_of_bits(word[r]));
@@ -69,25 +73,25 @@ XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const
         float *at = c + j;                                                                                           \
         const uint32_t *from = b + j;                                                                                \
         switch (rows < ROWS ? rows : ROWS + (cols - j < WIDE * VW ? (cols - j) / VW : 0)) {                          \
-        case 1: part(at, ld, a, step, from, n, 1, WIDE); break;                                                      \
-        case 2: part(at, ld, a, step, from, n, 2, WIDE); break;                                                      \
-        case 3: part(at, ld, a, step, from, n, 3, WIDE); break;                                                      \
-        case 4: part(at, ld, a, step, from, n, 4, WIDE); break;                                                      \
-        case 5: part(at, ld, a, step, from, n, 5, WIDE); break;                                                      \
-        case ROWS + 1: part(at, ld, a, step, from, n, ROWS, 1); break;                                               \
-        case ROWS + 2: part(at, ld, a, step, from, n, ROWS, 2); break;                                               \
-        case ROWS + 3: part(at, ld, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE); break;                             \
-        default: part(at, ld, a, step, from, n, ROWS, WIDE);                                                         \
+        case 1: part(at, ld, a, step, from, n, 1, WIDE, soon); break;                                                \
+        case 2: part(at, ld, a, step, from, n, 2, WIDE, soon); break;                                                \
+        case 3: part(at, ld, a, step, from, n, 3, WIDE, soon); break;                                                \
+        case 4: part(at, ld, a, step, from, n, 4, WIDE, soon); break;                                                \
+        case 5: part(at, ld, a, step, from, n, 5, WIDE, soon); break;                                                \
+        case ROWS + 1: part(at, ld, a, step, from, n, ROWS, 1, soon); break;                                         \
+        case ROWS + 2: part(at, ld, a, step, from, n, ROWS, 2, soon); break;                                         \
+        case ROWS + 3: part(at, ld, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE, soon); break;                       \
+        default: part(at, ld, a, step, from, n, ROWS, WIDE, soon);                                                   \
         }                                                                                                            \
     }
 
 static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                     size_t cols)
+                     size_t cols, const uint32_t *soon)
 {
     XR_IN_PARTS(tile_part_f32)
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, copy, copy_across, turn, tile_f32};
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, F32_STRIP, copy, copy_across, turn, tile_f32};
 
 /* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
@@ -114,7 +118,7 @@ XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a,
                          int wide)
 {
     vf sum[ROWS][2] = {{{0}}};
-    for (size_t k = 0; k < n; k++, b += STRIP)
+    for (size_t k = 0; k < n; k++, b += BF16_STRIP)
         for (size_t r = 0; r < rows; r++) {
             vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
             for (int j = 0; j < wide; j++) {
@@ -127,8 +131,10 @@ XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a,
             vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
 }
 
-static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols)
+static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
+                 const uint32_t *unused)
 {
+    (void)unused;
     for (size_t j = 0; j < cols; j += 2 * VW)
         if (rows < ROWS)
             for (size_t r = 0; r < rows; r++)
@@ -139,7 +145,7 @@ static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t 
             tile_part(c + j, ld, a, step, b + j, n, ROWS, 1);
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, along, across, turn, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, BF16_STRIP, along, across, turn, tile};
 
 #if defined(__AVX512F__)
 #define BF16 __attribute__((target("avx512bf16")))
@@ -166,17 +172,18 @@ BF16 static void across_native(uint32_t *restrict to, const float *restrict even
 }
 
 BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                                     size_t rows, int wide)
+                                     size_t rows, int wide, const uint32_t *soon)
 {
     __m512 sum[ROWS][WIDE];
     for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             sum[r][j] = _mm512_setzero_ps();
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
-    for (size_t k = 0; k < n; k++, b += STRIP) {
+    for (size_t k = 0; k < n; k++, b += BF16_STRIP) {
         __m512bh w[WIDE];
         for (int j = 0; j < wide; j++)
             w[j] = (__m512bh)_mm512_load_si512(b + j * VW);
+        __builtin_prefetch(soon + k * LINE, 0, 2);
         const uint32_t x[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
         for (size_t r = 0; r < rows; r++)
             for (int j = 0; j < wide; j++)
@@ -188,10 +195,10 @@ BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_
 }
 
 BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                             size_t rows, size_t cols)
+                             size_t rows, size_t cols, const uint32_t *soon)
 {
     XR_IN_PARTS(tile_part_native)
 }
 
-const xr_isa_words xr_isa_bf16_native = {2, along_native, across_native, turn, tile_native};
+const xr_isa_words xr_isa_bf16_native = {2, BF16_STRIP, along_native, across_native, turn, tile_native};
 #endif
