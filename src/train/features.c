@@ -73,15 +73,3 @@ xr_status xr_features_add(const xr_features_run *r, const char *text, size_t max
         XR_TRY(xr_features_flush(r));
     return xr_context_push(r->c, 0);
 }
-
-xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out)
-{
-    xr_batch_clear(&c->batch);
-    XR_TRY(xr_context_encode(c, text, NULL, 0, 1));
-    XR_TRY(xr_context_push(c, 0));
-    const float *x = xr_features_batch(c, xr_batch_finish(&c->batch), layer, pooling);
-    if (!x)
-        return xr_error_status();
-    memcpy(out, x, (size_t)c->model.config.hidden_size * sizeof *out);
-    return XR_OK;
-}

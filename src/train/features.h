@@ -17,9 +17,6 @@ int xr_features_layer(const xr_context *c, int layer);
  * NULL with the error set. */
 const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, xr_features_pooling pooling);
 
-/* One pooled vector out[H] of one text. */
-xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out);
-
 /* Vectors of texts that come one after another, computed in batches. Texts wait in c->batch, which is empty at first and nobody else's until the flush. */
 typedef struct xr_features_run {
     xr_context *c;
