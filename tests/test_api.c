@@ -7,6 +7,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "train/context.h"
 #include "xr.h"
 
 static const char *const labels[] = { "left", "middle", "right" };
@@ -69,6 +70,7 @@ static void wrong_arguments(void **state)
     fails(xr_classify(NULL, text, NULL, 1, logits), XR_ERR_USAGE, "xr_classify");
     fails(xr_encode_text(c, NULL, NULL, NULL, 0), XR_ERR_USAGE, "xr_encode_text");
     fails(xr_sentence_features(c, text, 1, 99, XR_POOL_MEAN, logits), XR_ERR_USAGE, "layer 99");
+    fails(xr_sentence_features(c, text, 2, 0, XR_POOL_MEAN, logits), XR_ERR_USAGE, "xr_sentence_features");
     fails(xr_guess_masks(c, "ba <mask>", 3, &guess), XR_ERR_USAGE, "masked-LM");
     assert_null(xr_label_name(c, C));
     assert_null(xr_label_name(c, -1));
@@ -197,6 +199,96 @@ static float apart(const float *a, const float *b, size_t n)
         size = fmaxf(size, fabsf(a[i]));
     }
     return most / size;
+}
+
+enum { MANY = 400, H = 32, AT_ONCE = 1024 };
+
+typedef struct texts {
+    const char *text[MANY];
+    char copy[MANY][256];
+} texts;
+
+/* More than three batches take; text 200 is longer than the model takes. */
+static void fill_texts(texts *t)
+{
+    for (unsigned i = 0; i < MANY; i++)
+        t->text[i] = strcpy(t->copy[i], tiny_sentence(i));
+    for (size_t i = 0; i < 50; i++)
+        strcpy(t->copy[200] + 3 * i, "ba ");
+}
+
+/* All vectors at once are each text's vector alone: to the bit, or but for rounding; out[MANY, H]. */
+static void at_once_as_alone(xr_context *c, const texts *t, int layer, xr_pooling pooling, int to_the_bit, float *out)
+{
+    float one[H];
+    assert_int_equal(xr_hidden_size(c), H);
+    assert_int_equal(xr_sentence_features(c, t->text, MANY, layer, pooling, out), 0);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(xr_sentence_features(c, t->text + i, 1, layer, pooling, one), 0);
+        int same = to_the_bit ? memcmp(one, out + i * H, sizeof one) == 0 : apart(one, out + i * H, H) < 1e-4f;
+        if (!same)
+            fail_msg("layer %d, pooling %d: text %zu is %g apart from itself alone", layer, (int)pooling, i, (double)apart(one, out + i * H, H));
+    }
+}
+
+/* f32 products for training, or without AVX-512, take other kernels for few rows than for many. */
+static void vectors_of_many_texts(void **state)
+{
+    (void)state;
+    static const char *const precision[] = { "f32", "bf16", "int8" };
+    static texts t;
+    static float out[MANY * H];
+    fill_texts(&t);
+    for (xr_mode mode = XR_READ; mode <= XR_TRAIN; mode++) {
+        xr_context *c = open_dir("cls", mode);
+        for (size_t k = 0; k < 3; k++) {
+            int to_the_bit = k > 0 || (mode == XR_READ && xr_cpu_isa() == XR_ISA_AVX512);
+            set_precision(c, precision[k]);
+            for (int layer = -1; layer <= 0; layer++) {
+                at_once_as_alone(c, &t, layer, XR_POOL_FIRST, to_the_bit, out);
+                at_once_as_alone(c, &t, layer, XR_POOL_MEAN, to_the_bit, out);
+            }
+        }
+        xr_close(c);
+    }
+}
+
+/* Memory is that of 1,024 tokens, which are made use of, however many texts there are. */
+static void vectors_take_bounded_memory(void **state)
+{
+    (void)state;
+    static texts t;
+    static float out[MANY * H];
+    size_t tokens = 0;
+    fill_texts(&t);
+    xr_context *c = open_dir("cls", XR_READ);
+    for (size_t i = 0; i < MANY; i++)
+        tokens += (size_t)xr_encode_text(c, t.text[i], NULL, NULL, 0);
+    assert_true(tokens > 3 * AT_ONCE);
+    assert_int_equal(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_MEAN, out), 0);
+    assert_in_range(c->bound.tokens, AT_ONCE - (size_t)xr_max_tokens(c), AT_ONCE);
+    xr_close(c);
+}
+
+/* A text that cannot be used, behind a batch and amid another: nothing of the texts that waited comes into the next answer. */
+static void vectors_after_a_failure(void **state)
+{
+    (void)state;
+    static texts t;
+    static float want[MANY * H], got[MANY * H];
+    fill_texts(&t);
+    xr_context *c = open_dir("cls", XR_READ);
+    assert_int_equal(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_FIRST, want), 0);
+    const char *good = t.text[MANY / 2];
+    t.text[MANY / 2] = NULL;
+    fails(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_FIRST, got), XR_ERR_USAGE, "xr_sentence_features");
+    t.text[MANY / 2] = "\xff";
+    fails(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_FIRST, got), XR_ERR_DATA, "UTF-8");
+    t.text[MANY / 2] = good;
+    assert_int_equal(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_FIRST, got), 0);
+    assert_memory_equal(want, got, sizeof want);
+    assert_int_equal(xr_sentence_features(c, t.text, 0, -1, XR_POOL_FIRST, got), 0);
+    xr_close(c);
 }
 
 /* Rounded products give other numbers, near those of f32, coarser with eight bits; f32 again gives the first ones. */
@@ -361,6 +453,9 @@ int main(void)
         cmocka_unit_test_setup(class_numbers_mean_the_names_given, clear_error),
         cmocka_unit_test_setup(many_texts, clear_error),
         cmocka_unit_test_setup(answers_are_of_the_newest_weights, clear_error),
+        cmocka_unit_test_setup(vectors_of_many_texts, clear_error),
+        cmocka_unit_test_setup(vectors_take_bounded_memory, clear_error),
+        cmocka_unit_test_setup(vectors_after_a_failure, clear_error),
         cmocka_unit_test_setup(precisions_of_answers, clear_error),
         cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),

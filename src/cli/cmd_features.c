@@ -129,32 +129,17 @@ static xr_status write_json(writer *w, const xr_batch *batch, const float *x)
     return fwrite(w->json.s, 1, w->json.len, w->file) == w->json.len ? XR_OK : fail_write(w);
 }
 
-/* Computes and writes the texts collected so far. */
-static xr_status flush(writer *w)
+/* A batch of texts and their vectors. */
+static xr_status take(void *context, const xr_batch *batch, const float *x, size_t rows)
 {
-    if (w->c->batch.n_seq == 0)
-        return XR_OK;
-    const xr_batch *batch = xr_batch_finish(&w->c->batch);
-    size_t rows = w->pooling == XR_FEATURES_NONE ? batch->rows.n : batch->rows.n_seq;
-    const float *x = xr_features_batch(w->c, batch, (int)w->o->layer, w->pooling);
-    if (!x)
-        return xr_error_status();
+    writer *w = context;
     XR_TRY(w->h5 ? write_h5(w, batch, x, rows) : write_json(w, batch, x));
     w->texts += batch->rows.n_seq;
     w->rows += rows;
-    xr_batch_clear(&w->c->batch);
     return XR_OK;
 }
 
-static xr_status add_text(writer *w, const char *line)
-{
-    XR_TRY(xr_context_encode(w->c, line, NULL, (size_t)w->o->max_seq_length, 1));
-    if (w->c->batch.n + w->c->tokens.n > (size_t)w->o->batch_tokens)
-        XR_TRY(flush(w));
-    return xr_context_push(w->c, 0);
-}
-
-static xr_status add_file(writer *w, const char *path)
+static xr_status add_file(const xr_features_run *r, const char *path, size_t max_len)
 {
     xr_stream *s = xr_stream_open(path);
     char *line;
@@ -165,7 +150,7 @@ static xr_status add_file(writer *w, const char *path)
     xr_status status = XR_OK;
     while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
         status = xr_line_check(s, line, len);
-        if (status == XR_OK && (status = add_text(w, line)) < 0)
+        if (status == XR_OK && (status = xr_features_add(r, line, max_len)) < 0)
             xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
     }
     xr_stream_close(s);
@@ -177,11 +162,13 @@ static xr_status add_inputs(writer *w)
     XR_TRY(xr_features_layer(w->c, (int)w->o->layer) < 0 ? xr_error_status() : XR_OK);
     xr_leftovers_remove(w->o->output);
     XR_TRY(wants_h5(w->o->output) ? open_h5(w) : open_json(w));
+    xr_features_run r = { w->c, (size_t)w->o->batch_tokens, (int)w->o->layer, w->pooling, take, w };
+    size_t max_len = (size_t)w->o->max_seq_length;
     if (w->o->n_args == 0)
-        XR_TRY(add_file(w, "-"));
+        XR_TRY(add_file(&r, "-", max_len));
     for (size_t i = 0; i < w->o->n_args; i++)
-        XR_TRY(add_file(w, w->o->args[i]));
-    return flush(w);
+        XR_TRY(add_file(&r, w->o->args[i], max_len));
+    return xr_features_flush(&r);
 }
 
 static xr_status commit(writer *w)

@@ -22,6 +22,7 @@ _Static_assert((int)XR_ERR_DATA == (int)XR_EDATA && (int)XR_ERR_DIVERGED == (int
 enum {
     TRAIN_PART = 8,         /* examples computed at once, so that any number fits */
     CLASSIFY_PART = 32,
+    FEATURES_TOKENS = 1024, /* computed at once, as by `xlmr features` */
     MAX_THREADS = 4096      /* as --threads; OpenMP would end the program over what it cannot start */
 };
 
@@ -176,16 +177,33 @@ void xr_free_text(char *text)
 
 /* --- what models answer ---------------------------------------------------------------------------------------- */
 
+typedef struct vectors {
+    float *next;                // [n - those written, H]
+    size_t width;               /* H */
+} vectors;
+
+static xr_status copy_vectors(void *context, const xr_batch *batch, const float *x, size_t rows)
+{
+    vectors *v = context;
+    (void)batch;
+    memcpy(v->next, x, rows * v->width * sizeof *x);
+    v->next += rows * v->width;
+    return XR_OK;
+}
+
 int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
 {
-    XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    int good = c && text && out;
+    for (size_t i = 0; good && i < n; i++)
+        good = text[i] != NULL;
+    XR_TRY(begin(good, "xr_sentence_features"));
     catch_up(c);
-    for (size_t i = 0; i < n; i++) {
-        XR_TRY(begin(text[i] != NULL, "xr_sentence_features"));
-        XR_TRY(xr_features_text(c, text[i], layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST,
-                                out + i * (size_t)c->model.config.hidden_size));
-    }
-    return XR_OK;
+    vectors v = { out, (size_t)c->model.config.hidden_size };
+    xr_features_run r = { c, FEATURES_TOKENS, layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST, copy_vectors, &v };
+    xr_batch_clear(&c->batch);
+    for (size_t i = 0; i < n; i++)
+        XR_TRY(xr_features_add(&r, text[i], 0));
+    return xr_features_flush(&r);
 }
 
 int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)

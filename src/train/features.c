@@ -53,14 +53,23 @@ const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, 
     return out;
 }
 
-xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out)
+xr_status xr_features_flush(const xr_features_run *r)
 {
-    xr_batch_clear(&c->batch);
-    XR_TRY(xr_context_encode(c, text, NULL, 0, 1));
-    XR_TRY(xr_context_push(c, 0));
-    const float *x = xr_features_batch(c, xr_batch_finish(&c->batch), layer, pooling);
+    if (r->c->batch.n_seq == 0)
+        return XR_OK;
+    const xr_batch *batch = xr_batch_finish(&r->c->batch);
+    const float *x = xr_features_batch(r->c, batch, r->layer, r->pooling);
     if (!x)
         return xr_error_status();
-    memcpy(out, x, (size_t)c->model.config.hidden_size * sizeof *out);
+    XR_TRY(r->take(r->context, batch, x, r->pooling == XR_FEATURES_NONE ? batch->rows.n : batch->rows.n_seq));
+    xr_batch_clear(&r->c->batch);
     return XR_OK;
+}
+
+xr_status xr_features_add(const xr_features_run *r, const char *text, size_t max_len)
+{
+    XR_TRY(xr_context_encode(r->c, text, NULL, max_len, 1));
+    if (r->c->batch.n + r->c->tokens.n > r->tokens)
+        XR_TRY(xr_features_flush(r));
+    return xr_context_push(r->c, 0);
 }

@@ -17,7 +17,20 @@ int xr_features_layer(const xr_context *c, int layer);
  * NULL with the error set. */
 const float *xr_features_batch(xr_context *c, const xr_batch *batch, int layer, xr_features_pooling pooling);
 
-/* One pooled vector out[H] of one text. */
-xr_status xr_features_text(xr_context *c, const char *text, int layer, xr_features_pooling pooling, float *out);
+/* Vectors of texts that come one after another, computed in batches. Texts wait in c->batch, which is empty at first and nobody else's until the flush. */
+typedef struct xr_features_run {
+    xr_context *c;
+    size_t tokens;              /* computed at once at most; a longer text is computed alone */
+    int layer;
+    xr_features_pooling pooling;
+    /* Takes a batch of at least one text, in the order of adding: x [rows, H] as xr_features_batch gives it; borrowed, as is the batch. */
+    xr_status (*take)(void *context, const xr_batch *batch, const float *x, size_t rows);
+    void *context;
+} xr_features_run;
+
+/* One more text, cut to max_len tokens (0 = what the model takes); computes those that wait when there is no room for it. */
+xr_status xr_features_add(const xr_features_run *r, const char *text, size_t max_len);
+/* Computes those that still wait, if any. */
+xr_status xr_features_flush(const xr_features_run *r);
 
 #endif
