@@ -60,8 +60,8 @@ XR_API void xr_set_log(void (*f)(int level, const char *message));
 /* --- a model directory ----------------------------------------------------------------------------------------- */
 
 typedef enum xr_mode {
-    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained. With AVX-512 the second pass makes copies of the layers that
-                 * are laid out anew (340 MB of base); with other precisions the first one does */
+    XR_READ,    /* weights stay in the mapped file: instant start, cannot be trained. With AVX2 or AVX-512 the second pass makes copies of the layers
+                 * that are laid out anew (340 MB of base); with other precisions the first one does */
     XR_TRAIN    /* weights in memory of the library's own */
 } xr_mode;
 
@@ -99,8 +99,8 @@ XR_API void xr_free_text(char *text);
 typedef enum xr_pooling { XR_POOL_FIRST, XR_POOL_MEAN } xr_pooling;     /* vector of <s>; mean over all tokens */
 
 /* One vector a text: out[n, H], in the order given, from hidden states of `layer` (0 = embeddings, -1 = last); a text is cut to xr_max_tokens. Texts are
- * computed together, at most 1,024 tokens at once, or one text that has more, which bounds the memory. In bf16 and int8, and in f32 with AVX-512 and XR_READ,
- * the bits of a vector do not depend on the other texts; in f32 otherwise they may, by rounding. After a failure some of out may have been written. */
+ * computed together, at most 1,024 tokens at once, or one text that has more, which bounds the memory. In bf16 and int8, and in f32 with XR_READ and AVX2 or
+ * AVX-512, the bits of a vector do not depend on the other texts; in f32 otherwise they may, by rounding. After a failure some of out may have been written. */
 XR_API int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out);
 
 typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence; } xr_guess;

@@ -69,8 +69,8 @@ setup() { common_setup; }
     done
 }
 
-# The first pass of a process keeps no packed copy of the weights, the second makes them and gives the mapped pages back; without AVX-512 110 tokens and 12 take
-# different kernels, so that a text has the same bits in every company only with it.
+# The first pass of a process keeps no packed copy of the weights, the second makes them and gives the mapped pages back; portable kernels for 110 tokens
+# and 12 are different ones, so that a text has the same bits in every company only with others.
 @test "a text is answered the same alone, after another that had the weights packed, and together with others" {
     printf 'the cat sat on the mat %.0s' $(seq 60) >"$dir/long"
     echo 'the cat sat on the mat, the cat sat on the mat' >"$dir/short"
@@ -82,7 +82,7 @@ setup() { common_setup; }
     done
     cat "$dir/long.jsonl" "$dir/short.jsonl" "$dir/long.jsonl" "$dir/short.jsonl" >"$dir/alone.jsonl"
     diff "$dir/alone.jsonl" "$dir/both.jsonl"
-    if "$xlmr" doctor | grep -q '^kernels *avx512'; then
+    if "$xlmr" doctor | grep -q '^kernels *avx'; then
         "$xlmr" features --quiet --model "$model" --max-seq-length 110 --pooling mean "$dir/both" --output "$dir/both.jsonl"
         sed 's/"text": [0-9]*/"text"/' "$dir/both.jsonl" | diff "$dir/alone.jsonl" -
     fi

@@ -98,8 +98,7 @@ void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t 
     float edge[ROWS * MOST_COLS] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * MOST_COLS, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, MOST_COLS, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT,
-              b);
+    isa->tile(edge, MOST_COLS, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT, b);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * MOST_COLS, cols * sizeof *c);
 }
