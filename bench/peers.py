@@ -10,11 +10,12 @@ fill-mask  five candidates for a mask, one text at a time (only when named)
 
 What each peer does is written in bench/peer_hf.py and bench/peer_ort.py. Rates are real tokens (no padding) a second. Training: median over the steps after
 the first, from timing.jsonl for xlmr. Inference: of xlmr, time of the whole set less time of its first part, so that start-up drops out, and the packing of
-weights at the second batch, which the others do while they load; of the others, the loop alone. Loading has a column of its own. Figures are medians over the rounds; ratios are medians of the rounds' ratios, xlmr to the row. Peak memory is
-VmHWM of a process that does only this. "differs" is the largest difference from xlmr's f32 in the first text's vector of <s>. Tokenisation counts for xlmr
-only. Weights are random: `xlmr init` with the rebuilt 250,000-piece model. The two slowest ways (stock, padded) and what a row marks run in the first round
-only. A peer for which memory is short is waited for, then left out, and said to be. OPENBLAS_CORETYPE is taken out of every process's environment,
-except by --avx2, which holds all of them to AVX2: the instructions of the cores that the goals were set on.
+weights at the second batch, which the others do while they load; of the others, the loop alone. Loading has a column of its own. Figures are medians over the
+rounds; ratios are medians of the rounds' ratios, xlmr to the row. Peak memory is VmHWM of a process that does only this. "differs" is the largest difference
+from xlmr's f32 in the first text's vector of <s>. Tokenisation counts for xlmr only. Weights are random: `xlmr init` with the rebuilt 250,000-piece model. The
+two slowest ways (stock, padded) and what a row marks run in the first round only. A peer for which memory is short is waited for, then left out, and said to be.
+OPENBLAS_CORETYPE is taken out of every process's environment, except by --avx2, which holds all of them to AVX2: the instructions of the cores that the goals
+were set on.
 """
 import argparse
 import gzip
