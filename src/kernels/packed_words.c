@@ -13,7 +13,9 @@ enum {
     MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
-    GAP = 16                    /* words between rows of a block, or six of them would share cache sets */
+    GAP = 16,                   /* words between rows of a block, or six of them would share cache sets */
+    LINE = 64 / sizeof(uint32_t),   /* words, or f32 numbers, of a cache line */
+    AHEAD = 128                 /* lines that the first rows fetch before they need them: as many as memory takes to answer (docs/performance.md) */
 };
 
 static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers); }
@@ -116,7 +118,7 @@ static void begin(const xr_words_product *p, size_t r, size_t rows, size_t c, si
  * ones are on their way meanwhile, as the processor does not foresee so many rows at once. */
 static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, size_t first, size_t end)
 {
-    enum { PART = XR_PART_WORDS, LINE = 64 / sizeof(float) };
+    enum { PART = XR_PART_WORDS };
     _Alignas(64) uint32_t part[MOST_COLS][PART] = {{0}}, last[PART * MOST_COLS];
     for (size_t n; first < end; first += n, to += n * isa->strip) {
         n = xr_least(PART, end - first);
@@ -145,7 +147,6 @@ static const uint32_t *strip_of(const xr_words_product *p, size_t c, size_t firs
  * later, the following ones a part each of the next strip (NULL: none). Nothing is read there, so that it may lie behind the end. */
 static const uint32_t *soon_of(const xr_words_product *p, size_t g, const uint32_t *strip, size_t n, const uint32_t *next)
 {
-    enum { LINE = 64 / sizeof *strip, AHEAD = 128 };
     if (g == 0)
         return strip + AHEAD * LINE;
     return next && g <= p->isa->strip / LINE ? next + (g - 1) * n * LINE : strip;
