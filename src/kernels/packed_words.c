@@ -15,7 +15,7 @@ enum {
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
     GAP = 16,                   /* words between rows of a block, or six of them would share cache sets */
     LINE = 64 / sizeof(uint32_t),   /* words, or f32 numbers, of a cache line */
-    AHEAD = 128                 /* lines that the first rows fetch before they need them: as many as memory takes to answer (docs/performance.md) */
+    AHEAD = 128                 /* lines that the first rows fetch before they need them; measured (docs/performance.md) */
 };
 
 static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers); }
