@@ -140,3 +140,17 @@ int xr_threads(void)
     }
     return n;
 }
+
+/* The more threads, the longer they take to meet. */
+int xr_threads_for(size_t n, size_t serial)
+{
+    enum { EACH = 1 << 11 };
+    int all = xr_threads();
+    return n > serial && n > EACH * (size_t)all ? all : 1;
+}
+
+size_t xr_at_once(size_t pieces, size_t most)
+{
+    size_t share = pieces / (2 * (size_t)xr_threads());
+    return share < 1 ? 1 : share < most ? share : most;
+}
