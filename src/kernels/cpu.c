@@ -141,10 +141,10 @@ int xr_threads(void)
     return n;
 }
 
-/* The more threads, the longer they take to meet. */
+/* The more threads, the longer they take to meet: about 1 us each, in which one computes EACH numbers (docs/performance.md). */
 int xr_threads_for(size_t n, size_t serial)
 {
-    enum { EACH = 1 << 11 };
+    enum { EACH = 1 << 10 };
     int all = xr_threads();
     return n > serial && n > EACH * (size_t)all ? all : 1;
 }
