@@ -235,7 +235,7 @@ static void warn_slow_core(void)
     int is_wide = 0;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
         is_wide = is_wide || strcasecmp(core, wide[i]) == 0;
-    if (forced && xr_cpu_best() == XR_ISA_AVX512 && !is_wide)
+    if (forced && xr_cpu_best() >= XR_ISA_AVX512 && !is_wide)
         xr_warn("OPENBLAS_CORETYPE=%s makes OpenBLAS use its %s kernels although this CPU has AVX-512: about half the speed; "
                 "unset OPENBLAS_CORETYPE", forced, core);
 }
