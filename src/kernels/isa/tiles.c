@@ -5,9 +5,9 @@
 #include "kernels/isa/table.h"
 
 enum {
-    ROWS = XR_TILE_MOST_ROWS, STRIP = XR_TILE_COLS,
-    UNIT = 16,                  /* words, of two numbers, of a row of a tile */
-    BLOCK = 256,                /* words of a sum at a time */
+    UNIT = 16,                  /* rows, columns and words of a tile */
+    ROWS = 2 * UNIT, STRIP = 2 * UNIT,
+    BLOCK = 192,                /* words of a sum: those of a strip, 24 KB, stay in the first-level cache */
     LINE = 64 / sizeof(uint32_t)
 };
 
@@ -18,9 +18,9 @@ static void across(uint32_t *restrict to, const float *restrict even, const floa
 static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip) { PLAIN.turn(to, part, strip); }
 
 /* Squares of vectors. */
-static void turn_unit(uint32_t *restrict to, size_t ld_to, uint32_t (*part)[ROWS])
+static void turn_unit(uint32_t *restrict to, size_t ld_to, uint32_t (*part)[UNIT])
 {
-    for (size_t r = 0; r < ROWS; r += VW)
+    for (size_t r = 0; r < UNIT; r += VW)
         for (size_t k = 0; k < UNIT; k += VW) {
             vf m[VW];
             for (size_t i = 0; i < VW; i++)
@@ -35,10 +35,10 @@ XR_INLINE void turned_by(void (*words)(uint32_t *, const float *, const float *,
                          size_t ld, size_t numbers, size_t rows)
 {
     for (size_t k = 0; k < numbers; k += 2 * UNIT)
-        for (size_t r = 0; r < rows; r += ROWS) {
-            uint32_t part[UNIT][ROWS] = {{0}};
+        for (size_t r = 0; r < rows; r += UNIT) {
+            uint32_t part[UNIT][UNIT] = {{0}};
             for (size_t i = k; i < k + 2 * UNIT && i < numbers; i += 2)
-                words(part[(i - k) / 2], x + i * ld + r, i + 1 < numbers ? x + (i + 1) * ld + r : NULL, rows - r < ROWS ? rows - r : ROWS);
+                words(part[(i - k) / 2], x + i * ld + r, i + 1 < numbers ? x + (i + 1) * ld + r : NULL, rows - r < UNIT ? rows - r : UNIT);
             turn_unit(to + r * ld_to + k / 2, ld_to, part);
         }
 }
@@ -96,7 +96,7 @@ static void turned_native(uint32_t *restrict to, size_t ld_to, const float *rest
     turned_by(across_native, to, ld_to, x, ld, numbers, rows);
 }
 
-/* What LDTILECFG reads: results in tiles 0 to 3, of a in 4, of b in 5 to 7 (Intel, Software Developer's Manual, volume 1, section 18.3). */
+/* What LDTILECFG reads (Intel, Software Developer's Manual, volume 1, section 18.3). */
 typedef struct shapes {
     _Alignas(64) uint8_t palette;
     uint8_t start_row, zero[14];
@@ -104,52 +104,53 @@ typedef struct shapes {
     uint8_t rows[16];
 } shapes;
 
-AMX XR_INLINE void configure(size_t rows)
+/* Results in tiles 0 and 1, 2 and 3; a in 4, 5, b in 6, 7: `first` rows in the upper ones of results and a, `second` in the lower ones. */
+AMX XR_INLINE void configure(size_t first, size_t second)
 {
+    const size_t rows[] = {first, first, second, second, first, second, UNIT, UNIT};
     shapes s = {.palette = 1};
     for (int t = 0; t < 8; t++) {
-        s.row_bytes[t] = 4 * UNIT;
-        s.rows[t] = t <= 4 ? (uint8_t)rows : UNIT;
+        s.row_bytes[t] = sizeof(uint32_t) * UNIT;
+        s.rows[t] = (uint8_t)rows[t];
     }
     _tile_loadconfig(&s);
 }
 
-/* `rows` rows of a, ld_a words apart, and all of a strip. */
-AMX static void strip_native(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n, const uint32_t *soon)
+/* Two tiles down, two across. */
+AMX static void four_tiles(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n, const uint32_t *soon)
 {
     const size_t bytes = sizeof(uint32_t);
+    float *below = c + UNIT * ld;
     _tile_loadd(0, c, ld * bytes);
     _tile_loadd(1, c + UNIT, ld * bytes);
-    _tile_loadd(2, c + 2 * UNIT, ld * bytes);
-    _tile_loadd(3, c + 3 * UNIT, ld * bytes);
-    for (size_t k = 0; k < n; k += UNIT, a += UNIT, b += UNIT * STRIP) {
-        _tile_loadd(4, a, ld_a * bytes);
-        _tile_loadd(5, b, STRIP * bytes);
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_loadd(6, b + UNIT, STRIP * bytes);
-        _tile_dpbf16ps(1, 4, 6);
-        _tile_loadd(7, b + 2 * UNIT, STRIP * bytes);
-        _tile_dpbf16ps(2, 4, 7);
-        _tile_loadd(5, b + 3 * UNIT, STRIP * bytes);
-        _tile_dpbf16ps(3, 4, 5);
-        for (size_t i = 0; i < UNIT; i++)
-            __builtin_prefetch(soon + (k + i) * LINE, 0, 2);
+    _tile_loadd(2, below, ld * bytes);
+    _tile_loadd(3, below + UNIT, ld * bytes);
+    for (size_t k = 0; k < n; k += UNIT) {
+        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
+        _tile_loadd(4, a + k, ld_a * bytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + k * STRIP + UNIT, STRIP * bytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + UNIT * ld_a + k, ld_a * bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        for (size_t i = k; i < k + UNIT; i++)
+            __builtin_prefetch(soon + i * LINE, 0, 2);
     }
     _tile_stored(0, c, ld * bytes);
     _tile_stored(1, c + UNIT, ld * bytes);
-    _tile_stored(2, c + 2 * UNIT, ld * bytes);
-    _tile_stored(3, c + 3 * UNIT, ld * bytes);
+    _tile_stored(2, below, ld * bytes);
+    _tile_stored(3, below + UNIT, ld * bytes);
 }
 
-/* The same for UNIT columns. */
-AMX static void unit_native(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
+AMX static void one_tile(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
 {
     const size_t bytes = sizeof(uint32_t);
     _tile_loadd(0, c, ld * bytes);
     for (size_t k = 0; k < n; k += UNIT) {
         _tile_loadd(4, a + k, ld_a * bytes);
-        _tile_loadd(5, b + k * STRIP, STRIP * bytes);
-        _tile_dpbf16ps(0, 4, 5);
+        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
+        _tile_dpbf16ps(0, 4, 6);
     }
     _tile_stored(0, c, ld * bytes);
 }
@@ -160,11 +161,15 @@ AMX static void tile_native(float *restrict c, size_t ld, const uint32_t *const 
 {
     size_t ld_a = rows > 1 ? (size_t)(a[1] - a[0]) : UNIT;
     (void)step;
-    configure(rows);
-    if (cols == STRIP)
-        strip_native(c, ld, a[0], ld_a, b, n, soon);
-    for (size_t j = 0; j < cols && cols < STRIP; j += UNIT)
-        unit_native(c + j, ld, a[0], ld_a, b + j, n);
+    if (rows > UNIT && cols == STRIP) {
+        configure(UNIT, rows - UNIT);
+        four_tiles(c, ld, a[0], ld_a, b, n, soon);
+    } else
+        for (size_t r = 0; r < rows; r += UNIT) {
+            configure(rows - r < UNIT ? rows - r : UNIT, UNIT);
+            for (size_t j = 0; j < cols; j += UNIT)
+                one_tile(c + r * ld + j, ld, a[r], ld_a, b + j, n);
+        }
     _tile_release();
 }
 
