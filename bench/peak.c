@@ -75,7 +75,7 @@ __attribute__((target("avx512f,avx512vnni"))) static double dot_int8(float *sink
 
 static work *best_f32(void)
 {
-    return xr_cpu_isa() == XR_ISA_AVX512 ? fma_avx512 : xr_cpu_isa() == XR_ISA_AVX2 ? fma_avx2 : fma_portable;
+    return xr_cpu_isa() >= XR_ISA_AVX512 ? fma_avx512 : xr_cpu_isa() == XR_ISA_AVX2 ? fma_avx2 : fma_portable;
 }
 static work *best_bf16(void) { return __builtin_cpu_supports("avx512bf16") ? dot_bf16 : NULL; }
 static work *best_int8(void) { return __builtin_cpu_supports("avx512vnni") ? dot_int8 : NULL; }
