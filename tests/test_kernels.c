@@ -1008,7 +1008,7 @@ static void adamw_bf16_is_unbiased(void **state)
 static void cpu(void **state)
 {
     (void)state;
-    assert_true(xr_cpu_isa() <= xr_cpu_best());
+    assert_true(xr_cpu_isa() <= xr_cpu_best() || (xr_cpu_isa() == XR_ISA_AMX && xr_cpu_best() == XR_ISA_AVX512));
     assert_true(strlen(xr_cpu_model()) > 0);
     xr_threads_set(3);
     assert_int_equal(xr_threads(), 3);
@@ -1035,9 +1035,11 @@ int main(void)
         cmocka_unit_test(adamw_bf16_is_unbiased), cmocka_unit_test(cpu),
     };
     int failed = 0;
-    for (int isa = 0; isa <= (int)xr_cpu_best(); isa++) {
-        if (xr_cpu_use((xr_isa)isa) < 0)
-            return 1;
+    for (int isa = 0; isa <= (int)XR_ISA_AMX; isa++) {
+        if (xr_cpu_use((xr_isa)isa) < 0) {      /* AMX can be had without the instructions, but not below AVX-512 */
+            failed += isa <= (int)xr_cpu_best();
+            break;
+        }
         lcg = FIRST;            /* every instruction set meets the same numbers */
         char name[64];
         snprintf(name, sizeof name, "kernels on %s", xr_isa_name((xr_isa)isa));

@@ -246,8 +246,8 @@ static float *tiles(const xr_isa_words *isa, const operands *a, int threads)
     memcpy(dx, a->x, n * i * sizeof *y);
     memcpy(dw, a->w, o * i * sizeof *y);
     xr_words_pack_transposed(isa, packed, a->w, i, o, threads);
-    xr_words_multiply(&(xr_words_product){.isa = isa, .a = a->x, .lda = i, .b = packed, .bias = a->bias, .c = y, .rows = n, .cols = o, .inner = i, .beta = 1.0f},
-                      threads);
+    xr_words_multiply(&(xr_words_product){.isa = isa, .a = a->x, .lda = i, .b = packed, .bias = a->bias, .c = y, .rows = n, .cols = o, .inner = i,
+                                          .beta = 1.0f}, threads);
     xr_words_input_grad(isa, dx, a->dy, a->w, n, i, o, 1.0f, packed);
     xr_words_weight_grad(isa, dw, a->dy, a->x, o, i, n, 1.0f, packed);
     xr_map_free(packed, bytes);

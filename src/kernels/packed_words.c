@@ -11,7 +11,7 @@ enum {
     MAX_GROUPS = 8,             /* of a tile's rows: with the words that its kernel takes at a time, half of a second-level cache */
     MAX_WORDS = 512,            /* of any kernel's block */
     MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
-    ENOUGH_TILES = 16,          /* for the cores there may be: fewer strips to a tile before fewer tiles than this */
+    MANY_TILES = 8,             /* down, for each thread: then all are as large as they may be, but for smaller ones towards the end */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
     GAP = 16,                   /* words between rows of a block, or six of them would share cache sets */
     LINE = 64 / sizeof(uint32_t),   /* words, or f32 numbers, of a cache line */
@@ -47,23 +47,52 @@ static size_t group_of(const tiling *t, size_t i)
     return g;
 }
 
-/* An even number of tiles down, since cores are; one thread needs none but for the cache. Few rows: two tiles for each thread, of all rows, since every
- * tile makes its own block of them. */
+/* The least number of parts of which the largest is smaller than with `parts`; n + 1: there is none. */
+static size_t next_parts(size_t n, size_t parts)
+{
+    size_t most = xr_ceil_div(n, parts);
+    return most > 1 ? xr_ceil_div(n, most - 1) : n + 1;
+}
+
+/* About how long tiles keep the threads, in products of one group with one strip. A strip comes from memory or from another core's cache, a tile's rows
+ * are laid out first, and a part of a tile is waited for at the end, as cores are not equally fast (docs/performance.md). */
+static double cost(const xr_isa_words *isa, const tiling *t, size_t down, size_t across, size_t threads)
+{
+    const double wait = 0.15;
+    double groups = (double)xr_ceil_div(t->groups, down), strips = (double)xr_ceil_div(t->strips, across);
+    return ((double)xr_ceil_div(down * across, threads) + wait) * (strips * (groups + isa->fetch) + groups * isa->lay_out);
+}
+
+/* As many tiles down and across as t has, or more where that saves enough. */
+static void share_evenly(const xr_isa_words *isa, tiling *t, size_t threads)
+{
+    const double enough = 0.97;
+    tiling best = *t;
+    for (size_t down = t->down; down <= t->groups; down = next_parts(t->groups, down))
+        for (size_t across = t->across; across <= t->strips; across = next_parts(t->strips, across))
+            if (cost(isa, t, down, across, threads) < enough * cost(isa, t, best.down, best.across, threads)) {
+                best.down = down;
+                best.across = across;
+            }
+    *t = best;
+}
+
+/* The largest tiles that fit into cache, or smaller ones, so that no thread has to wait long for another. */
 static tiling cut(const xr_words_product *p, int threads)
 {
-    tiling t = {.groups = xr_ceil_div(p->rows, p->isa->rows), .strips = xr_ceil_div(p->cols, p->isa->strip)};
-    int few = p->rows <= XR_WORDS_FEW && !p->across;
-    t.down = xr_ceil_div(t.groups, few ? XR_WORDS_FEW / p->isa->rows : MAX_GROUPS);
-    t.down += t.down > 1 ? t.down % 2 : 0;
-    size_t enough = threads == 1 ? 1 : few ? 2 * (size_t)threads : ENOUGH_TILES;
-    size_t across = t.down ? xr_ceil_div(enough, t.down) : 0, least = xr_ceil_div(p->cols, MAX_COLS);
-    t.across = across < least ? least : across < t.strips ? across : t.strips;
-    if (threads > 1 && t.down >= ENOUGH_TILES) {
-        t.sharing = threads;
-        t.down = 0;
-        for (size_t g = 0; g < t.groups; g += next_groups(t.groups - g, threads))
-            t.down++;
+    const xr_isa_words *isa = p->isa;
+    tiling t = {.groups = xr_ceil_div(p->rows, isa->rows), .strips = xr_ceil_div(p->cols, isa->strip), .across = xr_ceil_div(p->cols, MAX_COLS)};
+    t.down = xr_ceil_div(t.groups, p->rows <= XR_WORDS_FEW && !p->across ? XR_WORDS_FEW / isa->rows : MAX_GROUPS);
+    if (threads == 1 || t.down * t.across == 0)
+        return t;
+    if (t.down < MANY_TILES * (size_t)threads) {
+        share_evenly(isa, &t, (size_t)threads);
+        return t;
     }
+    t.sharing = threads;
+    t.down = 0;
+    for (size_t g = 0; g < t.groups; g += next_groups(t.groups - g, threads))
+        t.down++;
     return t;
 }
 

@@ -73,6 +73,7 @@ typedef struct xr_isa_words {
     size_t strip;               /* columns: as many as registers hold sums for, or all XR_TILE_COLS */
     size_t unit;                /* words of a sum are a multiple of it, zeros where there is nothing */
     size_t block;               /* words of a sum that are met at a time, at most: whole units */
+    double fetch, lay_out;      /* about what a strip costs to fetch and `rows` rows of a to lay out, in products of such rows with a strip */
     void (*along)(uint32_t *restrict to, const float *restrict x, size_t n);    /* words of neighbours in x [n]; the last may be alone */
     /* n words, of even[0] and odd[0], even[1] and odd[1], ...; odd NULL: there is none */
     void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);

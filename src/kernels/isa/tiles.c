@@ -82,7 +82,7 @@ static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t 
             vf_store(c + r * ld + j, sum_of(vf_load(c + r * ld + j), a[r], b + j, n));
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, along, across, turn, turned, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along, across, turn, turned, tile};
 
 #if defined(__AVX512F__)
 #define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl")))
@@ -166,5 +166,5 @@ AMX static void tile_native(float *restrict c, size_t ld, const uint32_t *const 
     _tile_release();
 }
 
-const xr_isa_words xr_isa_tiles_native = {2, ROWS, STRIP, UNIT, BLOCK, along_native, across_native, turn, turned_native, tile_native};
+const xr_isa_words xr_isa_tiles_native = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along_native, across_native, turn, turned_native, tile_native};
 #endif
