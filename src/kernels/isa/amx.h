@@ -5,8 +5,6 @@
 #include "kernels/isa/simd.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 /* What LDTILECFG reads (Intel, Software Developer's Manual, volume 1, section 18.3); palette 1 has 8 tiles of at most 16 rows of 64 bytes. */
 typedef struct amx_shapes {
     _Alignas(64) uint8_t palette;
