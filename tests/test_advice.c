@@ -127,19 +127,26 @@ static void test_precisions_measured(void **state)
 {
     (void)state;
     expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0,
-                      "at 0.79 times the rate of f32 (914 and 1163): not worth it on this machine; leave --precision bf16 out", 1, "at 3.44 times");
+                      "at 0.79 times the rate of f32 now (914 and 1163), which is not worth it on this machine: leave --precision bf16 out", 1,
+                      "at 3.44 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0, "(914 and 1163), which is not worth it on this machine: "
+                      "the CPU has AMX, but XR_ISA asks for less; unset XR_ISA", 1, "at 3.44 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AMX, 1, 1, 0, 1000, 4000, 4000 }, 1, "at 4.00 times the rate of f32 now", 1, "at 4.00 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AMX, 1, 1, 0, 205, 30, 869 }, 0, "no AMX, whose sums XR_ISA asks for", 1, "at 4.24 times");
     expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 114, 114 }, 0, "not worth it", 0, "leave --precision int8 out");
     expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 115, 115 }, 1, "at 1.15 times", 1, "at 1.15 times");
     expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 0, 0, 0 }, 0, "could not be measured", 0, "could not be measured");
 }
 
-/* Emerald Rapids and Raptor Lake under OpenBLAS 0.3.21, an AMD CPU with AVX-512 under an OpenBLAS from before it. */
+/* Emerald Rapids, also without its tiles, and Raptor Lake under OpenBLAS 0.3.21, an AMD CPU with AVX-512 under an OpenBLAS from before it. */
 static void test_blas(void **state)
 {
     (void)state;
     xr_advice_facts f = quiet();
     f.blas_core = "Prescott";
     expect(&f, 1, PARTS("does not know this CPU", "core Prescott; the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
+    f.best = f.used = XR_ISA_AMX;
+    expect(&f, 1, PARTS("the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
     f.used = XR_ISA_AVX2;
     expect(&f, 1, PARTS("the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
     f.used = XR_ISA_PORTABLE;

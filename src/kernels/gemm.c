@@ -204,27 +204,16 @@ static int is_among(const char *const *names, const char *name)
     return *names != NULL;
 }
 
-xr_isa xr_blas_core_isa(const char *core)
+int xr_blas_core_is_older(const char *core, xr_isa isa)
 {
     static const char *const old[] = {"Prescott", "Atom", "Core2", "Penryn", "Dunnington", "Nehalem", "Opteron", "Opteron_SSE3", "Barcelona", "Nano",
                                       "Bobcat", "Sandybridge", "Bulldozer", "Piledriver", "Steamroller", "Generic", NULL};
     static const char *const avx2[] = {"Haswell", "Zen", "Excavator", NULL};
-    return is_among(old, core) ? XR_ISA_PORTABLE : is_among(avx2, core) ? XR_ISA_AVX2 : XR_ISA_AVX512;
+    return (isa >= XR_ISA_AVX2 && is_among(old, core)) || (isa >= XR_ISA_AVX512 && is_among(avx2, core));
 }
 
-/* Asked for at every product, so the name is looked up once. */
-int xr_blas_is_older(void)
-{
-    static int known = -1;
-    int isa = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (isa < 0) {
-        isa = (int)xr_blas_core_isa(xr_blas_core());
-        __atomic_store_n(&known, isa, __ATOMIC_RELAXED);
-    }
-    return isa < (int)xr_cpu_isa();
-}
-
-const char *xr_blas_coretype(xr_isa isa) { return isa == XR_ISA_AVX512 ? "SkylakeX" : "Haswell"; }
+int xr_blas_is_older(void) { return xr_blas_core_is_older(xr_blas_core(), xr_cpu_isa()); }
+const char *xr_blas_coretype(xr_isa isa) { return isa >= XR_ISA_AVX512 ? "SkylakeX" : "Haswell"; }
 
 /* The same products as one tile, alone and by several threads at once: all must agree in every bit. */
 static xr_status self_check(void)
@@ -261,9 +250,9 @@ static void warn_slow_core(void)
 {
     const char *forced = getenv("OPENBLAS_CORETYPE"), *core = xr_blas_core();
     xr_isa best = xr_cpu_best();
-    if (forced && xr_blas_core_isa(core) < best)
+    if (forced && xr_blas_core_is_older(core, best))
         xr_warn("OPENBLAS_CORETYPE=%s makes OpenBLAS use its %s kernels although this CPU has %s: its products are slow; unset OPENBLAS_CORETYPE, or "
-                "set it to %s", forced, core, best == XR_ISA_AVX512 ? "AVX-512" : "AVX2", xr_blas_coretype(best));
+                "set it to %s", forced, core, best >= XR_ISA_AVX512 ? "AVX-512" : "AVX2", xr_blas_coretype(best));
 }
 
 static xr_status check_blas(void)

@@ -27,9 +27,9 @@ void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, f
 xr_status xr_blas_start(void);
 const char *xr_blas_core(void);     /* kernel set OpenBLAS chose, e.g. "Cooperlake" */
 const char *xr_blas_config(void);   /* version and flavour line */
-/* The best of our instruction sets that such a kernel set uses: XR_ISA_PORTABLE where it is older than AVX2. A name that is not known counts as new. */
-xr_isa xr_blas_core_isa(const char *core);
-int xr_blas_is_older(void);         /* whether the kernel set OpenBLAS chose is of an older instruction set than our kernels in use */
-const char *xr_blas_coretype(xr_isa isa);   /* what OPENBLAS_CORETYPE should say for such a CPU */
+/* Whether that kernel set does without what `isa` has for f32. A name that is not known counts as new. */
+int xr_blas_core_is_older(const char *core, xr_isa isa);
+int xr_blas_is_older(void);         /* whether the kernel set OpenBLAS chose is so beside our kernels in use */
+const char *xr_blas_coretype(xr_isa isa);   /* what OPENBLAS_CORETYPE should say on a CPU with AVX2 or more */
 
 #endif

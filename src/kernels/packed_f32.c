@@ -62,5 +62,5 @@ const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
         return xr_cpu_isa() == XR_ISA_PORTABLE ? NULL : wanted;
     if (wanted)
         return wanted;
-    return xr_blas_is_older() || (xr_cpu_isa() == XR_ISA_AVX512 && n >= ENOUGH_ROWS) ? &xr_pack_f32 : NULL;
+    return xr_blas_is_older() || (xr_cpu_isa() >= XR_ISA_AVX512 && n >= ENOUGH_ROWS) ? &xr_pack_f32 : NULL;
 }

@@ -22,7 +22,7 @@ static size_t quads_of(size_t i) { return xr_ceil_div(i, QUAD); }
 static const xr_isa_int8 *kernels(void)
 {
 #if XR_HAVE_X86
-    if (xr_cpu_isa() == XR_ISA_AVX512 && xr_cpu_has_vnni())
+    if (xr_cpu_isa() >= XR_ISA_AVX512 && xr_cpu_has_vnni())
         return &xr_isa_int8_vnni;
     if (xr_cpu_isa() == XR_ISA_AVX2 && xr_cpu_has_avxvnni())
         return &xr_isa_int8_avxvnni;

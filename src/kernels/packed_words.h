@@ -8,7 +8,7 @@
 
 #include "kernels/isa/table.h"
 
-enum { XR_WORDS_FEW = 96 };     /* rows of a, not across, that are all in each tile, so that a strip of b is met once */
+enum { XR_WORDS_FEW = 96 };     /* rows of a, not across, that are all in one tile if threads have enough to do, so that a strip of b is met once */
 
 typedef struct xr_words_product {
     const xr_isa_words *isa;
