@@ -41,3 +41,14 @@ near() {
     grep -q '^xlmr: warning: precision bf16: no AVX512-BF16 .*f32 is faster here$' "$dir/err"
     near "$dir/b.jsonl" "$dir/p.jsonl" -1 5e-3
 }
+
+@test "the sums of AMX, by tiles or by what stands for them: near those of others, and other numbers; the same at any number of threads" {
+    "$xlmr" doctor --json | grep -qE '"possible": *"(avx512|amx)"' || skip "this machine has no AVX-512"
+    XR_ISA=avx512 vectors b.jsonl --precision bf16
+    XR_ISA=amx vectors a.jsonl --precision bf16
+    near "$dir/b.jsonl" "$dir/a.jsonl" 0 5e-3
+    XR_ISA=amx vectors 3.jsonl --precision bf16 --threads 3
+    cmp "$dir/a.jsonl" "$dir/3.jsonl"
+    for isa in avx512 amx; do XR_ISA=$isa vectors $isa.jsonl; done      # f32 knows no difference
+    cmp "$dir/avx512.jsonl" "$dir/amx.jsonl"
+}

@@ -12,8 +12,10 @@
 #include "autograd/ops.h"
 #include "autograd/params.h"
 #include "kernels/cpu.h"
+#include "kernels/gemm.h"
 #include "kernels/lm_head.h"
 #include "kernels/packed.h"
+#include "kernels/packed_words.h"
 #include "util/alloc.h"
 #include "util/half.h"
 #include "naive/naive.h"
@@ -140,13 +142,13 @@ static float *products(const xr_pack_kind *k, const operands *a, float beta)
     return y;
 }
 
-/* The same bits at other numbers of threads; and of bf16, whose products are exact, from the kernels of other instruction sets: the order of every
- * sum is the same. */
+/* The same bits at other numbers of threads; and of bf16, whose products are exact, from the kernels of other instruction sets but for tiles: the
+ * order of every sum is the same. */
 static void check_again(const xr_pack_kind *kind, const operands *a, float beta, const float *want)
 {
     static const int counts[] = {1, 3, 16, 64};     /* the more, the more tiles share a row, and a strip */
-    int last = kind == &xr_pack_bf16 ? (int)xr_cpu_best() : (int)xr_cpu_isa();
-    for (int isa = kind == &xr_pack_bf16 ? 0 : last; isa <= last; isa++)
+    int last = (int)xr_cpu_isa(), first = kind == &xr_pack_bf16 && last < (int)XR_ISA_AMX ? 0 : last;
+    for (int isa = first; isa <= last; isa++)
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
             assert_int_equal(xr_cpu_use((xr_isa)isa), XR_OK);
             xr_threads_set(counts[c]);
@@ -173,11 +175,16 @@ static void check_kind(const xr_pack_kind *kind, size_t n, size_t o, size_t i)
     operands_free(&a);
 }
 
-/* f32 on every instruction set; bf16 on the best one, with whose bits check_again compares the others'. */
+static xr_isa best_without_tiles(void) { return xr_cpu_best() < XR_ISA_AMX ? xr_cpu_best() : XR_ISA_AVX512; }
+
+/* f32 on every instruction set; bf16 on the best one, with whose bits check_again compares the others', and in tiles. */
 static void check_shape(size_t n, size_t o, size_t i)
 {
+    assert_int_equal(xr_cpu_use(best_without_tiles()), XR_OK);
     check_kind(&xr_pack_bf16, n, o, i);
-    for (int isa = 0; isa <= (int)xr_cpu_best(); isa++) {
+    if (xr_cpu_use(XR_ISA_AMX) == XR_OK)
+        check_kind(&xr_pack_bf16, n, o, i);
+    for (int isa = 0; isa <= (int)best_without_tiles(); isa++) {
         assert_int_equal(xr_cpu_use((xr_isa)isa), XR_OK);
         check_kind(&xr_pack_f32, n, o, i);
     }
@@ -196,6 +203,100 @@ static void test_products(void **state)
     check_shape(40, 1101, 65);
     for (size_t n = 2; n <= 11; n++)        /* every rest of rows, in whole strips and in one that is not */
         check_shape(n, n % 2 ? 128 : 100, 60 + n);
+}
+
+/* --- tiles ------------------------------------------------------------------------------------------------------------ */
+
+/* The sum that TDPBF16PS makes, step by step as Intel's manual writes it down: of 16 words at a time, zeros where there are none. */
+static float tile_sum(float sum, const float *a, size_t step_a, const float *b, size_t step_b, size_t n)
+{
+    for (size_t k = 0; k < n; k += 32) {
+        float part[2] = {0};
+        for (size_t i = k; i < k + 32 && i < n; i++)
+            part[i % 2] += (float)rounded(a[i * step_a]) * (float)rounded(b[i * step_b]);
+        sum += part[0] + part[1];
+    }
+    return sum;
+}
+
+/* y, dx and dw behind one another, as of `products`. */
+static float *naive_tiles(const operands *a)
+{
+    size_t n = a->n, o = a->o, i = a->i;
+    float *y = xr_alloc(n * o + n * i + o * i + 1, sizeof *y), *dx = y + n * o, *dw = dx + n * i;
+    assert_non_null(y);
+    for (size_t r = 0; r < n; r++)
+        for (size_t c = 0; c < o; c++)
+            y[r * o + c] = tile_sum(a->dy[r * o + c] + a->bias[c], a->x + r * i, 1, a->w + c * i, 1, i);
+    for (size_t r = 0; r < n; r++)
+        for (size_t c = 0; c < i; c++)
+            dx[r * i + c] = tile_sum(a->x[r * i + c], a->dy + r * o, 1, a->w + c, i, o);
+    for (size_t r = 0; r < o; r++)
+        for (size_t c = 0; c < i; c++)
+            dw[r * i + c] = tile_sum(a->w[r * i + c], a->dy + r, o, a->x + c, i, n);
+    return y;
+}
+
+static float *tiles(const xr_isa_words *isa, const operands *a, int threads)
+{
+    size_t n = a->n, o = a->o, i = a->i, bytes = xr_words_bytes(isa, i, o), grad = xr_words_grad_scratch(isa, n, o, i);
+    bytes = bytes > grad ? bytes : grad;
+    uint32_t *packed = xr_map_alloc(bytes, 0);
+    float *y = xr_alloc(n * o + n * i + o * i + 1, sizeof *y), *dx = y + n * o, *dw = dx + n * i;
+    assert_true(packed && y);
+    memset(packed, 0x7f, bytes);
+    memcpy(y, a->dy, n * o * sizeof *y);
+    memcpy(dx, a->x, n * i * sizeof *y);
+    memcpy(dw, a->w, o * i * sizeof *y);
+    xr_words_pack_transposed(isa, packed, a->w, i, o, threads);
+    xr_words_multiply(&(xr_words_product){.isa = isa, .a = a->x, .lda = i, .b = packed, .bias = a->bias, .c = y, .rows = n, .cols = o, .inner = i,
+                                          .beta = 1.0f}, threads);
+    xr_words_input_grad(isa, dx, a->dy, a->w, n, i, o, 1.0f, packed);
+    xr_words_weight_grad(isa, dw, a->dy, a->x, o, i, n, 1.0f, packed);
+    xr_map_free(packed, bytes);
+    return y;
+}
+
+/* Where the machine has the instruction it is held to the naive sums, in every bit; everywhere what stands for it is. */
+static void check_tiles(size_t n, size_t o, size_t i)
+{
+    operands a = operands_new(n, o, i);
+    float *want = naive_tiles(&a);
+    const xr_isa_words *isa[] = {
+        &xr_isa_tiles_portable,
+#if XR_HAVE_X86
+        xr_cpu_best() >= XR_ISA_AVX2 ? &xr_isa_tiles_avx2 : NULL,
+        xr_cpu_best() >= XR_ISA_AVX512 ? &xr_isa_tiles_avx512 : NULL,
+        xr_cpu_has_amx() ? &xr_isa_tiles_native : NULL,
+#endif
+    };
+    for (size_t k = 0; k < sizeof isa / sizeof *isa; k++)
+        for (int threads = 1; isa[k] && threads <= 3; threads += 2) {
+            xr_threads_set(threads);
+            float *got = tiles(isa[k], &a, threads);
+            for (size_t j = 0; j < n * o + n * i + o * i; j++)
+                if (memcmp(&got[j], &want[j], sizeof *got) != 0)
+                    fail_msg("kernel %zu, %d threads, %zu x %zu x %zu: number %zu is %.9g, expected %.9g", k, threads, n, o, i, j, (double)got[j],
+                             (double)want[j]);
+            xr_free(got);
+        }
+    xr_free(want);
+    operands_free(&a);
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    check_tiles(1, 1, 1);
+    check_tiles(16, 64, 32);
+    check_tiles(17, 65, 33);
+    check_tiles(5, 3, 7);
+    check_tiles(150, 80, 600);      /* two blocks of a sum */
+    check_tiles(256, 48, 384);      /* as many rows and words as a block takes */
+    check_tiles(600, 48, 40);
+    check_tiles(40, 600, 70);
+    for (size_t n = 2; n <= 40; n += 5)
+        check_tiles(n, n % 2 ? 128 : 100, 60 + n);
 }
 
 enum { HEAD_ROWS = 19, HEAD_WORDS = 3000, HEAD_WIDTH = 40, HEAD_GRADS = (HEAD_ROWS + HEAD_WORDS) * HEAD_WIDTH + HEAD_WORDS };
@@ -316,7 +417,7 @@ static void test_copies(void **state)
     assert_int_equal(xr_alloc_live(), live);
 }
 
-/* Where own f32 kernels are ahead, linear layers take them from 512 rows on; not below. */
+/* Where own f32 kernels are ahead, linear layers take them from 512 rows on; not below, but where OpenBLAS is older than they are. */
 static void test_f32_layers(void **state)
 {
     (void)state;
@@ -335,8 +436,10 @@ static void test_f32_layers(void **state)
     }
     operand = plain;
     check_forward(&a, y->x, 0.0f);
-    assert_true(xr_cpu_isa() == XR_ISA_AVX512 ? xr_pack_for(NULL, N) == &xr_pack_f32 : !xr_pack_for(NULL, N));
-    assert_null(xr_pack_for(NULL, N - 1));
+    const xr_pack_kind *always = xr_blas_is_older() ? &xr_pack_f32 : NULL;
+    assert_ptr_equal(xr_pack_for(NULL, N), xr_cpu_isa() >= XR_ISA_AVX512 ? &xr_pack_f32 : always);
+    assert_ptr_equal(xr_pack_for(NULL, N - 1), always);
+    assert_ptr_equal(xr_pack_for(NULL, 1), always);
     assert_ptr_equal(xr_pack_for(&xr_pack_bf16, 1), &xr_pack_bf16);
     xr_tape_free(t);
     xr_free(want);
@@ -471,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_masked_lm_head),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_f32_layers),

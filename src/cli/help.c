@@ -244,7 +244,8 @@ static const char exit_codes[] =
     ".TP\n128+n\nended by signal n\n"
     ".SH ENVIRONMENT\n"
     ".TP\nNO_COLOR\nno colour in messages\n"
-    ".TP\nXR_ISA\nportable, avx2 or avx512: use less than the machine can do\n"
+    ".TP\nXR_ISA\nportable, avx2, avx512 or amx: use less than the machine can do;\n"
+    "amx on a CPU with AVX\\-512 alone: slow, but the bits that \\-\\-precision bf16 has with AMX\n"
     ".TP\nOMP_NUM_THREADS\nthreads, when \\-\\-threads is 0\n";
 
 xr_status xr_help_man(const xr_cmd *c, xr_str *out)

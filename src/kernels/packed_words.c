@@ -7,9 +7,9 @@
 #include "kernels/sizes.h"
 
 enum {
-    ROWS = XR_TILE_ROWS, MOST_COLS = XR_TILE_COLS,
-    MAX_GROUPS = 8,             /* of ROWS rows, of a tile; with MAX_WORDS a block of a and one strip of b fill half of a second-level cache of 512 KiB */
-    MAX_WORDS = 512,
+    MOST_COLS = XR_TILE_COLS,
+    MAX_GROUPS = 8,             /* of a tile's rows: with the words that its kernel takes at a time, half of a second-level cache */
+    MAX_WORDS = 512,            /* of any kernel's block */
     MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     MANY_TILES = 8,             /* down, for each thread: then all are as large as they may be, but for smaller ones towards the end */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
@@ -18,7 +18,8 @@ enum {
     AHEAD = 128                 /* lines that the first rows fetch before they need them; measured (docs/performance.md) */
 };
 
-static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers); }
+/* Words of a sum over k numbers: whole units. */
+static size_t words_of(const xr_isa_words *w, size_t k) { return xr_ceil_div(k, w->numbers * w->unit) * w->unit; }
 
 static size_t first_of(size_t i, size_t n, size_t parts) { return i * n / parts; }      /* of part i of n things */
 
@@ -55,22 +56,22 @@ static size_t next_parts(size_t n, size_t parts)
 
 /* About how long tiles keep the threads, in products of one group with one strip. A strip comes from memory or from another core's cache, a tile's rows
  * are laid out first, and a part of a tile is waited for at the end, as cores are not equally fast (docs/performance.md). */
-static double cost(const tiling *t, size_t down, size_t across, size_t threads)
+static double cost(const xr_isa_words *isa, const tiling *t, size_t down, size_t across, size_t threads)
 {
-    const double fetch = 2.0, lay_out = 0.2, wait = 0.15;
+    const double wait = 0.15;
     double groups = (double)xr_ceil_div(t->groups, down), strips = (double)xr_ceil_div(t->strips, across);
-    return ((double)xr_ceil_div(down * across, threads) + wait) * (strips * (groups + fetch) + groups * lay_out);
+    return ((double)xr_ceil_div(down * across, threads) + wait) * (strips * (groups + isa->fetch) + groups * isa->lay_out);
 }
 
 /* As many tiles down and across as t has, or more where that saves enough. */
-static void share_evenly(tiling *t, size_t threads)
+static void share_evenly(const xr_isa_words *isa, tiling *t, size_t threads)
 {
     const double enough = 0.97;
     tiling best = *t;
-    double least = cost(t, t->down, t->across, threads);
+    double least = cost(isa, t, t->down, t->across, threads);
     for (size_t down = t->down; down <= t->groups; down = next_parts(t->groups, down))
         for (size_t across = t->across; across <= t->strips; across = next_parts(t->strips, across)) {
-            double c = cost(t, down, across, threads);
+            double c = cost(isa, t, down, across, threads);
             if (c >= enough * least)
                 continue;
             least = c;
@@ -83,12 +84,13 @@ static void share_evenly(tiling *t, size_t threads)
 /* The largest tiles that fit into cache, or smaller ones, so that no thread has to wait long for another. */
 static tiling cut(const xr_words_product *p, int threads)
 {
-    tiling t = {.groups = xr_ceil_div(p->rows, ROWS), .strips = xr_ceil_div(p->cols, p->isa->strip), .across = xr_ceil_div(p->cols, MAX_COLS)};
-    t.down = xr_ceil_div(t.groups, p->rows <= XR_WORDS_FEW && !p->across ? XR_WORDS_FEW / ROWS : MAX_GROUPS);
+    const xr_isa_words *isa = p->isa;
+    tiling t = {.groups = xr_ceil_div(p->rows, isa->rows), .strips = xr_ceil_div(p->cols, isa->strip), .across = xr_ceil_div(p->cols, MAX_COLS)};
+    t.down = xr_ceil_div(t.groups, p->rows <= XR_WORDS_FEW && !p->across ? XR_WORDS_FEW / isa->rows : MAX_GROUPS);
     if (threads == 1 || t.down * t.across == 0)
         return t;
     if (t.down < MANY_TILES * (size_t)threads) {
-        share_evenly(&t, (size_t)threads);
+        share_evenly(isa, &t, (size_t)threads);
         return t;
     }
     t.sharing = threads;
@@ -98,41 +100,68 @@ static tiling cut(const xr_words_product *p, int threads)
     return t;
 }
 
-/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
+/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. The largest are XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS
+ * groups of rows of an AMX kernel, which are more but shorter. */
+enum { BLOCK_WORDS = MAX_GROUPS * XR_TILE_MOST_ROWS * (192 + GAP) };
+_Static_assert((int)BLOCK_WORDS >= XR_WORDS_FEW * (MAX_WORDS + GAP), "a block of few rows");
 typedef struct block {
-    _Alignas(64) uint32_t word[XR_WORDS_FEW * (MAX_WORDS + GAP)];
+    _Alignas(64) uint32_t word[BLOCK_WORDS];
     size_t row, step;
 } block;
+
+/* n words of the numbers that x has, zeros behind them. */
+static void words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n)
+{
+    size_t whole = xr_ceil_div(numbers, isa->numbers);
+    isa->along(to, x, numbers);
+    memset(to + whole, 0, (n - whole) * sizeof *to);
+}
+
+/* Words of rows of a that stand across: c's rows are its columns. */
+static void fill_across(block *k, const xr_words_product *p, size_t r, size_t rows, size_t from, size_t numbers)
+{
+    const xr_isa_words *isa = p->isa;
+    k->row = 1;
+    k->step = MAX_GROUPS * isa->rows;
+    for (size_t i = 0; i < numbers; i += isa->numbers) {
+        const float *even = p->a + (from + i) * p->lda + r;
+        isa->across(k->word + i / isa->numbers * k->step, even, i + 1 < numbers ? even + p->lda : NULL, rows);
+    }
+}
 
 static void fill_block(block *k, const xr_words_product *p, size_t r, size_t rows, size_t first, size_t n)
 {
     const xr_isa_words *isa = p->isa;
     size_t from = isa->numbers * first, numbers = xr_least(isa->numbers * n, p->inner - from);
-    k->row = p->across ? 1 : n + GAP;
-    k->step = p->across ? MAX_GROUPS * ROWS : 1;
-    for (size_t i = 0; i < rows && !p->across; i++)
-        isa->along(k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers);
-    for (size_t w = 0; w < n && p->across; w++) {
-        const float *even = p->a + (from + isa->numbers * w) * p->lda + r;
-        isa->across(k->word + w * k->step, even, isa->numbers * w + 1 < numbers ? even + p->lda : NULL, rows);
+    if (p->across && !isa->turned) {
+        fill_across(k, p, r, rows, from, numbers);
+        return;
     }
+    k->row = n + GAP;
+    k->step = 1;
+    XR_ASSERT(rows * k->row <= BLOCK_WORDS, "a block of %zu rows of %zu words", rows, n);
+    if (p->across)
+        isa->turned(k->word, k->row, p->a + from * p->lda + r, p->lda, numbers, rows);
+    for (size_t i = 0; i < rows && !p->across; i++)
+        words_along(isa, k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers, n);
 }
 
-/* Rows that are missing are computed as the last one again, and thrown away, as are columns up to a unit. */
+/* What is beyond the result is computed too and thrown away: columns up to a unit, or a strip. */
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
                    size_t rows, size_t cols, const uint32_t *soon)
 {
-    const uint32_t *at[ROWS];
-    for (size_t i = 0; i < ROWS; i++)
+    const uint32_t *at[XR_TILE_MOST_ROWS];
+    size_t whole = rows == isa->rows ? xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT : isa->strip;
+    for (size_t i = 0; i < isa->rows; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (rows == ROWS ? cols % XR_COLUMN_UNIT == 0 : cols == isa->strip) {
+    if (cols == whole) {
         isa->tile(c, ld, at, step, b, n, rows, cols, soon);
         return;
     }
-    float edge[ROWS * MOST_COLS] = {0};
+    float edge[XR_TILE_MOST_ROWS * MOST_COLS] = {0};
     for (size_t i = 0; i < rows; i++)
         memcpy(edge + i * MOST_COLS, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, MOST_COLS, at, step, b, n, ROWS, xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT, b);
+    isa->tile(edge, MOST_COLS, at, step, b, n, rows, whole, b);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * MOST_COLS, cols * sizeof *c);
 }
@@ -158,7 +187,7 @@ static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, si
             const float *from = w + j * inner + isa->numbers * first;
             for (size_t k = 1; k <= isa->numbers * PART / LINE; k++)
                 __builtin_prefetch(from + isa->numbers * PART + k * LINE, 0, 2);
-            isa->along(part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first));
+            words_along(isa, part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first), n);
         }
         isa->turn(n == PART ? to : last, part[0], isa->strip);
         if (n < PART)
@@ -187,9 +216,10 @@ static const uint32_t *soon_of(const xr_words_product *p, size_t g, const uint32
 /* Rows [r, r + rows) of the strip that begins with column c, n words of it. */
 static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, const uint32_t *next)
 {
-    for (size_t m = 0; m < rows; m += ROWS)
-        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, k->word + m * k->row, k->row, k->step, strip, n, xr_least(ROWS, rows - m),
-                      xr_least(p->isa->strip, p->cols - c), soon_of(p, m / ROWS, strip, n, next));
+    size_t each = p->isa->rows;
+    for (size_t m = 0; m < rows; m += each)
+        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, k->word + m * k->row, k->row, k->step, strip, n, xr_least(each, rows - m),
+                      xr_least(p->isa->strip, p->cols - c), soon_of(p, m / each, strip, n, next));
 }
 
 typedef struct tiled { const xr_words_product *p; tiling t; } tiled;
@@ -198,21 +228,22 @@ static void run_tile(void *context, size_t i, int worker)
 {
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
-    size_t down = i % t->down, across = i / t->down, total = words_of(p->isa, p->inner), blocks = xr_ceil_div(total, MAX_WORDS);
-    size_t r = group_of(t, down) * ROWS, rows = xr_least(group_of(t, down + 1) * ROWS, p->rows) - r;
-    size_t c = first_of(across, t->strips, t->across) * p->isa->strip;
-    size_t end = xr_least(first_of(across + 1, t->strips, t->across) * p->isa->strip, p->cols);
+    const xr_isa_words *isa = p->isa;
+    size_t down = i % t->down, across = i / t->down, total = words_of(isa, p->inner), units = total / isa->unit, blocks = xr_ceil_div(total, isa->block);
+    size_t r = group_of(t, down) * isa->rows, rows = xr_least(group_of(t, down + 1) * isa->rows, p->rows) - r;
+    size_t c = first_of(across, t->strips, t->across) * isa->strip;
+    size_t end = xr_least(first_of(across + 1, t->strips, t->across) * isa->strip, p->cols);
     block k;
     _Alignas(64) uint32_t space[MAX_WORDS * MOST_COLS];
     (void)worker;
     begin(p, r, rows, c, end - c);
     for (size_t b = 0; b < blocks; b++) {
-        size_t first = b * total / blocks, n = (b + 1) * total / blocks - first;
+        size_t first = first_of(b, units, blocks) * isa->unit, n = first_of(b + 1, units, blocks) * isa->unit - first;
         fill_block(&k, p, r, rows, first, n);
-        for (size_t j = c; j < end; j += p->isa->strip) {
+        for (size_t j = c; j < end; j += isa->strip) {
             const uint32_t *strip = strip_of(p, j, first, n, space);
-            int fetch = p->b && j + p->isa->strip < end;
-            multiply_strip(p, &k, r, rows, strip, j, n, fetch ? strip + total * p->isa->strip : NULL);
+            int fetch = p->b && j + isa->strip < end;
+            multiply_strip(p, &k, r, rows, strip, j, n, fetch ? strip + total * isa->strip : NULL);
         }
     }
 }
@@ -243,10 +274,11 @@ static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, si
 {
     for (size_t c = 0; c < cols; c += isa->strip)
         for (size_t k = first; k < end; k++) {
-            const float *even = x + isa->numbers * k * cols + c;
+            size_t i = isa->numbers * k, n = i < inner ? xr_least(isa->strip, cols - c) : 0;
+            const float *even = x + i * cols + c;
             uint32_t *word = to + (c / isa->strip * words_of(isa, inner) + k) * isa->strip;
-            size_t n = xr_least(isa->strip, cols - c);
-            isa->across(word, even, isa->numbers * k + 1 < inner ? even + cols : NULL, n);
+            if (n > 0)
+                isa->across(word, even, i + 1 < inner ? even + cols : NULL, n);
             memset(word + n, 0, (isa->strip - n) * sizeof *word);
         }
 }

@@ -65,16 +65,23 @@ typedef struct xr_isa_attention {
 } xr_isa_attention;
 
 /* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
- * A tile of the result is TILE_ROWS rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
-enum { XR_TILE_ROWS = 6, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32 };
+ * A tile of the result is `rows` rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
+enum { XR_TILE_ROWS = 6, XR_TILE_MOST_ROWS = 32, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32 };
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
+    size_t rows;                /* XR_TILE_MOST_ROWS at most */
     size_t strip;               /* columns: as many as registers hold sums for, or all XR_TILE_COLS */
+    size_t unit;                /* words of a sum are a multiple of it, zeros where there is nothing */
+    size_t block;               /* words of a sum that are met at a time, at most: whole units */
+    double fetch, lay_out;      /* about what a strip costs to fetch and `rows` rows of a to lay out, in products of such rows with a strip */
     void (*along)(uint32_t *restrict to, const float *restrict x, size_t n);    /* words of neighbours in x [n]; the last may be alone */
     /* n words, of even[0] and odd[0], even[1] and odd[1], ...; odd NULL: there is none */
     void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
     void (*turn)(uint32_t *restrict to, const uint32_t *restrict part, size_t strip);   /* to [PART_WORDS, strip] = part [strip, PART_WORDS] turned */
-    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, strip] stands on 64 bytes. a has TILE_ROWS pointers, and either it or cols is whole.
+    /* What `across` gives, but along: words of the first `numbers` of x[.., r] in to[r,..], ld and ld_to apart, for some r, whole units of words and
+     * whole vectors of rows. NULL: tile takes words that stand across as well. */
+    void (*turned)(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows);
+    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, strip] stands on 64 bytes. a has `rows` pointers, and either it or cols is whole.
      * Meanwhile n cache lines from `soon` on are fetched into the second-level cache; b itself: nothing more than is needed anyway. */
     void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
                  const uint32_t *soon);
@@ -131,7 +138,7 @@ typedef struct xr_isa_dot {
 extern const xr_isa_vec xr_isa_vec_portable;
 extern const xr_isa_rows xr_isa_rows_portable;
 extern const xr_isa_attention xr_isa_attention_portable, xr_isa_attention_bf16_portable;
-extern const xr_isa_words xr_isa_bf16_portable, xr_isa_f32_portable;
+extern const xr_isa_words xr_isa_bf16_portable, xr_isa_tiles_portable, xr_isa_f32_portable;     /* tiles: bf16 (isa/tiles.c) */
 extern const xr_isa_int8 xr_isa_int8_portable;
 extern const xr_isa_dot xr_isa_dot_portable;
 #if defined(__x86_64__)
@@ -142,7 +149,9 @@ extern const xr_isa_attention xr_isa_attention_avx2, xr_isa_attention_avx512;
 extern const xr_isa_attention xr_isa_attention_bf16_avx2, xr_isa_attention_bf16_avx512;
 extern const xr_isa_words xr_isa_f32_avx2, xr_isa_f32_avx512;
 extern const xr_isa_words xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native; /* native: AVX512-BF16 */
+extern const xr_isa_words xr_isa_tiles_avx2, xr_isa_tiles_avx512, xr_isa_tiles_native;  /* native: AMX-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_int8 xr_isa_int8_amx;                               /* AVX-512 with AMX-INT8 */
 extern const xr_isa_int8 xr_isa_int8_avxvnni, xr_isa_int8_narrow;       /* AVX2 with AVX-VNNI; the same on AVX512-VNNI, for tests */
 extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else

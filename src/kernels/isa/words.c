@@ -6,7 +6,10 @@
 #include "kernels/isa/table.h"
 #include "util/half.h"
 
-enum { ROWS = XR_TILE_ROWS, LINE = 64 / sizeof(uint32_t) };
+enum {
+    ROWS = XR_TILE_ROWS, LINE = 64 / sizeof(uint32_t),
+    BLOCK = 512                 /* with 48 rows of a and one strip of b it fills half of a second-level cache of 512 KiB */
+};
 
 XR_INLINE vf load_words(const uint32_t *p)
 {
@@ -91,7 +94,7 @@ static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, siz
     XR_IN_PARTS(tile_part_f32)
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, F32_STRIP, copy, copy_across, turn, tile_f32};
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, ROWS, F32_STRIP, 1, BLOCK, 2.0, 0.2, copy, copy_across, turn, NULL, tile_f32};
 
 /* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
@@ -145,7 +148,7 @@ static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t 
             tile_part(c + j, ld, a, step, b + j, n, ROWS, 1);
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, BF16_STRIP, along, across, turn, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along, across, turn, NULL, tile};
 
 #if defined(__AVX512F__)
 #define BF16 __attribute__((target("avx512bf16")))
@@ -200,5 +203,5 @@ BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const
     XR_IN_PARTS(tile_part_native)
 }
 
-const xr_isa_words xr_isa_bf16_native = {2, BF16_STRIP, along_native, across_native, turn, tile_native};
+const xr_isa_words xr_isa_bf16_native = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along_native, across_native, turn, NULL, tile_native};
 #endif

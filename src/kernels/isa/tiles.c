@@ -1,0 +1,170 @@
+/* bfloat16 products with sums in f32, the way AMX makes them: TDPBF16PS adds to 16 x 16 results what 32 numbers give. Of these the even ones and the
+ * odd ones are summed apart, from zero, by fused multiply-adds in their order; then the two sums are added, and then what was there. Without the
+ * instruction the same operations are made of f32 ones, with the same bits, but for subnormal numbers, which it takes and gives as zero. */
+#include "kernels/isa/amx.h"
+#include "kernels/isa/simd.h"
+#include "kernels/isa/table.h"
+
+enum {
+    UNIT = 16,                  /* rows, columns and words of a tile */
+    ROWS = 2 * UNIT, STRIP = 2 * UNIT,
+    BLOCK = 192,                /* words of a sum: those of a strip, 24 KB, stay in the first-level cache */
+    LINE = 64 / sizeof(uint32_t)
+};
+
+#define PLAIN XR_ISA_NAME(xr_isa_bf16)
+
+static void along(uint32_t *restrict to, const float *restrict x, size_t n) { PLAIN.along(to, x, n); }
+static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { PLAIN.across(to, even, odd, n); }
+static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip) { PLAIN.turn(to, part, strip); }
+
+/* Squares of vectors. */
+static void turn_unit(uint32_t *restrict to, size_t ld_to, uint32_t (*part)[UNIT])
+{
+    for (size_t r = 0; r < UNIT; r += VW)
+        for (size_t k = 0; k < UNIT; k += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                memcpy(&m[i], part[k + i] + r, sizeof m[i]);
+            transpose(m);
+            for (size_t i = 0; i < VW; i++)
+                memcpy(to + (r + i) * ld_to + k, &m[i], sizeof m[i]);
+        }
+}
+
+XR_INLINE void turned_by(void (*words)(uint32_t *, const float *, const float *, size_t), uint32_t *restrict to, size_t ld_to, const float *restrict x,
+                         size_t ld, size_t numbers, size_t rows)
+{
+    for (size_t k = 0; k < numbers; k += 2 * UNIT)
+        for (size_t r = 0; r < rows; r += UNIT) {
+            uint32_t part[UNIT][UNIT] = {{0}};
+            for (size_t i = k; i < k + 2 * UNIT && i < numbers; i += 2)
+                words(part[(i - k) / 2], x + i * ld + r, i + 1 < numbers ? x + (i + 1) * ld + r : NULL, rows - r < UNIT ? rows - r : UNIT);
+            turn_unit(to + r * ld_to + k / 2, ld_to, part);
+        }
+}
+
+static void turned(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows)
+{
+    turned_by(across, to, ld_to, x, ld, numbers, rows);
+}
+
+XR_INLINE vi words_at(const uint32_t *p)
+{
+    vi x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
+XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
+
+/* One vector of columns of one row. */
+XR_INLINE vf sum_of(vf sum, const uint32_t *a, const uint32_t *restrict b, size_t n)
+{
+    for (size_t k = 0; k < n; k += UNIT) {
+        vf even = vf_zero(), odd = vf_zero();
+        for (size_t i = k; i < k + UNIT; i++) {
+            vi x = (vi){0} + (int32_t)a[i], w = words_at(b + i * STRIP);
+            even = vf_fma(even_of(x), even_of(w), even);
+            odd = vf_fma(odd_of(x), odd_of(w), odd);
+        }
+        sum += even + odd;
+    }
+    return sum;
+}
+
+static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
+                 const uint32_t *soon)
+{
+    (void)step, (void)soon;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < cols; j += VW)
+            vf_store(c + r * ld + j, sum_of(vf_load(c + r * ld + j), a[r], b + j, n));
+}
+
+const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along, across, turn, turned, tile};
+
+#if defined(__AVX512F__)
+#define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl")))
+
+static void along_native(uint32_t *restrict to, const float *restrict x, size_t n) { xr_isa_bf16_native.along(to, x, n); }
+static void across_native(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n)
+{
+    xr_isa_bf16_native.across(to, even, odd, n);
+}
+static void turned_native(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows)
+{
+    turned_by(across_native, to, ld_to, x, ld, numbers, rows);
+}
+
+/* Results in tiles 0 and 1, 2 and 3; a in 4, 5, b in 6, 7: `first` rows in the upper ones of results and a, `second` in the lower ones. */
+AMX XR_INLINE void configure(size_t first, size_t second)
+{
+    const size_t rows[] = {first, first, second, second, first, second, UNIT, UNIT};
+    amx_shapes s = {.palette = 1};
+    for (int t = 0; t < 8; t++) {
+        s.row_bytes[t] = sizeof(uint32_t) * UNIT;
+        s.rows[t] = (uint8_t)rows[t];
+    }
+    amx_configure(&s);
+}
+
+/* Two tiles down, two across. */
+AMX static void four_tiles(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n, const uint32_t *soon)
+{
+    const size_t bytes = sizeof(uint32_t);
+    float *below = c + UNIT * ld;
+    _tile_loadd(0, c, ld * bytes);
+    _tile_loadd(1, c + UNIT, ld * bytes);
+    _tile_loadd(2, below, ld * bytes);
+    _tile_loadd(3, below + UNIT, ld * bytes);
+    for (size_t k = 0; k < n; k += UNIT) {
+        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
+        _tile_loadd(4, a + k, ld_a * bytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + k * STRIP + UNIT, STRIP * bytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + UNIT * ld_a + k, ld_a * bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        for (size_t i = k; i < k + UNIT; i++)
+            __builtin_prefetch(soon + i * LINE, 0, 2);
+    }
+    _tile_stored(0, c, ld * bytes);
+    _tile_stored(1, c + UNIT, ld * bytes);
+    _tile_stored(2, below, ld * bytes);
+    _tile_stored(3, below + UNIT, ld * bytes);
+}
+
+AMX static void one_tile(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
+{
+    const size_t bytes = sizeof(uint32_t);
+    _tile_loadd(0, c, ld * bytes);
+    for (size_t k = 0; k < n; k += UNIT) {
+        _tile_loadd(4, a + k, ld_a * bytes);
+        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
+        _tile_dpbf16ps(0, 4, 6);
+    }
+    _tile_stored(0, c, ld * bytes);
+}
+
+/* Afterwards no tile is in use, so that nothing of them has to be saved when threads change. */
+AMX static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                            size_t cols, const uint32_t *soon)
+{
+    size_t ld_a = rows > 1 ? (size_t)(a[1] - a[0]) : UNIT;
+    (void)step;
+    if (rows > UNIT && cols == STRIP) {
+        configure(UNIT, rows - UNIT);
+        four_tiles(c, ld, a[0], ld_a, b, n, soon);
+    } else
+        for (size_t r = 0; r < rows; r += UNIT) {
+            configure(rows - r < UNIT ? rows - r : UNIT, UNIT);
+            for (size_t j = 0; j < cols; j += UNIT)
+                one_tile(c + r * ld + j, ld, a[r], ld_a, b + j, n);
+        }
+    _tile_release();
+}
+
+const xr_isa_words xr_isa_tiles_native = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along_native, across_native, turn, turned_native, tile_native};
+#endif
