@@ -21,8 +21,8 @@ xr_status xr_cpu_use(xr_isa isa);               /* for tests: XR_EUNAVAIL if the
 void xr_threads_set(int n);                     /* 0 = all cores allowed to the process */
 int xr_threads(void);
 
-/* For a loop over n numbers: all, or 1 if there are at most `serial` or few for so many threads. A number between would make libgomp end threads and
- * start others for the next loop. */
+/* For a loop over n numbers that take about 1 ns each: all, or 1 if there are at most `serial` or few for so many threads. A number between would make
+ * libgomp end threads and start others for the next loop. */
 int xr_threads_for(size_t n, size_t serial);
 size_t xr_at_once(size_t pieces, size_t most);  /* pieces that a thread takes at a time, 1 to most, so that each may come twice */
 
