@@ -1,5 +1,5 @@
-/* What the machine can do at most, by number of threads: multiply-adds in registers (f32; where the CPU has them also bf16 and int8), OpenBLAS's
- * sgemm by its own threads, and copying of memory. Run with OPENBLAS_CORETYPE unset.
+/* What the machine can do at most, by number of threads: multiply-adds in registers (f32; where the CPU has them also bf16 and int8, in tiles of AMX
+ * if it can), OpenBLAS's sgemm by its own threads, and copying of memory. Run with OPENBLAS_CORETYPE unset.
  * usage: peak [threads...]; by default 1, 2, 4, … to all cores */
 #include <cblas.h>
 #include <omp.h>
@@ -9,12 +9,9 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/isa/amx.h"
 #include "util/alloc.h"
 #include "util/error.h"
-
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
 
 enum { CHAINS = 12, ROUNDS = 200000 };      /* chains hide the latency of 4 cycles of two units */
 static const double SECONDS = 0.3;
@@ -73,12 +70,42 @@ __attribute__((target("avx512f,avx512vnni"))) static double dot_int8(float *sink
     return 2.0 * 64 * CHAINS * ROUNDS;
 }
 
+/* Four tiles of 16 x 16 sums, of 32 products of bf16 or 64 of bytes. */
+#define TILE_LOOP(name, products, multiply, attribute)                                      \
+    attribute static double name(float *sink)                                               \
+    {                                                                                       \
+        float x[256];                                                                       \
+        amx_shapes s = { .palette = 1 };                                                    \
+        for (int t = 0; t < 8; t++) {                                                       \
+            s.rows[t] = 16;                                                                 \
+            s.row_bytes[t] = 64;                                                            \
+        }                                                                                   \
+        for (int k = 0; k < 256; k++)                                                       \
+            x[k] = *sink;                                                                   \
+        amx_configure(&s);                                                                  \
+        _tile_loadd(4, x, 64);                                                              \
+        _tile_loadd(5, x, 64);                                                              \
+        for (int r = 0; r < ROUNDS; r++) {                                                  \
+            multiply(0, 4, 5);                                                              \
+            multiply(1, 4, 5);                                                              \
+            multiply(2, 4, 5);                                                              \
+            multiply(3, 4, 5);                                                              \
+        }                                                                                   \
+        _tile_release();                                                                    \
+        return 2.0 * 16 * 16 * (products) * 4 * ROUNDS;                                     \
+    }
+
+TILE_LOOP(tiles_bf16, 32, _tile_dpbf16ps, __attribute__((target("amx-tile,amx-bf16"))))
+TILE_LOOP(tiles_int8, 64, _tile_dpbusd, __attribute__((target("amx-tile,amx-int8"))))
+
+static int tiles(void) { return xr_cpu_isa() == XR_ISA_AMX && xr_cpu_has_amx(); }
+
 static work *best_f32(void)
 {
-    return xr_cpu_isa() == XR_ISA_AVX512 ? fma_avx512 : xr_cpu_isa() == XR_ISA_AVX2 ? fma_avx2 : fma_portable;
+    return xr_cpu_isa() >= XR_ISA_AVX512 ? fma_avx512 : xr_cpu_isa() == XR_ISA_AVX2 ? fma_avx2 : fma_portable;
 }
-static work *best_bf16(void) { return __builtin_cpu_supports("avx512bf16") ? dot_bf16 : NULL; }
-static work *best_int8(void) { return __builtin_cpu_supports("avx512vnni") ? dot_int8 : NULL; }
+static work *best_bf16(void) { return tiles() ? tiles_bf16 : xr_cpu_has_bf16() ? dot_bf16 : NULL; }
+static work *best_int8(void) { return tiles() ? tiles_int8 : xr_cpu_has_vnni() ? dot_int8 : NULL; }
 #else
 static work *best_f32(void) { return fma_portable; }
 static work *best_bf16(void) { return NULL; }

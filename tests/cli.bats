@@ -128,7 +128,8 @@ refused() {
     grep -q '"ok":true' "$dir/j"
     jq -e '.speed.gemm_gflops > 0 and .speed.memory_gb_per_s > 0 and (.speed.gemm_gflops_bf16 > 0) == .kernels.bf16
         and .machine.cores >= .machine.cores_allowed and .machine.memory_mib >= .machine.memory_available_mib and (.advice | type) == "array"
-        and .precisions.bf16.fast == .kernels.bf16 and (.precisions.int8.why | length) > 0' "$dir/j"
+        and .precisions.bf16.fast == (.kernels.bf16 and (.kernels.used | IN("avx512", "amx")) and .speed.gemm_gflops_bf16 >= 1.15 * .speed.gemm_gflops)
+        and (.precisions.bf16.why | length) > 0 and (.precisions.int8.why | length) > 0' "$dir/j"
     OMP_PROC_BIND=close OMP_PLACES=cores run -0 "$xlmr" doctor --threads 1
     [[ $output == *"speed now"* && $output != *"wander"* ]]
 }

@@ -197,6 +197,19 @@ said_once() {
     grep -q '^xlmr: warning: .*step-00000001: was saved with other kernels (.*; here portable, .*agrees up to rounding' "$dir/err"
 }
 
+@test "an OpenBLAS of an older instruction set than ours multiplies no layer: any such core, any threads, the same weights" {
+    if "$xlmr" doctor --json | grep -q '"possible":"portable"'; then skip "no instruction set is older than this machine's"; fi
+    OPENBLAS_CORETYPE=Prescott tune "$dir/a" >/dev/null 2>"$dir/err"
+    grep -q '^xlmr: warning: OPENBLAS_CORETYPE=Prescott makes OpenBLAS use its Prescott kernels .*unset OPENBLAS_CORETYPE' "$dir/err"
+    OPENBLAS_CORETYPE=Sandybridge OMP_NUM_THREADS=2 tune "$dir/b" >/dev/null 2>&1
+    cmp "$dir/a/final/model.safetensors" "$dir/b/final/model.safetensors"
+    # The portable kernels are older than no core, and leave it the products.
+    for core in Prescott Sandybridge; do
+        XR_ISA=portable OPENBLAS_CORETYPE=$core tune "$dir/$core" >/dev/null 2>&1
+    done
+    ! cmp -s "$dir/Prescott/final/model.safetensors" "$dir/Sandybridge/final/model.safetensors"
+}
+
 @test "checkpoints that stay: the newest two, every sixth update's, and that of the best evaluation" {
     tune "$dir/p" --keep-every 6 --metric loss --save-steps 1 >/dev/null
     best=$(sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$dir/p/metrics.jsonl")

@@ -9,7 +9,8 @@ static const double gib = 1073741824.0;
 static xr_advice_facts quiet(void)
 {
     return (xr_advice_facts){ .machine = { .memory = 64 * gib, .available = 60 * gib, .processors = 8, .allowed = 8, .cores = 8 }, .threads = 8,
-                              .bind = "close", .places = "cores", .huge_pages = "madvise" };
+                              .bind = "close", .places = "cores", .huge_pages = "madvise", .best = XR_ISA_AVX512, .used = XR_ISA_AVX512,
+                              .blas_core = "Cooperlake" };
 }
 
 /* There are n sentences, and each of the words in `parts` stands in one. */
@@ -110,14 +111,57 @@ static void expect_precisions(xr_advice_cpu c, int bf16, const char *why_bf16, i
 static void test_precisions(void **state)
 {
     (void)state;
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0 }, 1, "AVX512-BF16:", 1, "AVX512-VNNI:");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX2, 1, 1, 0 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_PORTABLE, 1, 1, 1 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 1, 0 }, 0, "no AVX512-BF16", 1, "AVX512-VNNI:");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 1 }, 0, "no AVX512-BF16", 1, "AVX-VNNI:");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
-    expect_precisions((xr_advice_cpu){ XR_ISA_PORTABLE, XR_ISA_PORTABLE, 0, 0, 0 }, 0, "no AVX512-BF16", 0, "portable kernels");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 205, 432, 869 }, 1, "at 2.11 times the rate of f32 now (432 and 205)", 1,
+                      "at 4.24 times the rate of f32 now (869 and 205)");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX2, 1, 1, 0, 205, 432, 869 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_PORTABLE, 1, 1, 1, 205, 432, 869 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 1, 0, 205, 0, 869 }, 0, "no AVX512-BF16", 1, "at 4.24 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 1, 205, 0, 700 }, 0, "no AVX512-BF16", 1, "at 3.41 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
+    expect_precisions((xr_advice_cpu){ XR_ISA_PORTABLE, XR_ISA_PORTABLE, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "portable kernels");
+}
+
+/* An instruction that is there may be slow. Emerald Rapids with 16 threads; the border; nothing measured, since a check failed or memory was out. */
+static void test_precisions_measured(void **state)
+{
+    (void)state;
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0,
+                      "at 0.79 times the rate of f32 now (914 and 1163), which is not worth it on this machine: leave --precision bf16 out", 1,
+                      "at 3.44 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0, "(914 and 1163), which is not worth it on this machine: "
+                      "the CPU has AMX, but XR_ISA asks for less; unset XR_ISA", 1, "at 3.44 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AMX, 1, 1, 0, 1000, 4000, 4000 }, 1, "at 4.00 times the rate of f32 now", 1, "at 4.00 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AMX, 1, 1, 0, 205, 30, 869 }, 0, "no AMX, whose sums XR_ISA asks for", 1, "at 4.24 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 114, 114 }, 0, "not worth it", 0, "leave --precision int8 out");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 115, 115 }, 1, "at 1.15 times", 1, "at 1.15 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 0, 0, 0 }, 0, "could not be measured", 0, "could not be measured");
+}
+
+/* Emerald Rapids, also without its tiles, and Raptor Lake under OpenBLAS 0.3.21, an AMD CPU with AVX-512 under an OpenBLAS from before it. */
+static void test_blas(void **state)
+{
+    (void)state;
+    xr_advice_facts f = quiet();
+    f.blas_core = "Prescott";
+    expect(&f, 1, PARTS("does not know this CPU", "core Prescott; the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
+    f.best = f.used = XR_ISA_AMX;
+    expect(&f, 1, PARTS("the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
+    f.used = XR_ISA_AVX2;
+    expect(&f, 1, PARTS("the CPU has AVX-512", "own kernels take", "OPENBLAS_CORETYPE=SkylakeX"));
+    f.used = XR_ISA_PORTABLE;
+    expect(&f, 1, PARTS("XR_ISA asks for leave it", "OPENBLAS_CORETYPE=SkylakeX"));
+    f.best = f.used = XR_ISA_AVX2;
+    expect(&f, 1, PARTS("the CPU has AVX2", "own kernels take", "OPENBLAS_CORETYPE=Haswell"));
+    f.blas_core = "Zen";
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.best = f.used = XR_ISA_AVX512;
+    expect(&f, 1, PARTS("core Zen; the CPU has AVX-512"));
+    f.coretype = "Zen";         /* as asked for; the start has warned */
+    expect(&f, 0, (const char *const[]){ NULL });
+    f.coretype = NULL;
+    f.blas_core = "unknown";
+    expect(&f, 0, (const char *const[]){ NULL });
 }
 
 int main(void)
@@ -128,6 +172,8 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_system),
         cmocka_unit_test(test_precisions),
+        cmocka_unit_test(test_precisions_measured),
+        cmocka_unit_test(test_blas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,19 +102,21 @@ static float *naive(const operands *a, float beta)
 
 typedef struct path { const char *name; const xr_isa_int8 *isa; } path;
 
-static size_t paths(path out[6])
+static size_t paths(path out[7])
 {
     size_t n = 0;
     out[n++] = (path){"portable", &xr_isa_int8_portable};
 #if XR_HAVE_X86
     if (xr_cpu_best() >= XR_ISA_AVX2)
         out[n++] = (path){"avx2", &xr_isa_int8_avx2};
-    if (xr_cpu_best() == XR_ISA_AVX512)
+    if (xr_cpu_best() >= XR_ISA_AVX512)
         out[n++] = (path){"avx512", &xr_isa_int8_avx512};
-    if (xr_cpu_best() == XR_ISA_AVX512 && xr_cpu_has_vnni()) {
+    if (xr_cpu_best() >= XR_ISA_AVX512 && xr_cpu_has_vnni()) {
         out[n++] = (path){"vnni", &xr_isa_int8_vnni};
         out[n++] = (path){"narrow", &xr_isa_int8_narrow};
     }
+    if (xr_cpu_has_amx())
+        out[n++] = (path){"amx", &xr_isa_int8_amx};
     if (xr_cpu_has_avxvnni())
         out[n++] = (path){"avxvnni", &xr_isa_int8_avxvnni};
 #endif
@@ -170,7 +172,7 @@ static void expect_same(const char *what, const operands *a, const float *y, con
 static void check_paths(const operands *a, float beta)
 {
     float *want = naive(a, beta);
-    path p[6];
+    path p[7];
     size_t n = paths(p);
     for (size_t k = 0; k < n; k++) {
         float *y = product_on(p[k].isa, a, beta);
@@ -195,6 +197,18 @@ static void test_shapes(void **state)
     for (size_t k = 0; k < sizeof shape / sizeof *shape; k++) {
         operands a = operands_new(shape[k][0], shape[k][1], shape[k][2]);
         check_paths(&a, 0.0f);
+        check_paths(&a, 1.0f);
+        operands_free(&a);
+    }
+}
+
+/* On both sides of whole tiles: rows and quads by 16, blocks of 16 columns. */
+static void test_edges(void **state)
+{
+    (void)state;
+    static const size_t rows[] = {1, 15, 16, 17, 33}, cols[] = {1, 15, 16, 64}, sums[] = {1, 60, 61, 64, 65, 768};
+    for (size_t k = 0; k < 5 * 4 * 6; k++) {
+        operands a = operands_new(rows[k / 24], cols[k / 6 % 4], sums[k % 6]);
         check_paths(&a, 1.0f);
         operands_free(&a);
     }
@@ -316,7 +330,7 @@ static void test_not_finite(void **state)
     a.x[4 * a.i + 2] = -FLT_MAX;
     a.w[5 * a.i + 7] = NAN;
     a.w[69 * a.i + 7] = -INFINITY;
-    path p[6];
+    path p[7];
     size_t n = paths(p);
     for (size_t k = 0; k < n; k++) {
         float *y = product_on(p[k].isa, &a, 0.0f);
@@ -373,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_edges),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_saturation),
         cmocka_unit_test(test_outliers),

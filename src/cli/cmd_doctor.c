@@ -170,9 +170,12 @@ static json_t *measure(void)
     return json_pack("{s:f, s:f, s:f, s:f}", "gemm_gflops", gemm, "gemm_gflops_bf16", bf16, "gemm_gops_int8", int8, "memory_gb_per_s", memory);
 }
 
-static json_t *judge_precisions(void)
+static double rate_in(const json_t *speed, const char *key) { return json_number_value(json_object_get(speed, key)); }
+
+static json_t *judge_precisions(const json_t *speed)
 {
-    return xr_advice_precisions(&(xr_advice_cpu){ xr_cpu_best(), xr_cpu_isa(), xr_cpu_has_bf16(), xr_cpu_has_vnni(), xr_cpu_has_avxvnni() });
+    return xr_advice_precisions(&(xr_advice_cpu){ xr_cpu_best(), xr_cpu_isa(), xr_cpu_has_bf16(), xr_cpu_has_vnni(), xr_cpu_has_avxvnni(),
+                                                  rate_in(speed, "gemm_gflops"), rate_in(speed, "gemm_gflops_bf16"), rate_in(speed, "gemm_gops_int8") });
 }
 
 static json_t *describe_machine(const xr_machine *m, int threads, const char *huge)
@@ -190,14 +193,15 @@ static json_t *examine(int *ok)
     xr_machine machine = xr_machine_look();
     int threads = xr_threads();
     huge_pages(huge);
-    xr_advice_facts facts = { machine, threads, getenv("OMP_PROC_BIND"), getenv("OMP_PLACES"), huge };
+    xr_advice_facts facts = { machine, threads, getenv("OMP_PROC_BIND"), getenv("OMP_PLACES"), huge, xr_cpu_best(), xr_cpu_isa(), xr_blas_core(),
+                              forced };
     *ok = run_checks(checks, threads);
+    json_t *speed = *ok ? measure() : json_object(), *precisions = judge_precisions(speed);
     dl_iterate_phdr(add_library, libraries);
     return json_pack("{s:s, s:b, s:o, s:{s:s, s:s, s:b}, s:{s:s, s:s, s:s?}, s:s, s:o, s:o, s:o, s:o, s:o}", "xlmr", XR_VERSION, "ok", *ok, "machine",
                      describe_machine(&machine, threads, huge), "kernels", "used", xr_isa_name(xr_cpu_isa()), "possible", xr_isa_name(xr_cpu_best()),
                      "bf16", xr_cpu_has_bf16(), "blas", "config", xr_blas_config(), "core", xr_blas_core(), "coretype_forced", forced, "compiler", compiler,
-                     "libraries", libraries, "checks", checks, "speed", *ok ? measure() : json_object(), "precisions", judge_precisions(), "advice",
-                     xr_advice(&facts));
+                     "libraries", libraries, "checks", checks, "speed", speed, "precisions", precisions, "advice", xr_advice(&facts));
 }
 
 static const char *str_at(const json_t *j, const char *a, const char *b)

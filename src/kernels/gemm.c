@@ -197,6 +197,24 @@ void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, f
 const char *xr_blas_core(void) { return openblas_get_corename ? openblas_get_corename() : "unknown"; }
 const char *xr_blas_config(void) { return openblas_get_config ? openblas_get_config() : "not OpenBLAS"; }
 
+static int is_among(const char *const *names, const char *name)
+{
+    while (*names && strcasecmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+int xr_blas_core_is_older(const char *core, xr_isa isa)
+{
+    static const char *const old[] = {"Prescott", "Atom", "Core2", "Penryn", "Dunnington", "Nehalem", "Opteron", "Opteron_SSE3", "Barcelona", "Nano",
+                                      "Bobcat", "Sandybridge", "Bulldozer", "Piledriver", "Steamroller", "Generic", NULL};
+    static const char *const avx2[] = {"Haswell", "Zen", "Excavator", NULL};
+    return (isa >= XR_ISA_AVX2 && is_among(old, core)) || (isa >= XR_ISA_AVX512 && is_among(avx2, core));
+}
+
+int xr_blas_is_older(void) { return xr_blas_core_is_older(xr_blas_core(), xr_cpu_isa()); }
+const char *xr_blas_coretype(xr_isa isa) { return isa >= XR_ISA_AVX512 ? "SkylakeX" : "Haswell"; }
+
 /* The same products as one tile, alone and by several threads at once: all must agree in every bit. */
 static xr_status self_check(void)
 {
@@ -227,17 +245,14 @@ static xr_status self_check(void)
                           "expected the same; install the OpenMP flavour of OpenBLAS (libopenblas0-openmp)", xr_blas_config());
 }
 
-/* The environment can force kernels for older processors, at half the speed (docs/decisions.md). */
+/* The environment can force kernels for older processors, at half the speed or less (docs/decisions.md). */
 static void warn_slow_core(void)
 {
     const char *forced = getenv("OPENBLAS_CORETYPE"), *core = xr_blas_core();
-    static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids", "Zen4", "Zen5"};
-    int is_wide = 0;
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        is_wide = is_wide || strcasecmp(core, wide[i]) == 0;
-    if (forced && xr_cpu_best() >= XR_ISA_AVX512 && !is_wide)
-        xr_warn("OPENBLAS_CORETYPE=%s makes OpenBLAS use its %s kernels although this CPU has AVX-512: about half the speed; "
-                "unset OPENBLAS_CORETYPE", forced, core);
+    xr_isa best = xr_cpu_best();
+    if (forced && xr_blas_core_is_older(core, best))
+        xr_warn("OPENBLAS_CORETYPE=%s makes OpenBLAS use its %s kernels although this CPU has %s: its products are slow; unset OPENBLAS_CORETYPE, or "
+                "set it to %s", forced, core, best >= XR_ISA_AVX512 ? "AVX-512" : "AVX2", xr_blas_coretype(best));
 }
 
 static xr_status check_blas(void)

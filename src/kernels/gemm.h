@@ -4,6 +4,7 @@
 #define XR_KERNELS_GEMM_H
 
 #include <stddef.h>
+#include "kernels/cpu.h"
 #include "util/error.h"
 
 /* y[n,o] = x[n,i] w[o,i]^T + bias[o] + beta y    (linear forward; bias may be NULL) */
@@ -26,5 +27,9 @@ void xr_colsum(float *restrict b, const float *restrict y, size_t n, size_t c, f
 xr_status xr_blas_start(void);
 const char *xr_blas_core(void);     /* kernel set OpenBLAS chose, e.g. "Cooperlake" */
 const char *xr_blas_config(void);   /* version and flavour line */
+/* Whether that kernel set does without what `isa` has for f32. A name that is not known counts as new. */
+int xr_blas_core_is_older(const char *core, xr_isa isa);
+int xr_blas_is_older(void);         /* whether the kernel set OpenBLAS chose is so beside our kernels in use */
+const char *xr_blas_coretype(xr_isa isa);   /* what OPENBLAS_CORETYPE should say on a CPU with AVX2 or more */
 
 #endif

@@ -1,6 +1,7 @@
 /* f32 products with kernels of our own. A training step changes the weights, so that a packed copy would serve once: they are packed into scratch at
  * each product. In inference a copy serves every batch but the first. The work is done in packed_words.c. */
 #include "kernels/cpu.h"
+#include "kernels/gemm.h"
 #include "kernels/packed.h"
 #include "kernels/packed_words.h"
 
@@ -53,7 +54,7 @@ const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scra
 const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
 /* A copy that stays pays with every vector instruction set. Packing at each product does with AVX-512 and enough rows: the AVX2 kernel gains over
- * OpenBLAS what packing costs (docs/performance.md). */
+ * OpenBLAS what packing costs. Over an OpenBLAS that does not know this CPU any kernel with its instructions gains more (docs/performance.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
     enum { ENOUGH_ROWS = 512 };
@@ -61,5 +62,5 @@ const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
         return xr_cpu_isa() == XR_ISA_PORTABLE ? NULL : wanted;
     if (wanted)
         return wanted;
-    return xr_cpu_isa() >= XR_ISA_AVX512 && n >= ENOUGH_ROWS ? &xr_pack_f32 : NULL;
+    return xr_blas_is_older() || (xr_cpu_isa() >= XR_ISA_AVX512 && n >= ENOUGH_ROWS) ? &xr_pack_f32 : NULL;
 }

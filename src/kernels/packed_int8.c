@@ -14,20 +14,22 @@
 enum {
     GROUP = XR_INT8_GROUP, BLOCK = 16, QUAD = 4,
     LINE = 64,
-    TILE_ROWS = 192         /* of x with 3,072 columns fill half of a second-level cache of 1 MiB */
+    ROWS = 32,              /* as many as two tiles of AMX, whole but for the last ones */
+    TILE_ROWS = 6 * ROWS    /* of x with 3,072 columns fill half of a second-level cache of 1 MiB */
 };
 
 static size_t quads_of(size_t i) { return xr_ceil_div(i, QUAD); }
 
 static const xr_isa_int8 *kernels(void)
 {
+    const xr_isa_int8 *isa = xr_kernels()->int8;
 #if XR_HAVE_X86
-    if (xr_cpu_isa() >= XR_ISA_AVX512 && xr_cpu_has_vnni())
+    if (isa == &xr_isa_int8_avx512 && xr_cpu_has_vnni())
         return &xr_isa_int8_vnni;
-    if (xr_cpu_isa() == XR_ISA_AVX2 && xr_cpu_has_avxvnni())
+    if (isa == &xr_isa_int8_avx2 && xr_cpu_has_avxvnni())
         return &xr_isa_int8_avxvnni;
 #endif
-    return xr_kernels()->int8;
+    return isa;
 }
 
 /* --- weights -------------------------------------------------------------------------------------------------------------- */
@@ -43,14 +45,14 @@ static void spread(int8_t *to, const int8_t *q, size_t i)
     memcpy(to + whole * BLOCK * QUAD, q + whole * QUAD, i % QUAD);
 }
 
-static void fill_group(int8_t *to, const float *w, size_t cols, size_t i)
+static void fill_group(const xr_isa_int8 *isa, int8_t *to, const float *w, size_t cols, size_t i)
 {
     size_t quads = quads_of(i);
     int8_t q[XR_INT8_MOST];
     memset(to, 0, xr_int8_group_bytes(quads));
     xr_int8_group *end = (xr_int8_group *)(void *)(to + quads * QUAD * GROUP);
     for (size_t c = 0; c < cols; c++) {
-        kernels()->quantize_weights(q, &end->scale[c], &end->total[c], w + c * i, i);
+        isa->quantize_weights(q, &end->scale[c], &end->total[c], w + c * i, i);
         spread(to + (c / BLOCK * quads * BLOCK + c % BLOCK) * QUAD, q, i);
     }
 }
@@ -59,9 +61,10 @@ static void fill(void *data, const float *w, size_t o, size_t i)
 {
     XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     size_t step = xr_int8_group_bytes(quads_of(i));
+    const xr_isa_int8 *isa = kernels();
 #pragma omp parallel for schedule(static) num_threads(xr_threads()) if (o * i > 1 << 14)
     for (size_t g = 0; g < xr_ceil_div(o, GROUP); g++)
-        fill_group((int8_t *)data + g * step, w + g * GROUP * i, xr_least(GROUP, o - g * GROUP), i);
+        fill_group(isa, (int8_t *)data + g * step, w + g * GROUP * i, xr_least(GROUP, o - g * GROUP), i);
 }
 
 /* --- activations and products --------------------------------------------------------------------------------------------- */
@@ -91,13 +94,13 @@ static void multiply(float *restrict y, const float *restrict x, const void *res
 {
     XR_ASSERT(i <= XR_INT8_MOST, "a sum of %zu products", i);
     uint8_t *q = memory;
-    size_t ld = line_bytes(i), quads = quads_of(i), groups = xr_ceil_div(o, GROUP), down = xr_ceil_div(n, TILE_ROWS);
+    size_t ld = line_bytes(i), quads = quads_of(i), groups = xr_ceil_div(o, GROUP), rows = xr_ceil_div(n, ROWS), down = xr_ceil_div(n, TILE_ROWS);
     xr_int8_row *row = (xr_int8_row *)(void *)(q + n * ld);
     quantize(q, row, x, n, i);
     const xr_isa_int8 *isa = kernels();
 #pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (down * groups > 1)
     for (size_t t = 0; t < down * groups; t++) {
-        size_t r = t / groups * n / down, end = (t / groups + 1) * n / down, c = t % groups * GROUP;
+        size_t r = t / groups * rows / down * ROWS, end = xr_least(n, (t / groups + 1) * rows / down * ROWS), c = t % groups * GROUP;
         isa->multiply(&(xr_int8_tile){
             .y = y + r * o + c, .ld_y = o, .rows = end - r, .cols = xr_least(GROUP, o - c), .x = q + r * ld, .row = row + r, .ld_x = ld,
             .quads = quads, .w = (const int8_t *)data + t % groups * xr_int8_group_bytes(quads), .bias = bias ? bias + c : NULL, .beta = beta});

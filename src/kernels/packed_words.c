@@ -96,9 +96,12 @@ static tiling cut(const xr_words_product *p, int threads)
     return t;
 }
 
-/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. */
+/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. The largest are XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS
+ * groups of rows of an AMX kernel, which are more but shorter. */
+enum { BLOCK_WORDS = MAX_GROUPS * XR_TILE_MOST_ROWS * (192 + GAP) };
+_Static_assert((int)BLOCK_WORDS >= XR_WORDS_FEW * (MAX_WORDS + GAP), "a block of few rows");
 typedef struct block {
-    _Alignas(64) uint32_t word[XR_WORDS_FEW * (MAX_WORDS + GAP)];
+    _Alignas(64) uint32_t word[BLOCK_WORDS];
     size_t row, step;
 } block;
 
@@ -132,6 +135,7 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     }
     k->row = n + GAP;
     k->step = 1;
+    XR_ASSERT(rows * k->row <= BLOCK_WORDS, "a block of %zu rows of %zu words", rows, n);
     if (p->across)
         isa->turned(k->word, k->row, p->a + from * p->lda + r, p->lda, numbers, rows);
     for (size_t i = 0; i < rows && !p->across; i++)

@@ -2,9 +2,11 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "kernels/gemm.h"
 
 static void say(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -65,7 +67,33 @@ static void look_at_pages(json_t *list, const xr_advice_facts *f)
             f->machine.memory / 1048576.0);
 }
 
+/* An OpenBLAS from before the CPU takes the kernels that any CPU can do. Where they are forced, the start has warned. */
+static void look_at_blas(json_t *list, const xr_advice_facts *f)
+{
+    if (f->coretype || !xr_blas_core_is_older(f->blas_core, f->best))
+        return;
+    say(list, "OpenBLAS does not know this CPU and multiplies with kernels for older ones (core %s; the CPU has %s): %s; a newer OpenBLAS, or "
+        "OPENBLAS_CORETYPE=%s in the environment, uses what the CPU has", f->blas_core, f->best >= XR_ISA_AVX512 ? "AVX-512" : "AVX2",
+        xr_blas_core_is_older(f->blas_core, f->used) ? "xlmr's own kernels take the products of all layers instead, so that little is lost"
+                                                     : "the kernels that XR_ISA asks for leave it products, which are slow",
+        xr_blas_coretype(f->best));
+}
+
 static json_t *verdict(int fast, const char *why) { return json_pack("{s:b, s:s}", "fast", fast, "why", why); }
+
+/* What is won in the products, of which a step is not all made, and when it is not worth rounding operands for. `then` is what that gave where it was
+ * measured. */
+static json_t *judge_rates(double rate, double f32, const char *then, const char *otherwise)
+{
+    enum { WORTH_PERCENT = 115 };
+    char why[400];
+    if (rate <= 0.0 || f32 <= 0.0)
+        return verdict(0, "products could not be measured");
+    int fast = 100.0 * rate >= WORTH_PERCENT * f32;
+    snprintf(why, sizeof why, "products run at %.2f times the rate of f32 now (%.0f and %.0f)%s%s", rate / f32, rate, f32,
+             fast ? ": " : ", which is not worth it on this machine: ", fast ? then : otherwise);
+    return verdict(fast, why);
+}
 
 /* Where XR_ISA keeps the instruction from being used, that is the reason to name. */
 static json_t *judge_bf16(const xr_advice_cpu *c)
@@ -74,18 +102,19 @@ static json_t *judge_bf16(const xr_advice_cpu *c)
         return verdict(0, "no AVX512-BF16 on this CPU: the same results as where there is, but slower than f32; leave --precision bf16 out");
     if (c->used < XR_ISA_AVX512)
         return verdict(0, "the CPU has AVX512-BF16, but XR_ISA asks for less: slower than f32; unset XR_ISA");
-    return verdict(1, "AVX512-BF16: --precision bf16 trains and answers 1.6 to 1.9 times as fast as f32, to the same losses in what was measured");
+    if (c->used > c->best)
+        return verdict(0, "the CPU has no AMX, whose sums XR_ISA asks for: slower than f32; unset XR_ISA");
+    return judge_rates(c->gflops_bf16, c->gflops_f32, "where that was 2.0 to 2.4, --precision bf16 trained and answered 1.6 to 1.9 times as fast, to "
+                       "the same losses in what was measured",
+                       c->used < c->best ? "the CPU has AMX, but XR_ISA asks for less; unset XR_ISA" : "leave --precision bf16 out");
 }
 
 static json_t *judge_int8(const xr_advice_cpu *c)
 {
-    int wide = c->vnni && c->best == XR_ISA_AVX512;
-    if (wide && c->used == XR_ISA_AVX512)
-        return verdict(1, "AVX512-VNNI: --precision int8 makes features, predict and evaluate three times as fast as f32 or more; compare the accuracy "
-                       "first");
-    if (c->avxvnni && c->used == XR_ISA_AVX2)
-        return verdict(1, "AVX-VNNI: --precision int8 makes features, predict and evaluate faster than f32 (`speed now` shows by how much); compare the "
-                       "accuracy first");
+    int wide = c->vnni && c->best >= XR_ISA_AVX512;
+    if ((wide && c->used >= XR_ISA_AVX512) || (c->avxvnni && c->used == XR_ISA_AVX2))
+        return judge_rates(c->gops_int8, c->gflops_f32, "where that was 3.9 to 4.8, --precision int8 made features, predict and evaluate three times as "
+                           "fast or more; compare the accuracy first", "leave --precision int8 out");
     if (wide || (c->avxvnni && c->best >= XR_ISA_AVX2))
         return verdict(0, "the CPU has VNNI, but XR_ISA asks for less: hardly faster than f32; unset XR_ISA");
     return verdict(0, c->used == XR_ISA_PORTABLE ? "portable kernels: slower than f32; leave --precision int8 out"
@@ -110,5 +139,6 @@ json_t *xr_advice(const xr_advice_facts *f)
     look_at_count(list, f);
     look_at_places(list, f);
     look_at_pages(list, f);
+    look_at_blas(list, f);
     return list;
 }

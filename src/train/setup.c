@@ -24,10 +24,12 @@ void xr_setup_dropout(xr_config *c, const xr_options *o)
         c->attention_probs_dropout_prob = (float)o->attention_dropout;
 }
 
-/* All instruction sets give the same bits, so a run may go on elsewhere: slow is no reason to refuse. */
+/* Other CPUs can give the same bits (docs/decisions.md), so a run may go on elsewhere: slow is no reason to refuse. */
 static void warn_slow(const xr_pack_kind *kind)
 {
-    if (kind == &xr_pack_bf16 && (!xr_cpu_has_bf16() || xr_cpu_isa() < XR_ISA_AVX512))
+    if (kind == &xr_pack_bf16 && xr_cpu_isa() > xr_cpu_best())
+        xr_warn("precision bf16: no AMX on this CPU, whose sums XR_ISA asks for: the results are the same as there, but f32 is faster here");
+    else if (kind == &xr_pack_bf16 && (!xr_cpu_has_bf16() || xr_cpu_isa() < XR_ISA_AVX512))
         xr_warn("precision bf16: no AVX512-BF16 %s: the results are the same, but f32 is faster here",
                 xr_cpu_has_bf16() ? "in the kernels that XR_ISA asks for" : "on this CPU");
     if (kind == &xr_pack_int8 && xr_cpu_isa() == XR_ISA_PORTABLE)

@@ -5,21 +5,9 @@
  * Floats before and after are rounded at the same places everywhere: `fused` is one rounding also where the machine has no such instruction. */
 #include <math.h>
 
-#include "kernels/isa/simd.h"
-#include "kernels/isa/table.h"
+#include "kernels/isa/int8_sums.h"
 
-enum { ROWS = 6, GROUP = XR_INT8_GROUP, BLOCK = 16, BLOCKS = GROUP / BLOCK, QUAD = 4 };
-
-XR_INLINE vf fused(vf a, vf b, vf c)
-{
-#if VW > 4
-    return vf_fma(a, b, c);
-#else
-    for (int i = 0; i < VW; i++)
-        c[i] = fmaf(a[i], b[i], c[i]);
-    return c;
-#endif
-}
+enum { ROWS = 6 };
 
 /* --- numbers of eight bits ------------------------------------------------------------------------------------------------ */
 
@@ -198,35 +186,6 @@ static void sums(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, si
 
 /* --- a tile of the result ------------------------------------------------------------------------------------------------- */
 
-XR_INLINE vi int_load(const int32_t *p)
-{
-    vi x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-/* y = scale (sum - zero total) + bias + beta y of one row. */
-XR_INLINE void finish(const xr_int8_tile *t, size_t r, const int32_t *sum)
-{
-    const xr_int8_group *g = xr_int8_group_end(t->w, t->quads);
-    const xr_int8_row *row = &t->row[r];
-    float *y = t->y + r * t->ld_y;
-    for (size_t c = 0; c < t->cols; c += VW) {
-        size_t n = t->cols - c < VW ? t->cols - c : VW;
-        vi whole = int_load(sum + c) - int_load(g->total + c) * row->zero;
-        vf scale = vf_load(g->scale + c) * row->scale, bias = vf_zero(), before = vf_zero();
-        if (t->bias)
-            bias = n < VW ? vf_load_n(t->bias + c, n) : vf_load(t->bias + c);
-        if (t->beta != 0.0f)
-            before = n < VW ? vf_load_n(y + c, n) : vf_load(y + c);
-        vf v = fused(__builtin_convertvector(whole, vf), scale, bias) + before;
-        if (n < VW)
-            vf_store_n(y + c, v, n);
-        else
-            vf_store(y + c, v);
-    }
-}
-
 XR_INLINE void multiply_by(const xr_int8_tile *t, sums_of of)
 {
     int32_t sum[ROWS][GROUP];
@@ -234,7 +193,7 @@ XR_INLINE void multiply_by(const xr_int8_tile *t, sums_of of)
         size_t rows = t->rows - r < ROWS ? t->rows - r : ROWS;
         of(sum, t->x + r * t->ld_x, t->ld_x, rows, t->w, t->quads);
         for (size_t k = 0; k < rows; k++)
-            finish(t, r + k, sum[k]);
+            finish(t, r + k, 0, t->cols, sum[k]);
     }
 }
 

@@ -151,6 +151,7 @@ extern const xr_isa_words xr_isa_f32_avx2, xr_isa_f32_avx512;
 extern const xr_isa_words xr_isa_bf16_avx2, xr_isa_bf16_avx512, xr_isa_bf16_native; /* native: AVX512-BF16 */
 extern const xr_isa_words xr_isa_tiles_avx2, xr_isa_tiles_avx512, xr_isa_tiles_native;  /* native: AMX-BF16 */
 extern const xr_isa_int8 xr_isa_int8_avx2, xr_isa_int8_avx512, xr_isa_int8_vnni;    /* vnni: AVX-512 with AVX512-VNNI */
+extern const xr_isa_int8 xr_isa_int8_amx;                               /* AVX-512 with AMX-INT8 */
 extern const xr_isa_int8 xr_isa_int8_avxvnni, xr_isa_int8_narrow;       /* AVX2 with AVX-VNNI; the same on AVX512-VNNI, for tests */
 extern const xr_isa_dot xr_isa_dot_avx2, xr_isa_dot_avx512;
 #else

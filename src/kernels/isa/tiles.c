@@ -1,6 +1,7 @@
 /* bfloat16 products with sums in f32, the way AMX makes them: TDPBF16PS adds to 16 x 16 results what 32 numbers give. Of these the even ones and the
  * odd ones are summed apart, from zero, by fused multiply-adds in their order; then the two sums are added, and then what was there. Without the
  * instruction the same operations are made of f32 ones, with the same bits, but for subnormal numbers, which it takes and gives as zero. */
+#include "kernels/isa/amx.h"
 #include "kernels/isa/simd.h"
 #include "kernels/isa/table.h"
 
@@ -96,24 +97,16 @@ static void turned_native(uint32_t *restrict to, size_t ld_to, const float *rest
     turned_by(across_native, to, ld_to, x, ld, numbers, rows);
 }
 
-/* What LDTILECFG reads (Intel, Software Developer's Manual, volume 1, section 18.3). */
-typedef struct shapes {
-    _Alignas(64) uint8_t palette;
-    uint8_t start_row, zero[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} shapes;
-
 /* Results in tiles 0 and 1, 2 and 3; a in 4, 5, b in 6, 7: `first` rows in the upper ones of results and a, `second` in the lower ones. */
 AMX XR_INLINE void configure(size_t first, size_t second)
 {
     const size_t rows[] = {first, first, second, second, first, second, UNIT, UNIT};
-    shapes s = {.palette = 1};
+    amx_shapes s = {.palette = 1};
     for (int t = 0; t < 8; t++) {
         s.row_bytes[t] = sizeof(uint32_t) * UNIT;
         s.rows[t] = (uint8_t)rows[t];
     }
-    _tile_loadconfig(&s);
+    amx_configure(&s);
 }
 
 /* Two tiles down, two across. */
