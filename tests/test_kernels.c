@@ -1033,6 +1033,14 @@ static void cpu(void **state)
     assert_true(strlen(xr_cpu_model()) > 0);
     xr_threads_set(3);
     assert_int_equal(xr_threads(), 3);
+    assert_int_equal(xr_threads_for(1 << 14, 1 << 14), 1);
+    assert_int_equal(xr_threads_for((1 << 14) + 1, 1 << 14), 3);
+    assert_int_equal(xr_at_once(37, 8), 6);
+    assert_int_equal(xr_at_once(1000, 8), 8);
+    xr_threads_set(64);
+    assert_int_equal(xr_threads_for(1 << 15, 1 << 14), 1);
+    assert_int_equal(xr_threads_for(1 << 20, 1 << 14), 64);
+    assert_int_equal(xr_at_once(37, 8), 1);
     xr_threads_set(0);
     assert_true(xr_threads() >= 1);
     if (xr_cpu_best() < XR_ISA_AVX512) {

@@ -146,16 +146,18 @@ static float *products(const xr_pack_kind *k, const operands *a, float beta)
  * order of every sum is the same. */
 static void check_again(const xr_pack_kind *kind, const operands *a, float beta, const float *want)
 {
+    static const int counts[] = {1, 3, 16, 64};     /* the more, the more tiles share a row, and a strip */
     int last = (int)xr_cpu_isa(), first = kind == &xr_pack_bf16 && last < (int)XR_ISA_AMX ? 0 : last;
     for (int isa = first; isa <= last; isa++)
-        for (int threads = 1; threads <= 3; threads += 2) {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
             assert_int_equal(xr_cpu_use((xr_isa)isa), XR_OK);
-            xr_threads_set(threads);
+            xr_threads_set(counts[c]);
             float *again = products(kind, a, beta);
             if (memcmp(again, want, (a->n * a->o + a->n * a->i + a->o * a->i) * sizeof *want) != 0)
-                fail_msg("other bits with %d threads on %s", threads, xr_isa_name((xr_isa)isa));
+                fail_msg("other bits with %d threads on %s", counts[c], xr_isa_name((xr_isa)isa));
             xr_free(again);
         }
+    xr_threads_set(2);
 }
 
 static void check_kind(const xr_pack_kind *kind, size_t n, size_t o, size_t i)
@@ -292,6 +294,7 @@ static void test_tiles(void **state)
     check_tiles(150, 80, 600);      /* two blocks of a sum */
     check_tiles(256, 48, 384);      /* as many rows and words as a block takes */
     check_tiles(600, 48, 40);
+    check_tiles(512, 40, 768);      /* as many rows and words to a block as there may be */
     check_tiles(40, 600, 70);
     for (size_t n = 2; n <= 40; n += 5)
         check_tiles(n, n % 2 ? 128 : 100, 60 + n);

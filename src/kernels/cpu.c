@@ -24,9 +24,9 @@ static const xr_kernel_table tables[] = {
      &xr_isa_f32_avx512, &xr_isa_bf16_avx512, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
     {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_bf16_native, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
-    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_avx512,
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_tiles_avx512, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
-    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_avx512,
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_tiles_native, &xr_isa_int8_amx, &xr_isa_dot_avx512},
 };
 
@@ -170,4 +170,18 @@ int xr_threads(void)
         __atomic_store_n(&threads, n, __ATOMIC_RELAXED);
     }
     return n;
+}
+
+/* The more threads, the longer they take to meet: about 1 us each, in which one computes EACH numbers (docs/performance.md). */
+int xr_threads_for(size_t n, size_t serial)
+{
+    enum { EACH = 1 << 10 };
+    int all = xr_threads();
+    return n > serial && n > EACH * (size_t)all ? all : 1;
+}
+
+size_t xr_at_once(size_t pieces, size_t most)
+{
+    size_t share = pieces / (2 * (size_t)xr_threads());
+    return share < 1 ? 1 : share < most ? share : most;
 }

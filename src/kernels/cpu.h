@@ -2,6 +2,8 @@
 #ifndef XR_KERNELS_CPU_H
 #define XR_KERNELS_CPU_H
 
+#include <stddef.h>
+
 #include "util/error.h"
 
 typedef enum xr_isa { XR_ISA_PORTABLE, XR_ISA_AVX2, XR_ISA_AVX512, XR_ISA_AMX } xr_isa;
@@ -18,5 +20,10 @@ xr_status xr_cpu_use(xr_isa isa);               /* for tests: XR_EUNAVAIL if the
 
 void xr_threads_set(int n);                     /* 0 = all cores allowed to the process */
 int xr_threads(void);
+
+/* For a loop over n numbers: all, or 1 if there are at most `serial` or few for so many threads. A number between would make libgomp end threads and
+ * start others for the next loop. */
+int xr_threads_for(size_t n, size_t serial);
+size_t xr_at_once(size_t pieces, size_t most);  /* pieces that a thread takes at a time, 1 to most, so that each may come twice */
 
 #endif

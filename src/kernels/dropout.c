@@ -33,7 +33,7 @@ static void apply_row(float *y, const float *x, const xr_dropout *d, uint32_t sa
 
 void xr_dropout_apply(float *y, const float *x, const xr_dropout *d, const xr_rowset *rows, size_t cols, int acc)
 {
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (rows->n * cols > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(rows->n * cols, SERIAL))
     for (size_t r = 0; r < rows->n; r++)
         apply_row(y + r * cols, x + r * cols, d, rows->sample[rows->seq[r]], rows->index[r], cols, acc);
 }

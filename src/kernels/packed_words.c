@@ -68,12 +68,16 @@ static void share_evenly(const xr_isa_words *isa, tiling *t, size_t threads)
 {
     const double enough = 0.97;
     tiling best = *t;
+    double least = cost(isa, t, t->down, t->across, threads);
     for (size_t down = t->down; down <= t->groups; down = next_parts(t->groups, down))
-        for (size_t across = t->across; across <= t->strips; across = next_parts(t->strips, across))
-            if (cost(isa, t, down, across, threads) < enough * cost(isa, t, best.down, best.across, threads)) {
-                best.down = down;
-                best.across = across;
-            }
+        for (size_t across = t->across; across <= t->strips; across = next_parts(t->strips, across)) {
+            double c = cost(isa, t, down, across, threads);
+            if (c >= enough * least)
+                continue;
+            least = c;
+            best.down = down;
+            best.across = across;
+        }
     *t = best;
 }
 

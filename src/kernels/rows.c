@@ -7,7 +7,7 @@
 enum {
     SERIAL = 1 << 14,       /* elements below which threads cost more than they bring */
     STRIP = 64,             /* columns a thread sums over all rows */
-    AT_ONCE = 8,            /* rows a thread takes: whoever is free, since cores are not equally fast */
+    AT_ONCE = 8,            /* rows a thread takes at most: whoever is free, since cores are not equally fast */
     MAX_COLS = 1 << 16      /* of a normalised row: its mask stands on the stack */
 };
 
@@ -28,7 +28,7 @@ void xr_add_norm_forward(float *restrict y, float *restrict xhat, float *restric
     XR_ASSERT(cols <= MAX_COLS, "%zu columns, at most %d", cols, MAX_COLS);
     const xr_isa_rows *k = xr_kernels()->rows;
     float scale = d ? d->scale : 1.0f;
-#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows->n * cols > SERIAL)
+#pragma omp parallel for schedule(dynamic, xr_at_once(rows->n, AT_ONCE)) num_threads(xr_threads_for(rows->n * cols, SERIAL))
     for (size_t r = 0; r < rows->n; r++) {
         uint8_t mem[MAX_COLS / 8];
         size_t at = r * cols;
@@ -43,7 +43,7 @@ static void add_gamma_beta(float *restrict dgamma, float *restrict dbeta, const 
     const xr_isa_rows *k = xr_kernels()->rows;
     if (!dgamma && !dbeta)
         return;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (n * cols > SERIAL)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads_for(n * cols, SERIAL))
     for (size_t c = 0; c < cols; c += STRIP)
         k->colsum(dbeta ? dbeta + c : NULL, dgamma ? dgamma + c : NULL, dy + c, xhat + c, n, cols - c < STRIP ? cols - c : STRIP, cols);
 }
@@ -58,7 +58,7 @@ void xr_add_norm_backward(float *restrict dx, int acc_x, float *restrict dres, i
     add_gamma_beta(dgamma, dbeta, dy, xhat, rows->n, cols);
     if (!dx && !dres)
         return;
-#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows->n * cols > SERIAL)
+#pragma omp parallel for schedule(dynamic, xr_at_once(rows->n, AT_ONCE)) num_threads(xr_threads_for(rows->n * cols, SERIAL))
     for (size_t r = 0; r < rows->n; r++) {
         uint8_t mem[MAX_COLS / 8];
         size_t at = r * cols;

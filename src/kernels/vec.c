@@ -15,33 +15,29 @@ enum {
 
 static size_t length(size_t n, size_t block) { return n - block * BLOCK < BLOCK ? n - block * BLOCK : BLOCK; }
 
-/* Rows per piece of about BLOCK elements. */
-static size_t rows_per_piece(size_t cols) { return cols >= BLOCK ? 1 : BLOCK / (cols ? cols : 1); }
+/* Rows a thread takes: AT_ONCE pieces of about BLOCK elements, or less. */
+static size_t rows_at_once(size_t rows, size_t cols) { return xr_at_once(rows, AT_ONCE * (cols >= BLOCK ? 1 : BLOCK / (cols ? cols : 1))); }
 
 void xr_bias_gelu_forward(float *restrict y, const float *restrict x, const float *restrict bias, size_t rows, size_t cols)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-    size_t piece = rows_per_piece(cols);
-#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows * cols > SERIAL)
-    for (size_t start = 0; start < rows; start += piece)
-        for (size_t r = start; r < rows && r < start + piece; r++)
-            k->gelu_forward(y + r * cols, x + r * cols, bias, cols);
+#pragma omp parallel for schedule(dynamic, rows_at_once(rows, cols)) num_threads(xr_threads_for(rows * cols, SERIAL))
+    for (size_t r = 0; r < rows; r++)
+        k->gelu_forward(y + r * cols, x + r * cols, bias, cols);
 }
 
 void xr_bias_gelu_backward(float *dx, int acc, const float *dy, const float *x, const float *bias, size_t rows, size_t cols)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-    size_t piece = rows_per_piece(cols);
-#pragma omp parallel for schedule(dynamic, AT_ONCE) num_threads(xr_threads()) if (rows * cols > SERIAL)
-    for (size_t start = 0; start < rows; start += piece)
-        for (size_t r = start; r < rows && r < start + piece; r++)
-            k->gelu_backward(dx + r * cols, acc, dy + r * cols, x + r * cols, bias, cols);
+#pragma omp parallel for schedule(dynamic, rows_at_once(rows, cols)) num_threads(xr_threads_for(rows * cols, SERIAL))
+    for (size_t r = 0; r < rows; r++)
+        k->gelu_backward(dx + r * cols, acc, dy + r * cols, x + r * cols, bias, cols);
 }
 
 void xr_tanh_forward(float *restrict y, const float *restrict x, size_t n)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t b = 0; b < BLOCKS(n); b++)
         k->tanh_forward(y + b * BLOCK, x + b * BLOCK, length(n, b));
 }
@@ -49,7 +45,7 @@ void xr_tanh_forward(float *restrict y, const float *restrict x, size_t n)
 void xr_tanh_backward(float *restrict dx, int acc, const float *restrict dy, const float *restrict y, size_t n)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t b = 0; b < BLOCKS(n); b++)
         k->tanh_backward(dx + b * BLOCK, acc, dy + b * BLOCK, y + b * BLOCK, length(n, b));
 }
@@ -57,7 +53,7 @@ void xr_tanh_backward(float *restrict dx, int acc, const float *restrict dy, con
 void xr_vec_add(float *restrict y, const float *restrict x, size_t n)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t b = 0; b < BLOCKS(n); b++)
         k->add(y + b * BLOCK, x + b * BLOCK, length(n, b));
 }
@@ -68,7 +64,7 @@ void xr_vec_copy(float *restrict y, const float *restrict x, size_t n, int acc)
         xr_vec_add(y, x, n);
         return;
     }
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t b = 0; b < BLOCKS(n); b++)
         memcpy(y + b * BLOCK, x + b * BLOCK, length(n, b) * sizeof *y);
 }
@@ -76,14 +72,14 @@ void xr_vec_copy(float *restrict y, const float *restrict x, size_t n, int acc)
 /* These two wait for memory, whatever the instruction set. */
 void xr_vec_approach(float *restrict y, const float *restrict x, size_t n, float share)
 {
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t i = 0; i < n; i++)
         y[i] += share * (x[i] - y[i]);
 }
 
 void xr_vec_swap(float *restrict y, float *restrict x, size_t n)
 {
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
     for (size_t i = 0; i < n; i++) {
         float kept = y[i];
         y[i] = x[i];
@@ -100,7 +96,7 @@ static double reduce(double (*sum)(const float *, size_t), const float *x, size_
     for (size_t first = 0; first < BLOCKS(n); first += GROUP) {
         size_t count = BLOCKS(n) - first < GROUP ? BLOCKS(n) - first : GROUP;
         double part[GROUP];
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL))
         for (size_t b = 0; b < count; b++)
             part[b] = sum(x + (first + b) * BLOCK, length(n, first + b));
         for (size_t b = 0; b < count; b++)
@@ -116,7 +112,7 @@ int xr_vec_finite(const float *x, size_t n)
 {
     const xr_isa_vec *k = xr_kernels()->vec;
     int ok = 1;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) reduction(&& : ok) if (n > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(n, SERIAL)) reduction(&& : ok)
     for (size_t b = 0; b < BLOCKS(n); b++)
         ok = ok && k->finite(x + b * BLOCK, length(n, b));
     return ok;
@@ -124,7 +120,7 @@ int xr_vec_finite(const float *x, size_t n)
 
 void xr_rows_gather(float *restrict y, const float *restrict x, const uint32_t *index, size_t rows, size_t cols)
 {
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (rows * cols > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(rows * cols, SERIAL))
     for (size_t r = 0; r < rows; r++)
         memcpy(y + r * cols, x + index[r] * cols, cols * sizeof *y);
 }
@@ -134,7 +130,7 @@ void xr_rows_scatter_add(float *restrict dx, const float *restrict dy, const uin
 {
     enum { STRIP = 128 };
     const xr_isa_vec *k = xr_kernels()->vec;
-#pragma omp parallel for schedule(static) num_threads(xr_threads()) if (rows * cols > SERIAL)
+#pragma omp parallel for schedule(static) num_threads(xr_threads_for(rows * cols, SERIAL))
     for (size_t c = 0; c < cols; c += STRIP)
         for (size_t r = 0; r < rows; r++)
             k->add(dx + index[r] * cols + c, dy + r * cols + c, cols - c < STRIP ? cols - c : STRIP);
