@@ -292,7 +292,6 @@ static void test_tiles(void **state)
     check_tiles(17, 65, 33);
     check_tiles(5, 3, 7);
     check_tiles(150, 80, 600);      /* two blocks of a sum */
-    check_tiles(256, 48, 384);      /* as many rows and words as a block takes */
     check_tiles(600, 48, 40);
     check_tiles(512, 40, 768);      /* as many rows and words to a block as there may be */
     check_tiles(40, 600, 70);
