@@ -292,8 +292,8 @@ static void test_tiles(void **state)
     check_tiles(17, 65, 33);
     check_tiles(5, 3, 7);
     check_tiles(150, 80, 600);      /* two blocks of a sum */
-    check_tiles(256, 48, 384);      /* as many rows and words as a block takes */
     check_tiles(600, 48, 40);
+    check_tiles(512, 40, 768);      /* as many rows and words to a block as there may be */
     check_tiles(40, 600, 70);
     for (size_t n = 2; n <= 40; n += 5)
         check_tiles(n, n % 2 ? 128 : 100, 60 + n);

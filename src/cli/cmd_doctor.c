@@ -161,13 +161,20 @@ static int run_checks(json_t *checks, int threads)
     return same;
 }
 
-/* What the machine does now: a moment of the work that training is made of. */
+/* What the machine does now: moments of the work that training is made of. Precisions take turns, or what other programs take away would make one look
+ * better than another. */
 static json_t *measure(void)
 {
-    double gemm = xr_rate_gemm(NULL, 0.1), bf16 = xr_cpu_has_bf16() ? xr_rate_gemm(&xr_pack_bf16, 0.1) : 0.0, memory = xr_rate_memory(0.1);
-    double int8 = xr_cpu_has_vnni() || xr_cpu_has_avxvnni() ? xr_rate_gemm(&xr_pack_int8, 0.1) : 0.0;
+    enum { ROUNDS = 4 };
+    const xr_pack_kind *kind[] = { NULL, xr_cpu_has_bf16() ? &xr_pack_bf16 : NULL, xr_cpu_has_vnni() || xr_cpu_has_avxvnni() ? &xr_pack_int8 : NULL };
+    double best[] = { 0.0, 0.0, 0.0 };
+    for (int k = 0; k < 3 * ROUNDS; k++) {
+        double rate = k % 3 == 0 || kind[k % 3] ? xr_rate_gemm(kind[k % 3], 0.03) : 0.0;
+        best[k % 3] = rate > best[k % 3] ? rate : best[k % 3];
+    }
+    double memory = xr_rate_memory(0.1);
     xr_error_clear();       /* no memory for it: 0, which is not shown */
-    return json_pack("{s:f, s:f, s:f, s:f}", "gemm_gflops", gemm, "gemm_gflops_bf16", bf16, "gemm_gops_int8", int8, "memory_gb_per_s", memory);
+    return json_pack("{s:f, s:f, s:f, s:f}", "gemm_gflops", best[0], "gemm_gflops_bf16", best[1], "gemm_gops_int8", best[2], "memory_gb_per_s", memory);
 }
 
 static double rate_in(const json_t *speed, const char *key) { return json_number_value(json_object_get(speed, key)); }

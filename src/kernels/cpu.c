@@ -24,9 +24,9 @@ static const xr_kernel_table tables[] = {
      &xr_isa_f32_avx512, &xr_isa_bf16_avx512, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
     {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_bf16_native, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
-    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_avx512,
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_tiles_avx512, &xr_isa_int8_avx512, &xr_isa_dot_avx512},
-    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_avx512,
+    {&xr_isa_vec_avx512, &xr_isa_rows_avx512, &xr_isa_attention_avx512, &xr_isa_attention_bf16_avx512,
      &xr_isa_f32_avx512, &xr_isa_tiles_native, &xr_isa_int8_amx, &xr_isa_dot_avx512},
 };
 

@@ -34,8 +34,4 @@ extern const xr_pack_kind xr_pack_f32, xr_pack_f32_kept;
 /* What multiplies n rows where `wanted` is asked for: of f32 (NULL, xr_pack_f32_kept) what is best for so many, or NULL: xr_gemm_*. */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n);
 
-/* For kernels that lay out words of two numbers themselves (isa/table.h): c[rows, cols] += a b of at most XR_TILE_ROWS x XR_TILE_COLS results,
- * a's words `row` apart from row to row and `step` along the n of a sum; b [n, XR_TILE_COLS] stands on 64 bytes. */
-void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols);
-
 #endif

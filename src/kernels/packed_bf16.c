@@ -36,8 +36,3 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
 }
 
 const xr_pack_kind xr_pack_bf16 = {"bf16", bytes, fill, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
-
-void xr_bf16_tile(float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n, size_t rows, size_t cols)
-{
-    xr_words_tile(xr_kernels()->bf16, c, ld, a, row, step, b, n, rows, cols, b);
-}

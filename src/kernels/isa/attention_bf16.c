@@ -1,28 +1,29 @@
 /* Attention of one head of one sequence with bfloat16 products and sums in f32; softmax, dropout and all that is summed stay in f32.
  *
- * Operands become words of two numbers along the sum (isa/bf16.c): a left one row by row, a right one in strips of columns. What a product
+ * Operands become words of two numbers along the sum (isa/words.c, isa/tiles.c): a left one row by row, a right one in strips of columns. What a product
  * gives is added to, so that its place is cleared first. */
 #include "kernels/isa/attention_rows.h"
-#include "kernels/packed.h"
+#include "kernels/packed_words.h"
 
-enum {
-    ROWS = XR_TILE_ROWS,
-    STRIP = XR_TILE_COLS,
-    QB = 11 * ROWS              /* queries per block: whole tiles */
-};
+enum { MOST_QUERIES = 66 };     /* of a block */
 
-static size_t words_of(size_t n) { return (n + 1) / 2; }
-static size_t strips_of(size_t n) { return (n + STRIP - 1) / STRIP; }
-static size_t packed_words(size_t rows, size_t cols) { return strips_of(cols) * words_of(rows) * STRIP; }
+static const xr_isa_words *kernel(void) { return xr_kernels()->bf16; }
+static size_t block_queries(void) { return MOST_QUERIES / kernel()->rows * kernel()->rows; }    /* whole tiles */
+
+static size_t whole(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+static size_t words_of(size_t n) { return whole((n + 1) / 2, kernel()->unit); }
+static size_t strips(size_t n) { return whole(n, kernel()->strip); }      /* columns of as many strips as hold n */
+static size_t packed_words(size_t rows, size_t cols) { return strips(cols) * words_of(rows); }
 /* Floats or words of a row of as many columns as strips hold: an odd number of cache lines. */
-static size_t strip_ld(size_t n) { return strips_of(n) * STRIP + LINE; }
+static size_t strip_ld(size_t n) { return strips(n) + LINE; }
 
-/* c[m,n] += a b over `words` words: row r of a has word i at a[r ra + i ca]; b in strips [words, STRIP]. */
+/* c[m,n] += a b over `words` words: row r of a has word i at a[r ra + i ca]; b in strips [words, strip]. */
 static void product(float *c, size_t ldc, const uint32_t *a, size_t ra, size_t ca, const uint32_t *b, size_t m, size_t n, size_t words)
 {
-    for (size_t j = 0; j < n; j += STRIP, b += words * STRIP)
-        for (size_t r = 0; r < m; r += ROWS)
-            xr_bf16_tile(c + r * ldc + j, ldc, a + r * ra, ra, ca, b, words, least(ROWS, m - r), least(STRIP, n - j));
+    const xr_isa_words *isa = kernel();
+    for (size_t j = 0; j < n; j += isa->strip, b += words * isa->strip)
+        for (size_t r = 0; r < m; r += isa->rows)
+            xr_words_tile(isa, c + r * ldc + j, ldc, a + r * ra, ra, ca, b, words, least(isa->rows, m - r), least(isa->strip, n - j), b);
 }
 
 static void clear(float *c, size_t ldc, size_t m, size_t n)
@@ -34,28 +35,37 @@ static void clear(float *c, size_t ldc, size_t m, size_t n)
 /* Words of rows 2i and 2i + 1: for a right operand x [rows, cols]. */
 static void pack_right(uint32_t *restrict to, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
-    const xr_isa_words *isa = xr_kernels()->bf16;
-    for (size_t j = 0; j < cols; j += STRIP)
-        for (size_t r = 0; r < rows; r += 2, to += STRIP) {
-            size_t n = least(STRIP, cols - j);
+    const xr_isa_words *isa = kernel();
+    for (size_t j = 0; j < cols; j += isa->strip)
+        for (size_t r = 0; r < 2 * words_of(rows); r += 2, to += isa->strip) {
+            size_t n = r < rows ? least(isa->strip, cols - j) : 0;
             const float *even = x + r * ldx + j;
-            isa->across(to, even, r + 1 < rows ? even + ldx : NULL, n);
-            memset(to + n, 0, (STRIP - n) * sizeof *to);
+            if (n > 0)
+                isa->across(to, even, r + 1 < rows ? even + ldx : NULL, n);
+            memset(to + n, 0, (isa->strip - n) * sizeof *to);
         }
 }
 
 /* Words of columns 2i and 2i + 1: for a left operand x [rows, cols]. */
 static void pack_left(uint32_t *restrict to, size_t ld, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
-    for (size_t r = 0; r < rows; r++)
-        xr_kernels()->bf16->along(to + r * ld, x + r * ldx, cols);
+    size_t words = (cols + 1) / 2, none = words_of(cols) - words;
+    for (size_t r = 0; r < rows; r++) {
+        kernel()->along(to + r * ld, x + r * ldx, cols);
+        memset(to + r * ld + words, 0, none * sizeof *to);
+    }
 }
 
-/* The same for a left operand x^T, x [cols, rows]. */
-static void pack_left_across(uint32_t *restrict to, size_t ld, const float *restrict x, size_t ldx, size_t rows, size_t cols)
+/* c += x^T b, x [n, m]: the left operand's words stand across in `space` [words, ld], or along [m, words] where the kernel wants them so. */
+static void product_across(float *c, size_t ldc, const float *x, size_t ld, const uint32_t *b, size_t m, size_t cols, size_t n, uint32_t *space)
 {
-    for (size_t c = 0; c < cols; c += 2)
-        xr_kernels()->bf16->across(to + c / 2 * ld, x + c * ldx, c + 1 < cols ? x + (c + 1) * ldx : NULL, rows);
+    const xr_isa_words *isa = kernel();
+    size_t words = words_of(n);
+    if (isa->turned)
+        isa->turned(space, words, x, ld, n, m);
+    for (size_t k = 0; k < n && !isa->turned; k += 2)
+        isa->across(space + k / 2 * ld, x + k * ld, k + 1 < n ? x + (k + 1) * ld : NULL, m);
+    product(c, ldc, space, isa->turned ? words : 1, isa->turned ? 1 : ld, b, m, cols, words);
 }
 
 /* Right operand x^T, x [cols, rows], by way of `space` [rows, score_ld(cols)]. */
@@ -69,9 +79,9 @@ static void pack_right_across(uint32_t *restrict to, const float *restrict x, si
 
 /* One head's operands as words, and a block's scores. Unused by forward: those behind `queries`. */
 typedef struct room {
-    float *s, *space;                           // [QB, strip_ld(t)] [k, score_ld(t)]
-    uint32_t *key_across, *v, *left, *queries;  /* right [k, t], [t, k]; left [QB, t] or [t, QB]; left [QB, k] */
-    float *ds;                                  // [QB, strip_ld(t)]
+    float *s, *space;                           // [queries, strip_ld(t)] [k, score_ld(t)]
+    uint32_t *key_across, *v, *left, *queries;  /* right [k, t], [t, k]; left [queries, t] or [t, queries]; left [queries, k] */
+    float *ds;                                  // [queries, strip_ld(t)]
     uint32_t *v_across, *key, *dout, *q_right, *dout_right;
     uint8_t *bits;
     size_t size;                                /* floats in all */
@@ -86,8 +96,8 @@ static size_t place(size_t *at, size_t n)
 
 static room room_of(float *mem, size_t m, size_t t, size_t k)
 {
-    size_t at = 0, qb = least(m, QB), ls = strip_ld(t), kt = packed_words(k, t), tk = packed_words(t, k), qk = packed_words(qb, k);
-    size_t left = qb * ls, queries = qb * words_of(k);
+    size_t at = 0, qb = least(m, block_queries()), ls = strip_ld(t), kt = packed_words(k, t), tk = packed_words(t, k), qk = packed_words(qb, k);
+    size_t turned = whole(t, LINE) * words_of(qb), left = turned > qb * ls ? turned : qb * ls, queries = qb * words_of(k);
     uint32_t *words = (uint32_t *)(void *)mem;
     room r = {.s = mem + place(&at, qb * ls), .space = mem + place(&at, k * score_ld(t)), .key_across = words + place(&at, kt),
               .v = words + place(&at, tk), .left = words + place(&at, left), .queries = words + place(&at, queries),
@@ -112,15 +122,15 @@ static void forward(const xr_attn_head *a, float *mem)
 {
     room x = room_of(on_line(mem), a->m, a->t, a->k);
     size_t ls = strip_ld(a->t), lk = words_of(a->k), lt = words_of(a->t);
-    float total[QB];
+    float total[MOST_QUERIES];
     pack_right_across(x.key_across, a->key, a->ld, a->k, a->t, x.space);
     pack_right(x.v, a->v, a->ld, a->t, a->k);
-    for (size_t start = 0; start < a->m; start += QB) {
-        size_t rows = least(QB, a->m - start);
+    for (size_t start = 0; start < a->m; start += block_queries()) {
+        size_t rows = least(block_queries(), a->m - start);
         float *o = a->o + start * a->ld;
         pack_left(x.queries, lk, a->q + start * a->ld, a->ld, rows, a->k);
         clear(x.s, ls, rows, ls);
-        product(x.s, ls, x.queries, lk, 1, x.key_across, rows, strips_of(a->t) * STRIP, lk);
+        product(x.s, ls, x.queries, lk, 1, x.key_across, rows, strips(a->t), lk);
         for (size_t r = 0; r < rows; r++)
             total[r] = exp_row(x.s + r * ls, a->t, a->scale, row_mask(x.bits, a, start + r), a->lse + (start + r) * a->ld_lse);
         pack_left(x.left, ls, x.s, ls, rows, a->t);
@@ -134,7 +144,7 @@ static void forward(const xr_attn_head *a, float *mem)
 /* Scores of a block, then its dropped probabilities in s and the gradient of products q k in ds. */
 static void block_backward(const room *x, const xr_attn_head *a, size_t start, size_t rows)
 {
-    size_t ls = strip_ld(a->t), lk = words_of(a->k), all = strips_of(a->t) * STRIP, at = start * a->ld;
+    size_t ls = strip_ld(a->t), lk = words_of(a->k), all = strips(a->t), at = start * a->ld;
     pack_left(x->queries, lk, a->q + at, a->ld, rows, a->k);
     pack_left(x->dout, lk, a->dout + at, a->ld, rows, a->k);
     clear(x->s, ls, rows, ls);
@@ -158,17 +168,15 @@ static void backward(const xr_attn_head *a, float *mem)
     clear(a->dk, ld, a->acc_k ? 0 : a->t, a->k);
     clear(a->dv, ld, a->acc_v ? 0 : a->t, a->k);
     clear(a->dq, ld, a->acc_q ? 0 : a->m, a->k);
-    for (size_t start = 0; start < a->m; start += QB) {
-        size_t rows = least(QB, a->m - start), at = start * ld;
+    for (size_t start = 0; start < a->m; start += block_queries()) {
+        size_t rows = least(block_queries(), a->m - start), at = start * ld;
         block_backward(&x, a, start, rows);
         pack_right(x.q_right, a->q + at, ld, rows, a->k);
         pack_right(x.dout_right, a->dout + at, ld, rows, a->k);
         pack_left(x.left, ls, x.ds, ls, rows, a->t);
         product(a->dq + at, ld, x.left, ls, 1, x.key, rows, a->k, words_of(a->t));
-        pack_left_across(x.left, ls, x.ds, ls, a->t, rows);
-        product(a->dk, ld, x.left, 1, ls, x.q_right, a->t, a->k, words_of(rows));
-        pack_left_across(x.left, ls, x.s, ls, a->t, rows);
-        product(a->dv, ld, x.left, 1, ls, x.dout_right, a->t, a->k, words_of(rows));
+        product_across(a->dk, ld, x.ds, ls, x.q_right, a->t, a->k, rows, x.left);
+        product_across(a->dv, ld, x.s, ls, x.dout_right, a->t, a->k, rows, x.left);
     }
 }
 
