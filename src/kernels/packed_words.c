@@ -9,7 +9,7 @@
 enum {
     MOST_COLS = XR_TILE_COLS,
     MAX_GROUPS = 8,             /* of a tile's rows: with the words that its kernel takes at a time, half of a second-level cache */
-    MAX_WORDS = 512,            /* of any kernel's block */
+    MAX_WORDS = XR_WORDS_BLOCK, /* of any kernel's block */
     MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
     MANY_TILES = 8,             /* down, for each thread: then all are as large as they may be, but for smaller ones towards the end */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
@@ -102,7 +102,7 @@ static tiling cut(const xr_words_product *p, int threads)
 
 /* A block of a: words [rows, words] with `row` between rows and `step` along the sum. The largest are XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS
  * groups of rows of an AMX kernel, which are more but shorter. */
-enum { BLOCK_WORDS = MAX_GROUPS * XR_TILE_MOST_ROWS * (192 + GAP) };
+enum { BLOCK_WORDS = MAX_GROUPS * XR_TILE_MOST_ROWS * (XR_TILES_BLOCK + GAP) };
 _Static_assert((int)BLOCK_WORDS >= XR_WORDS_FEW * (MAX_WORDS + GAP), "a block of few rows");
 typedef struct block {
     _Alignas(64) uint32_t word[BLOCK_WORDS];

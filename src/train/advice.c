@@ -50,7 +50,7 @@ static void look_at_places(json_t *list, const xr_advice_facts *f)
         return;
     if (!is_bound(f->bind))
         say(list, "threads may wander between cores: where the machine is for this run alone, OMP_PROC_BIND=close OMP_PLACES=cores in the environment keeps "
-            "each on its core; beside other programs leave them free");
+            "each on its core; beside other programs, and other guests of a virtual machine's host, leave them free");
     else if (f->places && strcasecmp(f->places, "threads") == 0 && f->machine.cores > 0 && f->machine.cores < f->machine.allowed)
         say(list, "OMP_PLACES=threads puts two threads on one core while others are idle: OMP_PLACES=cores");
     else if (!f->places)

@@ -66,7 +66,10 @@ typedef struct xr_isa_attention {
 
 /* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
  * A tile of the result is `rows` rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
-enum { XR_TILE_ROWS = 6, XR_TILE_MOST_ROWS = 32, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32 };
+enum {
+    XR_TILE_ROWS = 6, XR_TILE_MOST_ROWS = 32, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32,
+    XR_WORDS_BLOCK = 512, XR_TILES_BLOCK = 192      /* `block` of the vector kernels (isa/words.c) and of tiles (isa/tiles.c) */
+};
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
     size_t rows;                /* XR_TILE_MOST_ROWS at most */

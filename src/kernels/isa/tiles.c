@@ -8,7 +8,7 @@
 enum {
     UNIT = 16,                  /* rows, columns and words of a tile */
     ROWS = 2 * UNIT, STRIP = 2 * UNIT,
-    BLOCK = 192,                /* words of a sum: those of a strip, 24 KB, stay in the first-level cache */
+    BLOCK = XR_TILES_BLOCK,     /* words of a sum: those of a strip, 24 KB, stay in the first-level cache */
     LINE = 64 / sizeof(uint32_t)
 };
 

@@ -8,7 +8,7 @@
 
 enum {
     ROWS = XR_TILE_ROWS, LINE = 64 / sizeof(uint32_t),
-    BLOCK = 512                 /* with 48 rows of a and one strip of b it fills half of a second-level cache of 512 KiB */
+    BLOCK = XR_WORDS_BLOCK      /* with 48 rows of a and one strip of b it fills half of a second-level cache of 512 KiB */
 };
 
 XR_INLINE vf load_words(const uint32_t *p)
