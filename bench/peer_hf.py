@@ -4,7 +4,8 @@
 pretrain   stock: XLMRobertaForMaskedLM with labels, so logits at every position; masked: the same encoder, the head by hand at masked positions only
 finetune   padded: every batch padded to 128, AdamW as older Trainers make it (foreach); dynamic: padded to the longest of the batch; sorted: the same over
            batches of examples of like length
-inference  last hidden states, rows sorted by length, `batch` at a time, padded to the longest of the batch; and one at a time
+inference  last hidden states, rows sorted by length, `batch` at a time, padded to the longest of the batch; and one at a time. padded: rows as they come,
+           padded to 128, and none one at a time
 fill-mask  five candidates for a mask, one text at a time
 
 But for stock and padded: fused AdamW, flushed denormals, attention by scaled_dot_product_attention. kind bf16: autocast in training, weights in bf16 for
@@ -106,9 +107,11 @@ def inference(torch, transformers, job):
     out = {"start_s": time.monotonic() - started}
     encoder = torch.compile(model, dynamic=True) if job.get("compile") else model
     with torch.inference_mode():
-        run = lambda rows: encoder(**batch_of(torch, rows)).last_hidden_state.float().numpy()
+        padded = job.get("variant") == "padded"
+        run = lambda rows: encoder(**batch_of(torch, rows, MAX_LEN if padded else None)).last_hidden_state.float().numpy()
         out["first"] = run([job["rows"][0]])[0, 0].tolist()
-        for name, rows, n in (("batches", sorted(job["rows"], key=len), job["batch"]), ("single", job["rows"][:job["single"]], 1)):
+        works = [("batches", job["rows"] if padded else sorted(job["rows"], key=len), job["batch"]), ("single", job["rows"][:job["single"]], 1)]
+        for name, rows, n in works[:1 if padded else 2]:
             run(rows[:n])
             if job.get("compile"):
                 run(rows[-n:])

@@ -13,7 +13,7 @@ the first, from timing.jsonl for xlmr. Inference: of xlmr, time of the whole set
 weights at the second batch, which the others do while they load; of the others, the loop alone. Loading has a column of its own. Figures are medians over the
 rounds; ratios are medians of the rounds' ratios, xlmr to the row. Peak memory is VmHWM of a process that does only this. "differs" is the largest difference
 from xlmr's f32 in the first text's vector of <s>. Tokenisation counts for xlmr only. Weights are random: `xlmr init` with the rebuilt 250,000-piece model. The
-two slowest ways (stock, padded) and what a row marks run in the first round only. A peer for which memory is short is waited for, then left out, and said to be.
+slowest ways (stock, padded) and what a row marks run in the first round only. A peer for which memory is short is waited for, then left out, and said to be.
 OPENBLAS_CORETYPE is taken out of every process's environment, except by --avx2, which holds all of them to AVX2: the instructions of the cores that the goals
 were set on.
 """
@@ -283,12 +283,14 @@ def compare_inference(args):
         variants += [Variant("torch compiled" if compiled else "torch", kind,
                              lambda kind=kind, c=compiled: run_peer(args, "peer_hf.py", kind=kind, compile=c, **job), 4.5)
                      for kind in ("f32", "bf16") if kind in args.kinds and "torch" in args.engines]
+    if "torch" in args.engines and "f32" in args.kinds:
+        variants.append(Variant("torch padded", "f32", lambda: run_peer(args, "peer_hf.py", kind="f32", variant="padded", **job), 4.5, 1))
     variants += [Variant({"ort": "ONNX Runtime", "ct2": "CTranslate2"}[engine], kind,
                          lambda kind=kind, engine=engine: run_peer(args, "peer_ort.py", engine=engine, kind=kind, **job), 4.5)
                  for engine in exported for kind in ("f32", "int8") if kind in args.kinds]
     turns(args, variants)
     table(f"inference: last hidden states, {BATCH} texts at a time", variants, "batches")
-    table("inference: one text at a time", variants, "single")
+    table("inference: one text at a time", [v for v in variants if v.name != "torch padded"], "single")
     print("; ".join(sorted({r["version"] for v in variants for r in v.results if "version" in r})))
 
 
