@@ -112,9 +112,11 @@ typedef struct block {
 /* n words of the numbers that x has, zeros behind them. */
 static void words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n)
 {
-    size_t whole = xr_ceil_div(numbers, isa->numbers);
     isa->along(to, x, numbers);
-    memset(to + whole, 0, (n - whole) * sizeof *to);
+    if (numbers < isa->numbers * n) {
+        size_t whole = xr_ceil_div(numbers, isa->numbers);
+        memset(to + whole, 0, (n - whole) * sizeof *to);
+    }
 }
 
 /* Words of rows of a that stand across: c's rows are its columns. */
