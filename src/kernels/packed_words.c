@@ -109,8 +109,7 @@ typedef struct block {
     size_t row, step;
 } block;
 
-/* n words of the numbers that x has, zeros behind them. */
-static void words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n)
+void xr_words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n)
 {
     isa->along(to, x, numbers);
     if (numbers < isa->numbers * n) {
@@ -145,7 +144,7 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
     if (p->across)
         isa->turned(k->word, k->row, p->a + from * p->lda + r, p->lda, numbers, rows);
     for (size_t i = 0; i < rows && !p->across; i++)
-        words_along(isa, k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers, n);
+        xr_words_along(isa, k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers, n);
 }
 
 /* What is beyond the result is computed too and thrown away: columns up to a unit, or a strip. */
@@ -189,7 +188,7 @@ static void pack_strip(const xr_isa_words *isa, uint32_t *to, const float *w, si
             const float *from = w + j * inner + isa->numbers * first;
             for (size_t k = 1; k <= isa->numbers * PART / LINE; k++)
                 __builtin_prefetch(from + isa->numbers * PART + k * LINE, 0, 2);
-            words_along(isa, part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first), n);
+            xr_words_along(isa, part[j], from, xr_least(isa->numbers * n, inner - isa->numbers * first), n);
         }
         isa->turn(n == PART ? to : last, part[0], isa->strip);
         if (n < PART)

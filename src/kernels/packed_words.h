@@ -31,6 +31,9 @@ void xr_words_multiply(const xr_words_product *p, int threads);
 void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
                    size_t rows, size_t cols, const uint32_t *soon);
 
+/* n words of the numbers that x has, zeros behind them. */
+void xr_words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n);
+
 size_t xr_words_bytes(const xr_isa_words *isa, size_t inner, size_t cols);                                   /* of a packed b */
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads);   /* b = x [inner, cols] */
 void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float *w, size_t inner, size_t cols, int threads);

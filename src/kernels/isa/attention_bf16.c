@@ -49,11 +49,9 @@ static void pack_right(uint32_t *restrict to, const float *restrict x, size_t ld
 /* Words of columns 2i and 2i + 1: for a left operand x [rows, cols]. */
 static void pack_left(uint32_t *restrict to, size_t ld, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
-    size_t words = (cols + 1) / 2, none = words_of(cols) - words;
-    for (size_t r = 0; r < rows; r++) {
-        kernel()->along(to + r * ld, x + r * ldx, cols);
-        memset(to + r * ld + words, 0, none * sizeof *to);
-    }
+    size_t words = words_of(cols);
+    for (size_t r = 0; r < rows; r++)
+        xr_words_along(kernel(), to + r * ld, x + r * ldx, cols, words);
 }
 
 /* c += x^T b, x [n, m]: the left operand's words stand across in `space` [words, ld], or along [m, words] where the kernel wants them so. */

@@ -19,13 +19,6 @@ XR_INLINE vf fused(vf a, vf b, vf c)
 #endif
 }
 
-XR_INLINE vi int_load(const int32_t *p)
-{
-    vi x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
 /* y = scale (sum - zero total) + bias + beta y of one row and columns from `first` on; sum is of these. */
 XR_INLINE void finish(const xr_int8_tile *t, size_t r, size_t first, size_t end, const int32_t *sum)
 {
@@ -34,7 +27,7 @@ XR_INLINE void finish(const xr_int8_tile *t, size_t r, size_t first, size_t end,
     float *y = t->y + r * t->ld_y;
     for (size_t c = first; c < end; c += VW) {
         size_t n = end - c < VW ? end - c : VW;
-        vi whole = int_load(sum + c - first) - int_load(g->total + c) * row->zero;
+        vi whole = vi_load(sum + c - first) - vi_load(g->total + c) * row->zero;
         vf scale = vf_load(g->scale + c) * row->scale, bias = vf_zero(), before = vf_zero();
         if (t->bias)
             bias = n < VW ? vf_load_n(t->bias + c, n) : vf_load(t->bias + c);

@@ -32,6 +32,15 @@ typedef double vd __attribute__((vector_size(VW * 4)));                     /* a
 
 XR_INLINE vf vf_load(const float *p) { return *(const vf_mem *)p; }
 XR_INLINE void vf_store(float *p, vf x) { *(vf_mem *)p = x; }
+XR_INLINE vi vi_load(const void *p)
+{
+    vi x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+/* The bf16 numbers in the halves of words: neighbours, the even one below. */
+XR_INLINE vf vf_odd_half(vi word) { return (vf)(word & INT32_MIN >> 15); }
+XR_INLINE vf vf_even_half(vi word) { return (vf)(word << 16); }
 XR_INLINE vf vf_zero(void) { return (vf){0}; }
 XR_INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 XR_INLINE vf vf_sign_of(vf x, vf sign) { return (vf)((vi)x | ((vi)sign & INT32_MIN)); } /* x >= 0 */
@@ -222,6 +231,20 @@ XR_INLINE void transpose(vf row[VW])
 #if VW >= 16
     STEP(8)
 #endif
+}
+
+/* to[c,r] = from[r,c] of words, rows and columns whole vectors. */
+XR_INLINE void transpose_words(uint32_t *restrict to, size_t ld_to, const uint32_t *restrict from, size_t ld_from, size_t rows, size_t cols)
+{
+    for (size_t c = 0; c < cols; c += VW)
+        for (size_t r = 0; r < rows; r += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                m[i] = (vf)vi_load(from + (r + i) * ld_from + c);
+            transpose(m);
+            for (size_t i = 0; i < VW; i++)
+                memcpy(to + (c + i) * ld_to + r, &m[i], sizeof m[i]);
+        }
 }
 
 #endif

@@ -18,20 +18,6 @@ static void along(uint32_t *restrict to, const float *restrict x, size_t n) { PL
 static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { PLAIN.across(to, even, odd, n); }
 static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip) { PLAIN.turn(to, part, strip); }
 
-/* Squares of vectors. */
-static void turn_unit(uint32_t *restrict to, size_t ld_to, uint32_t (*part)[UNIT])
-{
-    for (size_t r = 0; r < UNIT; r += VW)
-        for (size_t k = 0; k < UNIT; k += VW) {
-            vf m[VW];
-            for (size_t i = 0; i < VW; i++)
-                memcpy(&m[i], part[k + i] + r, sizeof m[i]);
-            transpose(m);
-            for (size_t i = 0; i < VW; i++)
-                memcpy(to + (r + i) * ld_to + k, &m[i], sizeof m[i]);
-        }
-}
-
 XR_INLINE void turned_by(void (*words)(uint32_t *, const float *, const float *, size_t), uint32_t *restrict to, size_t ld_to, const float *restrict x,
                          size_t ld, size_t numbers, size_t rows)
 {
@@ -40,7 +26,7 @@ XR_INLINE void turned_by(void (*words)(uint32_t *, const float *, const float *,
             uint32_t part[UNIT][UNIT] = {{0}};
             for (size_t i = k; i < k + 2 * UNIT && i < numbers; i += 2)
                 words(part[(i - k) / 2], x + i * ld + r, i + 1 < numbers ? x + (i + 1) * ld + r : NULL, rows - r < UNIT ? rows - r : UNIT);
-            turn_unit(to + r * ld_to + k / 2, ld_to, part);
+            transpose_words(to + r * ld_to + k / 2, ld_to, part[0], UNIT, UNIT, UNIT);
         }
 }
 
@@ -49,24 +35,15 @@ static void turned(uint32_t *restrict to, size_t ld_to, const float *restrict x,
     turned_by(across, to, ld_to, x, ld, numbers, rows);
 }
 
-XR_INLINE vi words_at(const uint32_t *p)
-{
-    vi x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
-XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
-
 /* One vector of columns of one row. */
 XR_INLINE vf sum_of(vf sum, const uint32_t *a, const uint32_t *restrict b, size_t n)
 {
     for (size_t k = 0; k < n; k += UNIT) {
         vf even = vf_zero(), odd = vf_zero();
         for (size_t i = k; i < k + UNIT; i++) {
-            vi x = (vi){0} + (int32_t)a[i], w = words_at(b + i * STRIP);
-            even = vf_fma(even_of(x), even_of(w), even);
-            odd = vf_fma(odd_of(x), odd_of(w), odd);
+            vi x = (vi){0} + (int32_t)a[i], w = vi_load(b + i * STRIP);
+            even = vf_fma(vf_even_half(x), vf_even_half(w), even);
+            odd = vf_fma(vf_odd_half(x), vf_odd_half(w), odd);
         }
         sum += even + odd;
     }

@@ -11,25 +11,9 @@ enum {
     BLOCK = XR_WORDS_BLOCK      /* with 48 rows of a and one strip of b it fills half of a second-level cache of 512 KiB */
 };
 
-XR_INLINE vf load_words(const uint32_t *p)
-{
-    vf x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
-/* A square of vectors at a time. */
 static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip)
 {
-    for (size_t k = 0; k < XR_PART_WORDS; k += VW)
-        for (size_t j = 0; j < strip; j += VW) {
-            vf m[VW];
-            for (size_t i = 0; i < VW; i++)
-                m[i] = load_words(part + (j + i) * XR_PART_WORDS + k);
-            transpose(m);
-            for (size_t i = 0; i < VW; i++)
-                memcpy(to + (k + i) * strip + j, &m[i], sizeof m[i]);
-        }
+    transpose_words(to, strip, part, XR_PART_WORDS, strip, XR_PART_WORDS);
 }
 
 /* --- f32 -------------------------------------------------------------------------------------------------------------- */
@@ -56,7 +40,7 @@ XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const
     for (size_t k = 0; k < n; k++, b += F32_STRIP) {
         vf w[WIDE];
         for (int j = 0; j < wide; j++)
-            w[j] = load_words(b + j * VW);
+            w[j] = (vf)vi_load(b + j * VW);
         __builtin_prefetch(soon + k * LINE, 0, 2);
         const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
         for (size_t r = 0; r < rows; r++) {
@@ -113,9 +97,6 @@ static void along(uint32_t *restrict to, const float *restrict x, size_t n)
 
 static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
 
-XR_INLINE vf odd_of(vi word) { return (vf)(word & INT32_MIN >> 15); }
-XR_INLINE vf even_of(vi word) { return (vf)(word << 16); }
-
 /* `wide` vectors of columns, two at most. */
 XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
                          int wide)
@@ -125,8 +106,8 @@ XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a,
         for (size_t r = 0; r < rows; r++) {
             vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
             for (int j = 0; j < wide; j++) {
-                vi w = (vi)load_words(b + j * VW);
-                sum[r][j] = vf_fma(even_of(x), even_of(w), vf_fma(odd_of(x), odd_of(w), sum[r][j]));
+                vi w = vi_load(b + j * VW);
+                sum[r][j] = vf_fma(vf_even_half(x), vf_even_half(w), vf_fma(vf_odd_half(x), vf_odd_half(w), sum[r][j]));
             }
         }
     for (size_t r = 0; r < rows; r++)
