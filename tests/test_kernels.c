@@ -628,7 +628,8 @@ static void check_lm_head(size_t m, size_t v, size_t d, int acc)
         want[i] = acc ? (double)start[i] : 0.0;
     want[0] = naive_lm_head(want + 1, want + 1 + m * d, want + 1 + m * d + v * d, 0.5, &c.a);
     close_to("masked-LM loss", m, (double)out[0], want[0], 4e-7 * (1.0 + want[0]));
-    all_close("masked-LM gradient", out + 1, want + 1, n - 1, 3e-7 * (2.0 + sqrt((double)d)));
+    /* What rounding does to a sum grows with the root of its length; those of dW are m long. */
+    all_close("masked-LM gradient", out + 1, want + 1, n - 1, 3e-7 * (2.0 + sqrt((double)(m > d ? m : d))));
     xr_free((void *)(uintptr_t)c.a.h); xr_free((void *)(uintptr_t)c.a.w); xr_free((void *)(uintptr_t)c.a.b);
     xr_free((void *)(uintptr_t)c.a.target);
     xr_free(c.row); xr_free(c.logits); xr_free(c.scratch); xr_free(out); xr_free(start); xr_free(kept); xr_free(want);
@@ -640,7 +641,7 @@ static void masked_lm_head(void **state)
 {
     (void)state;
     static const size_t shapes[][3] = {{1, 7, 5}, {5, 1, 3}, {3, 1024, 16}, {7, 1025, 33}, {0, 50, 4}, {19, 6000, 64}, {2, 66001, 9},
-                                       {40, 97, 20}, {60, 90, 12}, {70, 1100, 30}, {96, 50, 7}, {530, 60, 70}};
+                                       {40, 97, 20}, {60, 90, 12}, {70, 1100, 30}, {96, 50, 7}, {1040, 60, 70}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         check_lm_head(shapes[s][0], shapes[s][1], shapes[s][2], (int)(s % 2));
     check_lm_head(3, 2000, 8, 1);

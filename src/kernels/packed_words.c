@@ -100,12 +100,13 @@ static tiling cut(const xr_words_product *p, int threads)
     return t;
 }
 
-/* A block of a: words [rows, words] with `row` between rows and `step` along the sum. The largest are XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS
- * groups of rows of an AMX kernel, which are more but shorter. */
-enum { BLOCK_WORDS = MAX_GROUPS * XR_TILE_MOST_ROWS * (XR_TILES_BLOCK + GAP) };
-_Static_assert((int)BLOCK_WORDS >= XR_WORDS_FEW * (MAX_WORDS + GAP), "a block of few rows");
+/* A block of a: words [rows, words] with `row` between rows and `step` along the sum, laid out in `space` or where they stand. The largest are
+ * XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS groups of rows of an AMX kernel, which are more but shorter. */
+enum { BLOCK_WORDS = XR_WORDS_FEW * (MAX_WORDS + GAP) };
+_Static_assert((int)BLOCK_WORDS >= MAX_GROUPS * XR_TILE_MOST_ROWS * (XR_TILES_BLOCK + GAP), "a block of an AMX kernel");
 typedef struct block {
-    _Alignas(64) uint32_t word[BLOCK_WORDS];
+    _Alignas(64) uint32_t space[BLOCK_WORDS];
+    const uint32_t *word;
     size_t row, step;
 } block;
 
@@ -119,61 +120,78 @@ void xr_words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_
 }
 
 /* Words of rows of a that stand across: c's rows are its columns. */
-static void fill_across(block *k, const xr_words_product *p, size_t r, size_t rows, size_t from, size_t numbers)
+static void lay_out_across(block *k, const xr_words_product *p, size_t r, size_t rows, size_t from, size_t numbers)
 {
     const xr_isa_words *isa = p->isa;
     k->row = 1;
     k->step = MAX_GROUPS * isa->rows;
     for (size_t i = 0; i < numbers; i += isa->numbers) {
         const float *even = p->a + (from + i) * p->lda + r;
-        isa->across(k->word + i / isa->numbers * k->step, even, i + 1 < numbers ? even + p->lda : NULL, rows);
+        isa->across(k->space + i / isa->numbers * k->step, even, i + 1 < numbers ? even + p->lda : NULL, rows);
     }
+}
+
+static void lay_out(block *k, const xr_words_product *p, size_t r, size_t rows, size_t from, size_t numbers, size_t n)
+{
+    const xr_isa_words *isa = p->isa;
+    k->row = n + GAP;
+    k->step = 1;
+    XR_ASSERT(rows * k->row <= BLOCK_WORDS, "a block of %zu rows of %zu words", rows, n);
+    if (p->across)
+        isa->turned(k->space, k->row, p->a + from * p->lda + r, p->lda, numbers, rows);
+    for (size_t i = 0; i < rows && !p->across; i++)
+        xr_words_along(isa, k->space + i * k->row, p->a + (r + i) * p->lda + from, numbers, n);
 }
 
 static void fill_block(block *k, const xr_words_product *p, size_t r, size_t rows, size_t first, size_t n)
 {
     const xr_isa_words *isa = p->isa;
     size_t from = isa->numbers * first, numbers = xr_least(isa->numbers * n, p->inner - from);
-    if (p->across && !isa->turned) {
-        fill_across(k, p, r, rows, from, numbers);
+    if (isa->numbers == 1 && !p->across) {
+        k->word = (const uint32_t *)(const void *)(p->a + r * p->lda + from);
+        k->row = p->lda;
+        k->step = 1;
         return;
     }
-    k->row = n + GAP;
-    k->step = 1;
-    XR_ASSERT(rows * k->row <= BLOCK_WORDS, "a block of %zu rows of %zu words", rows, n);
-    if (p->across)
-        isa->turned(k->word, k->row, p->a + from * p->lda + r, p->lda, numbers, rows);
-    for (size_t i = 0; i < rows && !p->across; i++)
-        xr_words_along(isa, k->word + i * k->row, p->a + (r + i) * p->lda + from, numbers, n);
+    k->word = k->space;
+    if (p->across && !isa->turned)
+        lay_out_across(k, p, r, rows, from, numbers);
+    else
+        lay_out(k, p, r, rows, from, numbers, n);
 }
 
 /* What is beyond the result is computed too and thrown away: columns up to a unit, or a strip. */
-void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
-                   size_t rows, size_t cols, const uint32_t *soon)
+void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, xr_base base, const uint32_t *a, size_t row, size_t step, const uint32_t *b,
+                   size_t n, size_t rows, size_t cols, const uint32_t *soon)
 {
     const uint32_t *at[XR_TILE_MOST_ROWS];
     size_t whole = rows == isa->rows ? xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT : isa->strip;
     for (size_t i = 0; i < isa->rows; i++)
         at[i] = a + (i < rows ? i : rows - 1) * row;
     if (cols == whole) {
-        isa->tile(c, ld, at, step, b, n, rows, cols, soon);
+        isa->tile(c, ld, base, at, step, b, n, rows, cols, soon);
         return;
     }
     float edge[XR_TILE_MOST_ROWS * MOST_COLS] = {0};
     for (size_t i = 0; i < rows; i++)
-        memcpy(edge + i * MOST_COLS, c + i * ld, cols * sizeof *c);
-    isa->tile(edge, MOST_COLS, at, step, b, n, rows, whole, b);
+        memcpy(edge + i * MOST_COLS, base.x + i * base.ld, cols * sizeof *c);
+    isa->tile(edge, MOST_COLS, (xr_base){edge, MOST_COLS}, at, step, b, n, rows, whole, b);
     for (size_t i = 0; i < rows; i++)
         memcpy(c + i * ld, edge + i * MOST_COLS, cols * sizeof *c);
 }
 
-/* What the sums are added to. */
-static void begin(const xr_words_product *p, size_t r, size_t rows, size_t c, size_t cols)
+xr_base xr_zero_base(void)
 {
-    for (size_t i = r; i < r + rows && p->beta == 0.0f; i++)
-        memset(p->c + i * p->cols + c, 0, cols * sizeof *p->c);
-    if (p->bias)
-        xr_kernels()->rows->bias(p->c + r * p->cols + c, p->bias + c, rows, cols, p->cols);
+    static const float zero[MOST_COLS];
+    return (xr_base){zero, 0};
+}
+
+/* What the sums of row r, from column c on, are added to: those of the blocks before, or what the product begins with. */
+static xr_base base_of(const xr_words_product *p, size_t r, size_t c, int later)
+{
+    if (later || p->beta != 0.0f)
+        return (xr_base){p->c + r * p->cols + c, p->cols};
+    return p->bias ? (xr_base){p->bias + c, 0} : xr_zero_base();
 }
 
 /* Words [first, end) of a strip of w^T, whose columns are rows of w: some words of each row, then those in the order of the strip. The row's next
@@ -215,12 +233,13 @@ static const uint32_t *soon_of(const xr_words_product *p, size_t g, const uint32
 }
 
 /* Rows [r, r + rows) of the strip that begins with column c, n words of it. */
-static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, const uint32_t *next)
+static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, int later,
+                           const uint32_t *next)
 {
     size_t each = p->isa->rows;
     for (size_t m = 0; m < rows; m += each)
-        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, k->word + m * k->row, k->row, k->step, strip, n, xr_least(each, rows - m),
-                      xr_least(p->isa->strip, p->cols - c), soon_of(p, m / each, strip, n, next));
+        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, base_of(p, r + m, c, later), k->word + m * k->row, k->row, k->step, strip, n,
+                      xr_least(each, rows - m), xr_least(p->isa->strip, p->cols - c), soon_of(p, m / each, strip, n, next));
 }
 
 typedef struct tiled { const xr_words_product *p; tiling t; } tiled;
@@ -230,21 +249,23 @@ static void run_tile(void *context, size_t i, int worker)
     const xr_words_product *p = ((const tiled *)context)->p;
     const tiling *t = &((const tiled *)context)->t;
     const xr_isa_words *isa = p->isa;
-    size_t down = i % t->down, across = i / t->down, total = words_of(isa, p->inner), units = total / isa->unit, blocks = xr_ceil_div(total, isa->block);
+    size_t down = i % t->down, across = i / t->down, total = words_of(isa, p->inner), units = total / isa->unit;
+    size_t blocks = total > 0 ? xr_ceil_div(total, isa->block) : 1;       /* of no sum too, whose results are what they begin with */
     size_t r = group_of(t, down) * isa->rows, rows = xr_least(group_of(t, down + 1) * isa->rows, p->rows) - r;
     size_t c = first_of(across, t->strips, t->across) * isa->strip;
     size_t end = xr_least(first_of(across + 1, t->strips, t->across) * isa->strip, p->cols);
     block k;
     _Alignas(64) uint32_t space[MAX_WORDS * MOST_COLS];
     (void)worker;
-    begin(p, r, rows, c, end - c);
+    if (p->bias && p->beta != 0.0f)
+        xr_kernels()->rows->bias(p->c + r * p->cols + c, p->bias + c, rows, end - c, p->cols);
     for (size_t b = 0; b < blocks; b++) {
         size_t first = first_of(b, units, blocks) * isa->unit, n = first_of(b + 1, units, blocks) * isa->unit - first;
         fill_block(&k, p, r, rows, first, n);
         for (size_t j = c; j < end; j += isa->strip) {
             const uint32_t *strip = strip_of(p, j, first, n, space);
             int fetch = p->b && j + isa->strip < end;
-            multiply_strip(p, &k, r, rows, strip, j, n, fetch ? strip + total * isa->strip : NULL);
+            multiply_strip(p, &k, r, rows, strip, j, n, b > 0, fetch ? strip + total * isa->strip : NULL);
         }
     }
 }
@@ -286,7 +307,7 @@ static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, si
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
-    enum { PART = 16 };
+    enum { PART = 4 };      /* 1 KB of a strip, and rows of x in pieces near one another (docs/performance.md) */
     size_t words = words_of(isa, inner);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
     for (size_t k = 0; k < words; k += PART)

@@ -1,8 +1,9 @@
 /* The macro-kernel of packed products: c[r,j] = beta c + bias[j] + sum over k of a[r,k] b[k,j], of numbers that lie in words of 32 bits.
  *
  * b is packed beforehand: strips of columns, in each the words of neighbours along the sum, word by word. a is made words block by block as
- * it is used, into cache: there it is met by every strip of a tile. Blocks of the sum follow from the shape alone and go from their first word to
- * their last; which tiles of c there are touches no element's sum, and each is one thread's: same bits at any number of threads. */
+ * it is used, into cache: there it is met by every strip of a tile. Rows of f32 are met where they stand. Blocks of the sum follow from the shape
+ * alone and go from their first word to their last; which tiles of c there are touches no element's sum, and each is one thread's: same bits at any
+ * number of threads. */
 #ifndef XR_KERNELS_PACKED_WORDS_H
 #define XR_KERNELS_PACKED_WORDS_H
 
@@ -26,10 +27,11 @@ typedef struct xr_words_product {
 /* threads: how many to use at most; 1 within a parallel region. */
 void xr_words_multiply(const xr_words_product *p, int threads);
 
-/* One tile of at most XR_TILE_ROWS rows x one strip, of words laid out already: c += a b. a's words stand `row` apart from row to row and `step`
- * along the n of a sum; b [n, strip] on 64 bytes; soon as in isa/table.h. */
-void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, const uint32_t *a, size_t row, size_t step, const uint32_t *b, size_t n,
-                   size_t rows, size_t cols, const uint32_t *soon);
+/* One tile of at most XR_TILE_ROWS rows x one strip, of words laid out already: c = base + a b, where base may be c. a's words stand `row` apart from
+ * row to row and `step` along the n of a sum; b [n, strip] on 64 bytes; soon as in isa/table.h. */
+void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, xr_base base, const uint32_t *a, size_t row, size_t step, const uint32_t *b,
+                   size_t n, size_t rows, size_t cols, const uint32_t *soon);
+xr_base xr_zero_base(void);         /* XR_TILE_COLS zeros for each row */
 
 /* n words of the numbers that x has, zeros behind them. */
 void xr_words_along(const xr_isa_words *isa, uint32_t *to, const float *x, size_t numbers, size_t n);

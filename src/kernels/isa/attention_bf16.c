@@ -1,7 +1,6 @@
 /* Attention of one head of one sequence with bfloat16 products and sums in f32; softmax, dropout and all that is summed stay in f32.
  *
- * Operands become words of two numbers along the sum (isa/words.c, isa/tiles.c): a left one row by row, a right one in strips of columns. What a product
- * gives is added to, so that its place is cleared first. */
+ * Operands become words of two numbers along the sum (isa/words.c, isa/tiles.c): a left one row by row, a right one in strips of columns. */
 #include "kernels/isa/attention_rows.h"
 #include "kernels/packed_words.h"
 
@@ -17,19 +16,16 @@ static size_t packed_words(size_t rows, size_t cols) { return strips(cols) * wor
 /* Floats or words of a row of as many columns as strips hold: an odd number of cache lines. */
 static size_t strip_ld(size_t n) { return strips(n) + LINE; }
 
-/* c[m,n] += a b over `words` words: row r of a has word i at a[r ra + i ca]; b in strips [words, strip]. */
-static void product(float *c, size_t ldc, const uint32_t *a, size_t ra, size_t ca, const uint32_t *b, size_t m, size_t n, size_t words)
+/* c[m,n] = a b over `words` words, or c += a b: row r of a has word i at a[r ra + i ca]; b in strips [words, strip]. */
+static void product(float *c, size_t ldc, int add, const uint32_t *a, size_t ra, size_t ca, const uint32_t *b, size_t m, size_t n, size_t words)
 {
     const xr_isa_words *isa = kernel();
     for (size_t j = 0; j < n; j += isa->strip, b += words * isa->strip)
-        for (size_t r = 0; r < m; r += isa->rows)
-            xr_words_tile(isa, c + r * ldc + j, ldc, a + r * ra, ra, ca, b, words, least(isa->rows, m - r), least(isa->strip, n - j), b);
-}
-
-static void clear(float *c, size_t ldc, size_t m, size_t n)
-{
-    for (size_t r = 0; r < m; r++)
-        memset(c + r * ldc, 0, n * sizeof *c);
+        for (size_t r = 0; r < m; r += isa->rows) {
+            float *at = c + r * ldc + j;
+            xr_words_tile(isa, at, ldc, add ? (xr_base){at, ldc} : xr_zero_base(), a + r * ra, ra, ca, b, words, least(isa->rows, m - r),
+                          least(isa->strip, n - j), b);
+        }
 }
 
 /* Words of rows 2i and 2i + 1: for a right operand x [rows, cols]. */
@@ -54,8 +50,8 @@ static void pack_left(uint32_t *restrict to, size_t ld, const float *restrict x,
         xr_words_along(kernel(), to + r * ld, x + r * ldx, cols, words);
 }
 
-/* c += x^T b, x [n, m]: the left operand's words stand across in `space` [words, ld], or along [m, words] where the kernel wants them so. */
-static void product_across(float *c, size_t ldc, const float *x, size_t ld, const uint32_t *b, size_t m, size_t cols, size_t n, uint32_t *space)
+/* c = x^T b or c += x^T b, x [n, m]: the left operand's words stand across in `space` [words, ld], or along [m, words] where the kernel wants them so. */
+static void product_across(float *c, size_t ldc, int add, const float *x, size_t ld, const uint32_t *b, size_t m, size_t cols, size_t n, uint32_t *space)
 {
     const xr_isa_words *isa = kernel();
     size_t words = words_of(n);
@@ -63,7 +59,7 @@ static void product_across(float *c, size_t ldc, const float *x, size_t ld, cons
         isa->turned(space, words, x, ld, n, m);
     for (size_t k = 0; k < n && !isa->turned; k += 2)
         isa->across(space + k / 2 * ld, x + k * ld, k + 1 < n ? x + (k + 1) * ld : NULL, m);
-    product(c, ldc, space, isa->turned ? words : 1, isa->turned ? 1 : ld, b, m, cols, words);
+    product(c, ldc, add, space, isa->turned ? words : 1, isa->turned ? 1 : ld, b, m, cols, words);
 }
 
 /* Right operand x^T, x [cols, rows], by way of `space` [rows, score_ld(cols)]. */
@@ -127,13 +123,11 @@ static void forward(const xr_attn_head *a, float *mem)
         size_t rows = least(block_queries(), a->m - start);
         float *o = a->o + start * a->ld;
         pack_left(x.queries, lk, a->q + start * a->ld, a->ld, rows, a->k);
-        clear(x.s, ls, rows, ls);
-        product(x.s, ls, x.queries, lk, 1, x.key_across, rows, strips(a->t), lk);
+        product(x.s, ls, 0, x.queries, lk, 1, x.key_across, rows, strips(a->t), lk);
         for (size_t r = 0; r < rows; r++)
             total[r] = exp_row(x.s + r * ls, a->t, a->scale, row_mask(x.bits, a, start + r), a->lse + (start + r) * a->ld_lse);
         pack_left(x.left, ls, x.s, ls, rows, a->t);
-        clear(o, a->ld, rows, a->k);
-        product(o, a->ld, x.left, ls, 1, x.v, rows, a->k, lt);
+        product(o, a->ld, 0, x.left, ls, 1, x.v, rows, a->k, lt);
         for (size_t r = 0; r < rows; r++)
             scale_row(o + r * a->ld, a->k, a->drop->scale / total[r]);
     }
@@ -145,10 +139,8 @@ static void block_backward(const room *x, const xr_attn_head *a, size_t start, s
     size_t ls = strip_ld(a->t), lk = words_of(a->k), all = strips(a->t), at = start * a->ld;
     pack_left(x->queries, lk, a->q + at, a->ld, rows, a->k);
     pack_left(x->dout, lk, a->dout + at, a->ld, rows, a->k);
-    clear(x->s, ls, rows, ls);
-    clear(x->ds, ls, rows, ls);
-    product(x->s, ls, x->queries, lk, 1, x->key_across, rows, all, lk);
-    product(x->ds, ls, x->dout, lk, 1, x->v_across, rows, all, lk);
+    product(x->s, ls, 0, x->queries, lk, 1, x->key_across, rows, all, lk);
+    product(x->ds, ls, 0, x->dout, lk, 1, x->v_across, rows, all, lk);
     for (size_t r = 0; r < rows; r++) {
         size_t i = start + r;
         softmax_row_backward(x->s + r * ls, x->ds + r * ls, a->t, a, a->saved_lse[i * a->ld_lse],
@@ -163,18 +155,15 @@ static void backward(const xr_attn_head *a, float *mem)
     pack_right_across(x.key_across, a->key, ld, a->k, a->t, x.space);
     pack_right_across(x.v_across, a->v, ld, a->k, a->t, x.space);
     pack_right(x.key, a->key, ld, a->t, a->k);
-    clear(a->dk, ld, a->acc_k ? 0 : a->t, a->k);
-    clear(a->dv, ld, a->acc_v ? 0 : a->t, a->k);
-    clear(a->dq, ld, a->acc_q ? 0 : a->m, a->k);
-    for (size_t start = 0; start < a->m; start += block_queries()) {
+    for (size_t start = 0; start == 0 || start < a->m; start += block_queries()) {      /* once without queries too: gradients of keys are zero then */
         size_t rows = least(block_queries(), a->m - start), at = start * ld;
         block_backward(&x, a, start, rows);
         pack_right(x.q_right, a->q + at, ld, rows, a->k);
         pack_right(x.dout_right, a->dout + at, ld, rows, a->k);
         pack_left(x.left, ls, x.ds, ls, rows, a->t);
-        product(a->dq + at, ld, x.left, ls, 1, x.key, rows, a->k, words_of(a->t));
-        product_across(a->dk, ld, x.ds, ls, x.q_right, a->t, a->k, rows, x.left);
-        product_across(a->dv, ld, x.s, ls, x.dout_right, a->t, a->k, rows, x.left);
+        product(a->dq + at, ld, a->acc_q, x.left, ls, 1, x.key, rows, a->k, words_of(a->t));
+        product_across(a->dk, ld, a->acc_k || start > 0, x.ds, ls, x.q_right, a->t, a->k, rows, x.left);
+        product_across(a->dv, ld, a->acc_v || start > 0, x.s, ls, x.dout_right, a->t, a->k, rows, x.left);
     }
 }
 

@@ -68,8 +68,13 @@ typedef struct xr_isa_attention {
  * A tile of the result is `rows` rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
 enum {
     XR_TILE_ROWS = 6, XR_TILE_MOST_ROWS = 32, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32,
-    XR_WORDS_BLOCK = 512, XR_TILES_BLOCK = 192      /* `block` of the vector kernels (isa/words.c) and of tiles (isa/tiles.c) */
+    XR_WORDS_BLOCK = 1024, XR_TILES_BLOCK = 192     /* `block` of the vector kernels (isa/words.c) and of tiles (isa/tiles.c) */
 };
+
+/* What sums are added to: rows of it stand ld apart; 0: the same row for each. */
+typedef struct xr_base { const float *x; size_t ld; } xr_base;
+static inline xr_base xr_base_at(xr_base b, size_t r, size_t c) { return (xr_base){b.x + r * b.ld + c, b.ld}; }
+
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
     size_t rows;                /* XR_TILE_MOST_ROWS at most */
@@ -84,10 +89,10 @@ typedef struct xr_isa_words {
     /* What `across` gives, but along: words of the first `numbers` of x[.., r] in to[r,..], ld and ld_to apart, for some r, whole units of words and
      * whole vectors of rows. NULL: tile takes words that stand across as well. */
     void (*turned)(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows);
-    /* c[r,j] += sum over n words k of a[r][k step] b[k,j]; b [n, strip] stands on 64 bytes. a has `rows` pointers, and either it or cols is whole.
-     * Meanwhile n cache lines from `soon` on are fetched into the second-level cache; b itself: nothing more than is needed anyway. */
-    void (*tile)(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
-                 const uint32_t *soon);
+    /* c[r,j] = base[r,j] + sum over n words k of a[r][k step] b[k,j], where base may be c; b [n, strip] stands on 64 bytes. a has `rows` pointers, and
+     * either it or cols is whole. Meanwhile n cache lines from `soon` on are fetched into the second-level cache; b: nothing that is not needed anyway. */
+    void (*tile)(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                 size_t cols, const uint32_t *soon);
 } xr_isa_words;
 
 /* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is

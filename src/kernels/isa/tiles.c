@@ -50,13 +50,13 @@ XR_INLINE vf sum_of(vf sum, const uint32_t *a, const uint32_t *restrict b, size_
     return sum;
 }
 
-static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
-                 const uint32_t *soon)
+static void tile(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                 size_t cols, const uint32_t *soon)
 {
     (void)step, (void)soon;
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < cols; j += VW)
-            vf_store(c + r * ld + j, sum_of(vf_load(c + r * ld + j), a[r], b + j, n));
+            vf_store(c + r * ld + j, sum_of(vf_load(base.x + r * base.ld + j), a[r], b + j, n));
 }
 
 const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along, across, turn, turned, tile};
@@ -87,14 +87,16 @@ AMX XR_INLINE void configure(size_t first, size_t second)
 }
 
 /* Two tiles down, two across. */
-AMX static void four_tiles(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n, const uint32_t *soon)
+AMX static void four_tiles(float *c, size_t ld, xr_base base, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n,
+                           const uint32_t *soon)
 {
     const size_t bytes = sizeof(uint32_t);
+    const float *base_below = base.x + UNIT * base.ld;
     float *below = c + UNIT * ld;
-    _tile_loadd(0, c, ld * bytes);
-    _tile_loadd(1, c + UNIT, ld * bytes);
-    _tile_loadd(2, below, ld * bytes);
-    _tile_loadd(3, below + UNIT, ld * bytes);
+    _tile_loadd(0, base.x, base.ld * bytes);
+    _tile_loadd(1, base.x + UNIT, base.ld * bytes);
+    _tile_loadd(2, base_below, base.ld * bytes);
+    _tile_loadd(3, base_below + UNIT, base.ld * bytes);
     for (size_t k = 0; k < n; k += UNIT) {
         _tile_loadd(6, b + k * STRIP, STRIP * bytes);
         _tile_loadd(4, a + k, ld_a * bytes);
@@ -113,10 +115,10 @@ AMX static void four_tiles(float *restrict c, size_t ld, const uint32_t *a, size
     _tile_stored(3, below + UNIT, ld * bytes);
 }
 
-AMX static void one_tile(float *restrict c, size_t ld, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
+AMX static void one_tile(float *c, size_t ld, xr_base base, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
 {
     const size_t bytes = sizeof(uint32_t);
-    _tile_loadd(0, c, ld * bytes);
+    _tile_loadd(0, base.x, base.ld * bytes);
     for (size_t k = 0; k < n; k += UNIT) {
         _tile_loadd(4, a + k, ld_a * bytes);
         _tile_loadd(6, b + k * STRIP, STRIP * bytes);
@@ -126,19 +128,19 @@ AMX static void one_tile(float *restrict c, size_t ld, const uint32_t *a, size_t
 }
 
 /* Afterwards no tile is in use, so that nothing of them has to be saved when threads change. */
-AMX static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                            size_t cols, const uint32_t *soon)
+AMX static void tile_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                            size_t rows, size_t cols, const uint32_t *soon)
 {
     size_t ld_a = rows > 1 ? (size_t)(a[1] - a[0]) : UNIT;
     (void)step;
     if (rows > UNIT && cols == STRIP) {
         configure(UNIT, rows - UNIT);
-        four_tiles(c, ld, a[0], ld_a, b, n, soon);
+        four_tiles(c, ld, base, a[0], ld_a, b, n, soon);
     } else
         for (size_t r = 0; r < rows; r += UNIT) {
             configure(rows - r < UNIT ? rows - r : UNIT, UNIT);
             for (size_t j = 0; j < cols; j += UNIT)
-                one_tile(c + r * ld + j, ld, a[r], ld_a, b + j, n);
+                one_tile(c + r * ld + j, ld, xr_base_at(base, r, j), a[r], ld_a, b + j, n);
         }
     _tile_release();
 }

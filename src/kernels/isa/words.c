@@ -31,11 +31,20 @@ enum {
     F32_STRIP = VW == 16 ? XR_TILE_COLS : XR_COLUMN_UNIT, BF16_STRIP = XR_TILE_COLS
 };
 
+/* Has the places of results brought into cache while their sums are made. */
+XR_INLINE void bring(const float *c, size_t ld, size_t rows, int wide)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (int j = 0; j < wide; j++)
+            __builtin_prefetch(c + r * ld + j * VW, 1, 3);
+}
+
 /* `rows` rows, ROWS at most, and `wide` vectors of columns, WIDE at most. */
-XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                             int wide, const uint32_t *soon)
+XR_INLINE void tile_part_f32(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                             size_t rows, int wide, const uint32_t *soon)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
+    bring(c, ld, rows, wide);
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
     for (size_t k = 0; k < n; k++, b += F32_STRIP) {
         vf w[WIDE];
@@ -51,29 +60,30 @@ XR_INLINE void tile_part_f32(float *restrict c, size_t ld, const uint32_t *const
     }
     for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
-            vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
+            vf_store(c + r * ld + j * VW, vf_load(base.x + r * base.ld + j * VW) + sum[r][j]);
 }
 
-/* part(c, ld, a, step, b, n, rows, wide) for all columns, `rows` and `wide` constants in each; fewer than ROWS rows have whole strips. */
+/* part(c, ld, base, a, step, b, n, rows, wide) for all columns, `rows` and `wide` constants in each; fewer than ROWS rows have whole strips. */
 #define XR_IN_PARTS(part)                                                                                            \
     for (size_t j = 0; j < cols; j += WIDE * VW) {                                                                   \
         float *at = c + j;                                                                                           \
+        const xr_base on = xr_base_at(base, 0, j);                                                                   \
         const uint32_t *from = b + j;                                                                                \
         switch (rows < ROWS ? rows : ROWS + (cols - j < WIDE * VW ? (cols - j) / VW : 0)) {                          \
-        case 1: part(at, ld, a, step, from, n, 1, WIDE, soon); break;                                                \
-        case 2: part(at, ld, a, step, from, n, 2, WIDE, soon); break;                                                \
-        case 3: part(at, ld, a, step, from, n, 3, WIDE, soon); break;                                                \
-        case 4: part(at, ld, a, step, from, n, 4, WIDE, soon); break;                                                \
-        case 5: part(at, ld, a, step, from, n, 5, WIDE, soon); break;                                                \
-        case ROWS + 1: part(at, ld, a, step, from, n, ROWS, 1, soon); break;                                         \
-        case ROWS + 2: part(at, ld, a, step, from, n, ROWS, 2, soon); break;                                         \
-        case ROWS + 3: part(at, ld, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE, soon); break;                       \
-        default: part(at, ld, a, step, from, n, ROWS, WIDE, soon);                                                   \
+        case 1: part(at, ld, on, a, step, from, n, 1, WIDE, soon); break;                                            \
+        case 2: part(at, ld, on, a, step, from, n, 2, WIDE, soon); break;                                            \
+        case 3: part(at, ld, on, a, step, from, n, 3, WIDE, soon); break;                                            \
+        case 4: part(at, ld, on, a, step, from, n, 4, WIDE, soon); break;                                            \
+        case 5: part(at, ld, on, a, step, from, n, 5, WIDE, soon); break;                                            \
+        case ROWS + 1: part(at, ld, on, a, step, from, n, ROWS, 1, soon); break;                                     \
+        case ROWS + 2: part(at, ld, on, a, step, from, n, ROWS, 2, soon); break;                                     \
+        case ROWS + 3: part(at, ld, on, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE, soon); break;                   \
+        default: part(at, ld, on, a, step, from, n, ROWS, WIDE, soon);                                               \
         }                                                                                                            \
     }
 
-static void tile_f32(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                     size_t cols, const uint32_t *soon)
+static void tile_f32(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                     size_t rows, size_t cols, const uint32_t *soon)
 {
     XR_IN_PARTS(tile_part_f32)
 }
@@ -98,8 +108,8 @@ static void along(uint32_t *restrict to, const float *restrict x, size_t n)
 static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
 
 /* `wide` vectors of columns, two at most. */
-XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                         int wide)
+XR_INLINE void tile_part(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
+                         size_t rows, int wide)
 {
     vf sum[ROWS][2] = {{{0}}};
     for (size_t k = 0; k < n; k++, b += BF16_STRIP)
@@ -112,21 +122,21 @@ XR_INLINE void tile_part(float *restrict c, size_t ld, const uint32_t *const *a,
         }
     for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
-            vf_store(c + r * ld + j * VW, vf_load(c + r * ld + j * VW) + sum[r][j]);
+            vf_store(c + r * ld + j * VW, vf_load(base.x + r * base.ld + j * VW) + sum[r][j]);
 }
 
-static void tile(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows, size_t cols,
-                 const uint32_t *unused)
+static void tile(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
+                 size_t cols, const uint32_t *unused)
 {
     (void)unused;
     for (size_t j = 0; j < cols; j += 2 * VW)
         if (rows < ROWS)
             for (size_t r = 0; r < rows; r++)
-                tile_part(c + r * ld + j, ld, a + r, step, b + j, n, 1, 2);
+                tile_part(c + r * ld + j, ld, xr_base_at(base, r, j), a + r, step, b + j, n, 1, 2);
         else if (cols - j > VW)
-            tile_part(c + j, ld, a, step, b + j, n, ROWS, 2);
+            tile_part(c + j, ld, xr_base_at(base, 0, j), a, step, b + j, n, ROWS, 2);
         else
-            tile_part(c + j, ld, a, step, b + j, n, ROWS, 1);
+            tile_part(c + j, ld, xr_base_at(base, 0, j), a, step, b + j, n, ROWS, 1);
 }
 
 const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along, across, turn, NULL, tile};
@@ -155,13 +165,14 @@ BF16 static void across_native(uint32_t *restrict to, const float *restrict even
     across(to + k, even + k, odd ? odd + k : NULL, n - k);
 }
 
-BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                                     size_t rows, int wide, const uint32_t *soon)
+BF16 XR_INLINE void tile_part_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b,
+                                     size_t n, size_t rows, int wide, const uint32_t *soon)
 {
     __m512 sum[ROWS][WIDE];
     for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
             sum[r][j] = _mm512_setzero_ps();
+    bring(c, ld, rows, wide);
     const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
     for (size_t k = 0; k < n; k++, b += BF16_STRIP) {
         __m512bh w[WIDE];
@@ -175,11 +186,11 @@ BF16 XR_INLINE void tile_part_native(float *restrict c, size_t ld, const uint32_
     }
     for (size_t r = 0; r < rows; r++)
         for (int j = 0; j < wide; j++)
-            _mm512_storeu_ps(c + r * ld + j * VW, _mm512_add_ps(_mm512_loadu_ps(c + r * ld + j * VW), sum[r][j]));
+            _mm512_storeu_ps(c + r * ld + j * VW, _mm512_add_ps(_mm512_loadu_ps(base.x + r * base.ld + j * VW), sum[r][j]));
 }
 
-BF16 static void tile_native(float *restrict c, size_t ld, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                             size_t rows, size_t cols, const uint32_t *soon)
+BF16 static void tile_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b,
+                             size_t n, size_t rows, size_t cols, const uint32_t *soon)
 {
     XR_IN_PARTS(tile_part_native)
 }
