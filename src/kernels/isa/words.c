@@ -8,7 +8,7 @@
 
 enum {
     ROWS = XR_TILE_ROWS, LINE = 64 / sizeof(uint32_t),
-    BLOCK = XR_WORDS_BLOCK      /* with 48 rows of a and one strip of b it fills half of a second-level cache of 512 KiB */
+    BLOCK = XR_WORDS_BLOCK      /* 48 rows of a and one strip of b are 448 KiB of the second-level cache, with strips of AVX2 256 KiB */
 };
 
 static void turn(uint32_t *restrict to, const uint32_t *restrict part, size_t strip)
