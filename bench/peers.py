@@ -149,6 +149,8 @@ def table(title, variants, key=None):
         if v.trouble and not v.results:
             print(f"{v.name:<22}{v.kind:<6}  {v.trouble}")
             continue
+        if key and key not in v.results[0]:     # has not done this work
+            continue
         n = len(v.results)
         ratios = "".join(f"{statistics.median(o.rate(key, k) / v.rate(key, k) for k in range(n)):>10.2f}x" for o in ours.values())
         load, peak = v.middle("start_s"), max(r["peak_mb"] for r in v.results)
@@ -290,7 +292,7 @@ def compare_inference(args):
                  for engine in exported for kind in ("f32", "int8") if kind in args.kinds]
     turns(args, variants)
     table(f"inference: last hidden states, {BATCH} texts at a time", variants, "batches")
-    table("inference: one text at a time", [v for v in variants if v.name != "torch padded"], "single")
+    table("inference: one text at a time", variants, "single")
     print("; ".join(sorted({r["version"] for v in variants for r in v.results if "version" in r})))
 
 

@@ -629,7 +629,10 @@ static void check_lm_head(size_t m, size_t v, size_t d, int acc)
     want[0] = naive_lm_head(want + 1, want + 1 + m * d, want + 1 + m * d + v * d, 0.5, &c.a);
     close_to("masked-LM loss", m, (double)out[0], want[0], 4e-7 * (1.0 + want[0]));
     /* What rounding does to a sum grows with the root of its length; those of dW are m long. */
-    all_close("masked-LM gradient", out + 1, want + 1, n - 1, 3e-7 * (2.0 + sqrt((double)(m > d ? m : d))));
+    const double bound = 3e-7 * (2.0 + sqrt((double)d)), bound_w = 3e-7 * (2.0 + sqrt((double)(m > d ? m : d)));
+    all_close("masked-LM gradient of h", out + 1, want + 1, m * d, bound);
+    all_close("masked-LM gradient of W", out + 1 + m * d, want + 1 + m * d, v * d, bound_w);
+    all_close("masked-LM gradient of the bias", out + 1 + m * d + v * d, want + 1 + m * d + v * d, v, bound);
     xr_free((void *)(uintptr_t)c.a.h); xr_free((void *)(uintptr_t)c.a.w); xr_free((void *)(uintptr_t)c.a.b);
     xr_free((void *)(uintptr_t)c.a.target);
     xr_free(c.row); xr_free(c.logits); xr_free(c.scratch); xr_free(out); xr_free(start); xr_free(kept); xr_free(want);
