@@ -100,10 +100,12 @@ static tiling cut(const xr_words_product *p, int threads)
     return t;
 }
 
-/* A block of a: words [rows, words] with `row` between rows and `step` along the sum, laid out in `space` or where they stand. The largest are
- * XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS groups of rows of an AMX kernel, which are more but shorter. */
+/* A block of a: words [rows, words] with `row` between rows and `step` along the sum, laid out in `space`; or where they stand, and then a strip of b
+ * may be packed there as it is used. The largest are XR_WORDS_FEW rows of MAX_WORDS, and MAX_GROUPS groups of rows of an AMX kernel, which are more but
+ * shorter. */
 enum { BLOCK_WORDS = XR_WORDS_FEW * (MAX_WORDS + GAP) };
 _Static_assert((int)BLOCK_WORDS >= MAX_GROUPS * XR_TILE_MOST_ROWS * (XR_TILES_BLOCK + GAP), "a block of an AMX kernel");
+_Static_assert((int)BLOCK_WORDS >= MAX_WORDS * MOST_COLS, "a strip of b");
 typedef struct block {
     _Alignas(64) uint32_t space[BLOCK_WORDS];
     const uint32_t *word;
@@ -153,6 +155,7 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
         k->step = 1;
         return;
     }
+    XR_ASSERT(p->b, "rows of %zu numbers to a word leave no room for a strip", isa->numbers);
     k->word = k->space;
     if (p->across && !isa->turned)
         lay_out_across(k, p, r, rows, from, numbers);
@@ -255,7 +258,6 @@ static void run_tile(void *context, size_t i, int worker)
     size_t c = first_of(across, t->strips, t->across) * isa->strip;
     size_t end = xr_least(first_of(across + 1, t->strips, t->across) * isa->strip, p->cols);
     block k;
-    _Alignas(64) uint32_t space[MAX_WORDS * MOST_COLS];
     (void)worker;
     if (p->bias && p->beta != 0.0f)
         xr_kernels()->rows->bias(p->c + r * p->cols + c, p->bias + c, rows, end - c, p->cols);
@@ -263,7 +265,7 @@ static void run_tile(void *context, size_t i, int worker)
         size_t first = first_of(b, units, blocks) * isa->unit, n = first_of(b + 1, units, blocks) * isa->unit - first;
         fill_block(&k, p, r, rows, first, n);
         for (size_t j = c; j < end; j += isa->strip) {
-            const uint32_t *strip = strip_of(p, j, first, n, space);
+            const uint32_t *strip = strip_of(p, j, first, n, k.space);
             int fetch = p->b && j + isa->strip < end;
             multiply_strip(p, &k, r, rows, strip, j, n, b > 0, fetch ? strip + total * isa->strip : NULL);
         }

@@ -17,7 +17,7 @@ typedef struct xr_words_product {
     size_t lda;
     int across;
     const uint32_t *b;          /* packed, on 64 bytes; or NULL with */
-    const float *w;             // [cols, inner], b = w^T, which is packed strip by strip as it is used: for XR_WORDS_FEW rows at most
+    const float *w;             // [cols, inner], b = w^T, which is packed strip by strip as it is used: of f32, for XR_WORDS_FEW rows at most
     const float *bias;          // [cols] or NULL
     float *c;                   // [rows, cols]
     size_t rows, cols, inner;
