@@ -163,24 +163,45 @@ static void fill_block(block *k, const xr_words_product *p, size_t r, size_t row
         lay_out(k, p, r, rows, from, numbers, n);
 }
 
-/* What is beyond the result is computed too and thrown away: columns up to a unit, or a strip. */
-void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, xr_base base, const uint32_t *a, size_t row, size_t step, const uint32_t *b,
-                   size_t n, size_t rows, size_t cols, const uint32_t *soon)
+/* Columns that are no whole unit, and a cut group with a cut strip: what is beyond is computed too and thrown away. */
+static void multiply_edge(const xr_isa_words *isa, const xr_strip_product *p)
 {
-    const uint32_t *at[XR_TILE_MOST_ROWS];
-    size_t whole = rows == isa->rows ? xr_ceil_div(cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT : isa->strip;
-    for (size_t i = 0; i < isa->rows; i++)
-        at[i] = a + (i < rows ? i : rows - 1) * row;
-    if (cols == whole) {
-        isa->tile(c, ld, base, at, step, b, n, rows, cols, soon);
-        return;
+    for (size_t m = 0, rows; m < p->rows; m += rows) {
+        float edge[XR_TILE_MOST_ROWS * MOST_COLS] = {0};
+        xr_strip_product q = *p;
+        rows = xr_least(isa->rows, p->rows - m);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(edge + i * MOST_COLS, p->base.x + (m + i) * p->base.ld, p->cols * sizeof *edge);
+        q.c = edge;
+        q.ld = MOST_COLS;
+        q.base = (xr_base){edge, MOST_COLS};
+        q.a += m * p->row;
+        q.rows = rows;
+        q.cols = isa->strip;
+        isa->multiply(&q);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(p->c + (m + i) * p->ld, edge + i * MOST_COLS, p->cols * sizeof *edge);
     }
-    float edge[XR_TILE_MOST_ROWS * MOST_COLS] = {0};
-    for (size_t i = 0; i < rows; i++)
-        memcpy(edge + i * MOST_COLS, base.x + i * base.ld, cols * sizeof *c);
-    isa->tile(edge, MOST_COLS, (xr_base){edge, MOST_COLS}, at, step, b, n, rows, whole, b);
-    for (size_t i = 0; i < rows; i++)
-        memcpy(c + i * ld, edge + i * MOST_COLS, cols * sizeof *c);
+}
+
+/* Rows from m on. */
+static xr_strip_product below(const xr_strip_product *p, size_t m, size_t rows)
+{
+    xr_strip_product q = *p;
+    q.c += m * p->ld;
+    q.base = xr_base_at(p->base, m, 0);
+    q.a += m * p->row;
+    q.rows = rows;
+    return q;
+}
+
+void xr_words_strip(const xr_isa_words *isa, const xr_strip_product *p)
+{
+    size_t whole = p->cols == isa->strip ? p->rows : p->cols % XR_COLUMN_UNIT ? 0 : p->rows / isa->rows * isa->rows;
+    xr_strip_product q = below(p, 0, whole);
+    isa->multiply(&q);
+    q = below(p, whole, p->rows - whole);
+    multiply_edge(isa, &q);
 }
 
 xr_base xr_zero_base(void)
@@ -226,23 +247,29 @@ static const uint32_t *strip_of(const xr_words_product *p, size_t c, size_t firs
     return space;
 }
 
-/* What group g of a tile's rows fetches while it meets a strip, since the processor foresees too little: the first one what it needs itself a little
- * later, the following ones a part each of the next strip (NULL: none). Nothing is read there, so that it may lie behind the end. */
-static const uint32_t *soon_of(const xr_words_product *p, size_t g, const uint32_t *strip, size_t n, const uint32_t *next)
-{
-    if (g == 0)
-        return strip + AHEAD * LINE;
-    return next && g <= p->isa->strip / LINE ? next + (g - 1) * n * LINE : strip;
-}
-
-/* Rows [r, r + rows) of the strip that begins with column c, n words of it. */
+/* Rows [r, r + rows) of the strip that begins with column c, n words of it. `next`: the strip that follows, or NULL. Parts of it are fetched, since
+ * the processor foresees too little. A strip of one line a word is spread over all groups of rows. Of a wider one, which lasts longer, the first group
+ * fetches what it needs itself a little later, and the following ones a part each of the next strip (docs/performance.md). */
 static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, int later,
                            const uint32_t *next)
 {
-    size_t each = p->isa->rows;
-    for (size_t m = 0; m < rows; m += each)
-        xr_words_tile(p->isa, p->c + (r + m) * p->cols + c, p->cols, base_of(p, r + m, c, later), k->word + m * k->row, k->row, k->step, strip, n,
-                      xr_least(each, rows - m), xr_least(p->isa->strip, p->cols - c), soon_of(p, m / each, strip, n, next));
+    const xr_isa_words *isa = p->isa;
+    xr_strip_product q = {.c = p->c + r * p->cols + c, .ld = p->cols, .base = base_of(p, r, c, later), .a = k->word, .row = k->row, .step = k->step,
+                          .b = strip, .n = n, .rows = rows, .cols = xr_least(isa->strip, p->cols - c), .soon = strip};
+    if (isa->strip == LINE) {
+        q.soon = next ? next : strip;
+        q.pace = next ? xr_ceil_div(LINE, xr_ceil_div(rows, isa->rows)) : 0;
+        xr_words_strip(isa, &q);
+        return;
+    }
+    const size_t end[] = {isa->rows, isa->rows + isa->strip / LINE * isa->rows, rows};
+    const uint32_t *const soon[] = {strip + AHEAD * LINE, next ? next : strip, strip};
+    for (size_t i = 0, m = 0; m < rows; m = end[i++]) {
+        xr_strip_product part = below(&q, m, xr_least(end[i], rows) - m);
+        part.soon = soon[i];
+        part.pace = i == 0 || (i == 1 && next) ? LINE : 0;
+        xr_words_strip(isa, &part);
+    }
 }
 
 typedef struct tiled { const xr_words_product *p; tiling t; } tiled;

@@ -27,10 +27,8 @@ typedef struct xr_words_product {
 /* threads: how many to use at most; 1 within a parallel region. */
 void xr_words_multiply(const xr_words_product *p, int threads);
 
-/* One tile of at most XR_TILE_ROWS rows x one strip, of words laid out already: c = base + a b, where base may be c. a's words stand `row` apart from
- * row to row and `step` along the n of a sum; b [n, strip] on 64 bytes; soon as in isa/table.h. */
-void xr_words_tile(const xr_isa_words *isa, float *c, size_t ld, xr_base base, const uint32_t *a, size_t row, size_t step, const uint32_t *b,
-                   size_t n, size_t rows, size_t cols, const uint32_t *soon);
+/* A strip with any rows and columns of it. */
+void xr_words_strip(const xr_isa_words *isa, const xr_strip_product *p);
 xr_base xr_zero_base(void);         /* XR_TILE_COLS zeros for each row */
 
 /* n words of the numbers that x has, zeros behind them. */

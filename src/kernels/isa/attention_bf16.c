@@ -21,11 +21,8 @@ static void product(float *c, size_t ldc, int add, const uint32_t *a, size_t ra,
 {
     const xr_isa_words *isa = kernel();
     for (size_t j = 0; j < n; j += isa->strip, b += words * isa->strip)
-        for (size_t r = 0; r < m; r += isa->rows) {
-            float *at = c + r * ldc + j;
-            xr_words_tile(isa, at, ldc, add ? (xr_base){at, ldc} : xr_zero_base(), a + r * ra, ra, ca, b, words, least(isa->rows, m - r),
-                          least(isa->strip, n - j), b);
-        }
+        xr_words_strip(isa, &(xr_strip_product){.c = c + j, .ld = ldc, .base = add ? (xr_base){c + j, ldc} : xr_zero_base(), .a = a, .row = ra,
+                                                .step = ca, .b = b, .n = words, .rows = m, .cols = least(isa->strip, n - j), .soon = b});
 }
 
 /* Words of rows 2i and 2i + 1: for a right operand x [rows, cols]. */

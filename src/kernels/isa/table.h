@@ -64,8 +64,7 @@ typedef struct xr_isa_attention {
     void (*backward)(const xr_attn_head *a, float *scratch);
 } xr_isa_attention;
 
-/* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half.
- * A tile of the result is `rows` rows by one strip of columns, or fewer of either; columns are a multiple of COLUMN_UNIT. */
+/* Products of numbers that lie in words of 32 bits, neighbours along the sum: one f32 number, or two of bf16, the even one in the lower half. */
 enum {
     XR_TILE_ROWS = 6, XR_TILE_MOST_ROWS = 32, XR_TILE_COLS = 64, XR_COLUMN_UNIT = 16, XR_PART_WORDS = 32,
     XR_WORDS_BLOCK = 1024, XR_TILES_BLOCK = 192     /* `block` of the vector kernels (isa/words.c) and of tiles (isa/tiles.c) */
@@ -75,9 +74,24 @@ enum {
 typedef struct xr_base { const float *x; size_t ld; } xr_base;
 static inline xr_base xr_base_at(xr_base b, size_t r, size_t c) { return (xr_base){b.x + r * b.ld + c, b.ld}; }
 
+/* Some rows of a, in groups, times one strip of b: c[r,j] = base[r,j] + sum over n words k of a[r row + k step] b[k,j], where base may be c. Columns are
+ * a multiple of COLUMN_UNIT; the last group may be cut, but not along with the strip. For every word of every group the cache line at `soon` is fetched
+ * into the second-level cache meanwhile, and soon advances by `pace` words; nothing is read there, so that it may lie behind the end. */
+typedef struct xr_strip_product {
+    float *c;                   // [rows, cols], ld apart
+    size_t ld;
+    xr_base base;
+    const uint32_t *a;
+    size_t row, step;
+    const uint32_t *b;          // [n, strip], on 64 bytes
+    size_t n, rows, cols;
+    const uint32_t *soon;
+    size_t pace;
+} xr_strip_product;
+
 typedef struct xr_isa_words {
     size_t numbers;             /* to a word */
-    size_t rows;                /* XR_TILE_MOST_ROWS at most */
+    size_t rows;                /* of a group, whose sums are made at once: XR_TILE_MOST_ROWS at most */
     size_t strip;               /* columns: as many as registers hold sums for, or all XR_TILE_COLS */
     size_t unit;                /* words of a sum are a multiple of it, zeros where there is nothing */
     size_t block;               /* words of a sum that are met at a time, at most: whole units */
@@ -87,12 +101,9 @@ typedef struct xr_isa_words {
     void (*across)(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n);
     void (*turn)(uint32_t *restrict to, const uint32_t *restrict part, size_t strip);   /* to [PART_WORDS, strip] = part [strip, PART_WORDS] turned */
     /* What `across` gives, but along: words of the first `numbers` of x[.., r] in to[r,..], ld and ld_to apart, for some r, whole units of words and
-     * whole vectors of rows. NULL: tile takes words that stand across as well. */
+     * whole vectors of rows. NULL: multiply takes words that stand across as well. */
     void (*turned)(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows);
-    /* c[r,j] = base[r,j] + sum over n words k of a[r][k step] b[k,j], where base may be c; b [n, strip] stands on 64 bytes. a has `rows` pointers, and
-     * either it or cols is whole. Meanwhile n cache lines from `soon` on are fetched into the second-level cache; b: nothing that is not needed anyway. */
-    void (*tile)(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                 size_t cols, const uint32_t *soon);
+    void (*multiply)(const xr_strip_product *p);
 } xr_isa_words;
 
 /* Products of unsigned numbers of eight bits (activations) and signed ones (weights), summed exactly. A group of columns of the weight is

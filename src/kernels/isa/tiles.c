@@ -50,16 +50,14 @@ XR_INLINE vf sum_of(vf sum, const uint32_t *a, const uint32_t *restrict b, size_
     return sum;
 }
 
-static void tile(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                 size_t cols, const uint32_t *soon)
+static void multiply(const xr_strip_product *p)
 {
-    (void)step, (void)soon;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < cols; j += VW)
-            vf_store(c + r * ld + j, sum_of(vf_load(base.x + r * base.ld + j), a[r], b + j, n));
+    for (size_t r = 0; r < p->rows; r++)
+        for (size_t j = 0; j < p->cols; j += VW)
+            vf_store(p->c + r * p->ld + j, sum_of(vf_load(p->base.x + r * p->base.ld + j), p->a + r * p->row, p->b + j, p->n));
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along, across, turn, turned, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_tiles) = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along, across, turn, turned, multiply};
 
 #if defined(__AVX512F__)
 #define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl")))
@@ -87,63 +85,63 @@ AMX XR_INLINE void configure(size_t first, size_t second)
 }
 
 /* Two tiles down, two across. */
-AMX static void four_tiles(float *c, size_t ld, xr_base base, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n,
-                           const uint32_t *soon)
+AMX static void four_tiles(const xr_strip_product *p, size_t m)
 {
-    const size_t bytes = sizeof(uint32_t);
-    const float *base_below = base.x + UNIT * base.ld;
-    float *below = c + UNIT * ld;
-    _tile_loadd(0, base.x, base.ld * bytes);
-    _tile_loadd(1, base.x + UNIT, base.ld * bytes);
-    _tile_loadd(2, base_below, base.ld * bytes);
-    _tile_loadd(3, base_below + UNIT, base.ld * bytes);
-    for (size_t k = 0; k < n; k += UNIT) {
-        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
-        _tile_loadd(4, a + k, ld_a * bytes);
+    const size_t bytes = sizeof(uint32_t), ld = p->ld * bytes, ld_base = p->base.ld * bytes, ld_a = p->row * bytes;
+    const float *base = p->base.x + m * p->base.ld, *base_below = base + UNIT * p->base.ld;
+    const uint32_t *a = p->a + m * p->row, *soon = p->soon + m / ROWS * p->n * p->pace;
+    float *c = p->c + m * p->ld, *below = c + UNIT * p->ld;
+    _tile_loadd(0, base, ld_base);
+    _tile_loadd(1, base + UNIT, ld_base);
+    _tile_loadd(2, base_below, ld_base);
+    _tile_loadd(3, base_below + UNIT, ld_base);
+    for (size_t k = 0; k < p->n; k += UNIT) {
+        _tile_loadd(6, p->b + k * STRIP, STRIP * bytes);
+        _tile_loadd(4, a + k, ld_a);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + k * STRIP + UNIT, STRIP * bytes);
+        _tile_loadd(7, p->b + k * STRIP + UNIT, STRIP * bytes);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a + UNIT * ld_a + k, ld_a * bytes);
+        _tile_loadd(5, a + UNIT * p->row + k, ld_a);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
         for (size_t i = k; i < k + UNIT; i++)
-            __builtin_prefetch(soon + i * LINE, 0, 2);
+            __builtin_prefetch(soon + i * p->pace, 0, 2);
     }
-    _tile_stored(0, c, ld * bytes);
-    _tile_stored(1, c + UNIT, ld * bytes);
-    _tile_stored(2, below, ld * bytes);
-    _tile_stored(3, below + UNIT, ld * bytes);
+    _tile_stored(0, c, ld);
+    _tile_stored(1, c + UNIT, ld);
+    _tile_stored(2, below, ld);
+    _tile_stored(3, below + UNIT, ld);
 }
 
-AMX static void one_tile(float *c, size_t ld, xr_base base, const uint32_t *a, size_t ld_a, const uint32_t *restrict b, size_t n)
+AMX static void one_tile(const xr_strip_product *p, size_t r, size_t j)
 {
     const size_t bytes = sizeof(uint32_t);
-    _tile_loadd(0, base.x, base.ld * bytes);
-    for (size_t k = 0; k < n; k += UNIT) {
-        _tile_loadd(4, a + k, ld_a * bytes);
-        _tile_loadd(6, b + k * STRIP, STRIP * bytes);
+    _tile_loadd(0, p->base.x + r * p->base.ld + j, p->base.ld * bytes);
+    for (size_t k = 0; k < p->n; k += UNIT) {
+        _tile_loadd(4, p->a + r * p->row + k, p->row * bytes);
+        _tile_loadd(6, p->b + k * STRIP + j, STRIP * bytes);
         _tile_dpbf16ps(0, 4, 6);
     }
-    _tile_stored(0, c, ld * bytes);
+    _tile_stored(0, p->c + r * p->ld + j, p->ld * bytes);
 }
 
 /* Afterwards no tile is in use, so that nothing of them has to be saved when threads change. */
-AMX static void tile_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                            size_t rows, size_t cols, const uint32_t *soon)
+AMX static void multiply_native(const xr_strip_product *p)
 {
-    size_t ld_a = rows > 1 ? (size_t)(a[1] - a[0]) : UNIT;
-    (void)step;
-    if (rows > UNIT && cols == STRIP) {
-        configure(UNIT, rows - UNIT);
-        four_tiles(c, ld, base, a[0], ld_a, b, n, soon);
-    } else
-        for (size_t r = 0; r < rows; r += UNIT) {
-            configure(rows - r < UNIT ? rows - r : UNIT, UNIT);
-            for (size_t j = 0; j < cols; j += UNIT)
-                one_tile(c + r * ld + j, ld, xr_base_at(base, r, j), a[r], ld_a, b + j, n);
-        }
+    for (size_t m = 0; m < p->rows; m += ROWS) {
+        size_t rows = p->rows - m < ROWS ? p->rows - m : ROWS;
+        if (rows > UNIT && p->cols == STRIP) {
+            configure(UNIT, rows - UNIT);
+            four_tiles(p, m);
+        } else
+            for (size_t r = 0; r < rows; r += UNIT) {
+                configure(rows - r < UNIT ? rows - r : UNIT, UNIT);
+                for (size_t j = 0; j < p->cols; j += UNIT)
+                    one_tile(p, m + r, j);
+            }
+    }
     _tile_release();
 }
 
-const xr_isa_words xr_isa_tiles_native = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along_native, across_native, turn, turned_native, tile_native};
+const xr_isa_words xr_isa_tiles_native = {2, ROWS, STRIP, UNIT, BLOCK, 2.0, 4.0, along_native, across_native, turn, turned_native, multiply_native};
 #endif

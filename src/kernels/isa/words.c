@@ -31,64 +31,71 @@ enum {
     F32_STRIP = VW == 16 ? XR_TILE_COLS : XR_COLUMN_UNIT, BF16_STRIP = XR_TILE_COLS
 };
 
-/* Has the places of results brought into cache while their sums are made. */
-XR_INLINE void bring(const float *c, size_t ld, size_t rows, int wide)
+/* What a group adds up to, and what that is added to. */
+XR_INLINE void put(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide, vf (*sum)[WIDE])
 {
     for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < wide; j++)
-            __builtin_prefetch(c + r * ld + j * VW, 1, 3);
+        for (int i = 0; i < wide; i++) {
+            size_t c = j + (size_t)i * VW;
+            vf_store(p->c + (m + r) * p->ld + c, vf_load(p->base.x + (m + r) * p->base.ld + c) + sum[r][i]);
+        }
 }
 
-/* `rows` rows, ROWS at most, and `wide` vectors of columns, WIDE at most. */
-XR_INLINE void tile_part_f32(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                             size_t rows, int wide, const uint32_t *soon)
+/* Has the places of a group's results brought into cache. */
+XR_INLINE void bring(const xr_strip_product *p, size_t m)
+{
+    for (size_t r = m; r < m + ROWS; r++)
+        for (size_t j = 0; j < WIDE * VW; j += LINE)
+            __builtin_prefetch(p->c + r * p->ld + j, 1, 3);
+}
+
+/* Rows from m on, ROWS at most, and `wide` vectors of columns from j on, WIDE at most. */
+XR_INLINE void part_f32(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
-    bring(c, ld, rows, wide);
-    const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
-    for (size_t k = 0; k < n; k++, b += F32_STRIP) {
+    const uint32_t *restrict b = p->b + j, *soon = p->soon + m / ROWS * p->n * p->pace;
+    const uint32_t *a0 = p->a + m * p->row, *a1 = a0 + p->row, *a2 = a1 + p->row, *a3 = a2 + p->row, *a4 = a3 + p->row, *a5 = a4 + p->row;
+    const size_t n = p->n, step = p->step, pace = p->pace;
+    for (size_t k = 0; k < n; k++, b += F32_STRIP, soon += pace) {
         vf w[WIDE];
-        for (int j = 0; j < wide; j++)
-            w[j] = (vf)vi_load(b + j * VW);
-        __builtin_prefetch(soon + k * LINE, 0, 2);
-        const uint32_t word[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
+        for (int i = 0; i < wide; i++)
+            w[i] = (vf)vi_load(b + i * VW);
+        __builtin_prefetch(soon, 0, 2);
+        const uint32_t *const at[ROWS] = {a0, a1, a2, a3, a4, a5};
         for (size_t r = 0; r < rows; r++) {
-            vf x = vf_set(xr_float_of_bits(word[r]));
-            for (int j = 0; j < wide; j++)
-                sum[r][j] = vf_fma(x, w[j], sum[r][j]);
+            vf x = vf_set(xr_float_of_bits(at[r][k * step]));
+            for (int i = 0; i < wide; i++)
+                sum[r][i] = vf_fma(x, w[i], sum[r][i]);
         }
     }
-    for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < wide; j++)
-            vf_store(c + r * ld + j * VW, vf_load(base.x + r * base.ld + j * VW) + sum[r][j]);
+    put(p, m, j, rows, wide, sum);
 }
 
-/* part(c, ld, base, a, step, b, n, rows, wide) for all columns, `rows` and `wide` constants in each; fewer than ROWS rows have whole strips. */
+/* part(p, m, j, rows, wide) for all groups of rows and all columns, `rows` and `wide` constants in each. While a group is worked on, the places of the
+ * next one's results are brought. */
 #define XR_IN_PARTS(part)                                                                                            \
-    for (size_t j = 0; j < cols; j += WIDE * VW) {                                                                   \
-        float *at = c + j;                                                                                           \
-        const xr_base on = xr_base_at(base, 0, j);                                                                   \
-        const uint32_t *from = b + j;                                                                                \
-        switch (rows < ROWS ? rows : ROWS + (cols - j < WIDE * VW ? (cols - j) / VW : 0)) {                          \
-        case 1: part(at, ld, on, a, step, from, n, 1, WIDE, soon); break;                                            \
-        case 2: part(at, ld, on, a, step, from, n, 2, WIDE, soon); break;                                            \
-        case 3: part(at, ld, on, a, step, from, n, 3, WIDE, soon); break;                                            \
-        case 4: part(at, ld, on, a, step, from, n, 4, WIDE, soon); break;                                            \
-        case 5: part(at, ld, on, a, step, from, n, 5, WIDE, soon); break;                                            \
-        case ROWS + 1: part(at, ld, on, a, step, from, n, ROWS, 1, soon); break;                                     \
-        case ROWS + 2: part(at, ld, on, a, step, from, n, ROWS, 2, soon); break;                                     \
-        case ROWS + 3: part(at, ld, on, a, step, from, n, ROWS, WIDE > 3 ? 3 : WIDE, soon); break;                   \
-        default: part(at, ld, on, a, step, from, n, ROWS, WIDE, soon);                                               \
-        }                                                                                                            \
+    bring(p, 0);                                                                                                     \
+    for (size_t m = 0; m < p->rows; m += ROWS) {                                                                     \
+        const size_t rows = p->rows - m;                                                                             \
+        if (rows > ROWS)                                                                                             \
+            bring(p, m + ROWS);                                                                                      \
+        for (size_t j = 0; j < p->cols; j += WIDE * VW)                                                              \
+            switch (rows < ROWS ? rows : ROWS + (p->cols - j < WIDE * VW ? (p->cols - j) / VW : 0)) {                \
+            case 1: part(p, m, j, 1, WIDE); break;                                                                   \
+            case 2: part(p, m, j, 2, WIDE); break;                                                                   \
+            case 3: part(p, m, j, 3, WIDE); break;                                                                   \
+            case 4: part(p, m, j, 4, WIDE); break;                                                                   \
+            case 5: part(p, m, j, 5, WIDE); break;                                                                   \
+            case ROWS + 1: part(p, m, j, ROWS, 1); break;                                                            \
+            case ROWS + 2: part(p, m, j, ROWS, 2); break;                                                            \
+            case ROWS + 3: part(p, m, j, ROWS, WIDE > 3 ? 3 : WIDE); break;                                          \
+            default: part(p, m, j, ROWS, WIDE);                                                                      \
+            }                                                                                                        \
     }
 
-static void tile_f32(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                     size_t rows, size_t cols, const uint32_t *soon)
-{
-    XR_IN_PARTS(tile_part_f32)
-}
+static void multiply_f32(const xr_strip_product *p) { XR_IN_PARTS(part_f32) }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, ROWS, F32_STRIP, 1, BLOCK, 2.0, 0.2, copy, copy_across, turn, NULL, tile_f32};
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, ROWS, F32_STRIP, 1, BLOCK, 2.0, 0.2, copy, copy_across, turn, NULL, multiply_f32};
 
 /* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
@@ -107,39 +114,34 @@ static void along(uint32_t *restrict to, const float *restrict x, size_t n)
 
 static void across(uint32_t *restrict to, const float *restrict even, const float *restrict odd, size_t n) { words(to, even, odd, 1, n); }
 
-/* `wide` vectors of columns, two at most. */
-XR_INLINE void tile_part(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n,
-                         size_t rows, int wide)
+/* Rows from m on, and `wide` vectors of columns from j on, two at most. */
+XR_INLINE void part_bf16(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide)
 {
-    vf sum[ROWS][2] = {{{0}}};
-    for (size_t k = 0; k < n; k++, b += BF16_STRIP)
+    vf sum[ROWS][WIDE] = {{{0}}};
+    const uint32_t *restrict b = p->b + j, *a = p->a + m * p->row;
+    for (size_t k = 0; k < p->n; k++, b += BF16_STRIP)
         for (size_t r = 0; r < rows; r++) {
-            vi x = (vi)vf_set(xr_float_of_bits(a[r][k * step]));
-            for (int j = 0; j < wide; j++) {
-                vi w = vi_load(b + j * VW);
-                sum[r][j] = vf_fma(vf_even_half(x), vf_even_half(w), vf_fma(vf_odd_half(x), vf_odd_half(w), sum[r][j]));
+            vi x = (vi)vf_set(xr_float_of_bits(a[r * p->row + k * p->step]));
+            for (int i = 0; i < wide; i++) {
+                vi w = vi_load(b + i * VW);
+                sum[r][i] = vf_fma(vf_even_half(x), vf_even_half(w), vf_fma(vf_odd_half(x), vf_odd_half(w), sum[r][i]));
             }
         }
-    for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < wide; j++)
-            vf_store(c + r * ld + j * VW, vf_load(base.x + r * base.ld + j * VW) + sum[r][j]);
+    put(p, m, j, rows, wide, sum);
 }
 
-static void tile(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b, size_t n, size_t rows,
-                 size_t cols, const uint32_t *unused)
+static void multiply_bf16(const xr_strip_product *p)
 {
-    (void)unused;
-    for (size_t j = 0; j < cols; j += 2 * VW)
-        if (rows < ROWS)
-            for (size_t r = 0; r < rows; r++)
-                tile_part(c + r * ld + j, ld, xr_base_at(base, r, j), a + r, step, b + j, n, 1, 2);
-        else if (cols - j > VW)
-            tile_part(c + j, ld, xr_base_at(base, 0, j), a, step, b + j, n, ROWS, 2);
-        else
-            tile_part(c + j, ld, xr_base_at(base, 0, j), a, step, b + j, n, ROWS, 1);
+    for (size_t m = 0; m < p->rows; m += ROWS)
+        for (size_t j = 0; j < p->cols; j += 2 * VW)
+            if (p->rows - m < ROWS)
+                for (size_t r = m; r < p->rows; r++)
+                    part_bf16(p, r, j, 1, 2);
+            else
+                part_bf16(p, m, j, ROWS, p->cols - j > VW ? 2 : 1);
 }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along, across, turn, NULL, tile};
+const xr_isa_words XR_ISA_NAME(xr_isa_bf16) = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along, across, turn, NULL, multiply_bf16};
 
 #if defined(__AVX512F__)
 #define BF16 __attribute__((target("avx512bf16")))
@@ -165,35 +167,33 @@ BF16 static void across_native(uint32_t *restrict to, const float *restrict even
     across(to + k, even + k, odd ? odd + k : NULL, n - k);
 }
 
-BF16 XR_INLINE void tile_part_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b,
-                                     size_t n, size_t rows, int wide, const uint32_t *soon)
+BF16 XR_INLINE void part_native(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide)
 {
     __m512 sum[ROWS][WIDE];
     for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < wide; j++)
-            sum[r][j] = _mm512_setzero_ps();
-    bring(c, ld, rows, wide);
-    const uint32_t *a0 = a[0], *a1 = a[1], *a2 = a[2], *a3 = a[3], *a4 = a[4], *a5 = a[5];
-    for (size_t k = 0; k < n; k++, b += BF16_STRIP) {
+        for (int i = 0; i < wide; i++)
+            sum[r][i] = _mm512_setzero_ps();
+    const uint32_t *restrict b = p->b + j, *soon = p->soon + m / ROWS * p->n * p->pace;
+    const uint32_t *a0 = p->a + m * p->row, *a1 = a0 + p->row, *a2 = a1 + p->row, *a3 = a2 + p->row, *a4 = a3 + p->row, *a5 = a4 + p->row;
+    const size_t n = p->n, step = p->step, pace = p->pace;
+    for (size_t k = 0; k < n; k++, b += BF16_STRIP, soon += pace) {
         __m512bh w[WIDE];
-        for (int j = 0; j < wide; j++)
-            w[j] = (__m512bh)_mm512_load_si512(b + j * VW);
-        __builtin_prefetch(soon + k * LINE, 0, 2);
-        const uint32_t x[ROWS] = {a0[k * step], a1[k * step], a2[k * step], a3[k * step], a4[k * step], a5[k * step]};
+        for (int i = 0; i < wide; i++)
+            w[i] = (__m512bh)_mm512_load_si512(b + i * VW);
+        __builtin_prefetch(soon, 0, 2);
+        const uint32_t *const at[ROWS] = {a0, a1, a2, a3, a4, a5};
         for (size_t r = 0; r < rows; r++)
-            for (int j = 0; j < wide; j++)
-                sum[r][j] = _mm512_dpbf16_ps(sum[r][j], (__m512bh)_mm512_set1_epi32((int)x[r]), w[j]);
+            for (int i = 0; i < wide; i++)
+                sum[r][i] = _mm512_dpbf16_ps(sum[r][i], (__m512bh)_mm512_set1_epi32((int)at[r][k * step]), w[i]);
     }
     for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < wide; j++)
-            _mm512_storeu_ps(c + r * ld + j * VW, _mm512_add_ps(_mm512_loadu_ps(base.x + r * base.ld + j * VW), sum[r][j]));
+        for (int i = 0; i < wide; i++) {
+            size_t c = j + (size_t)i * VW;
+            _mm512_storeu_ps(p->c + (m + r) * p->ld + c, _mm512_add_ps(_mm512_loadu_ps(p->base.x + (m + r) * p->base.ld + c), sum[r][i]));
+        }
 }
 
-BF16 static void tile_native(float *c, size_t ld, xr_base base, const uint32_t *const *a, size_t step, const uint32_t *restrict b,
-                             size_t n, size_t rows, size_t cols, const uint32_t *soon)
-{
-    XR_IN_PARTS(tile_part_native)
-}
+BF16 static void multiply_native(const xr_strip_product *p) { XR_IN_PARTS(part_native) }
 
-const xr_isa_words xr_isa_bf16_native = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along_native, across_native, turn, NULL, tile_native};
+const xr_isa_words xr_isa_bf16_native = {2, ROWS, BF16_STRIP, 1, BLOCK, 2.0, 0.2, along_native, across_native, turn, NULL, multiply_native};
 #endif
