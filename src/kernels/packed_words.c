@@ -330,17 +330,18 @@ static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, si
             uint32_t *word = to + (c / isa->strip * words_of(isa, inner) + k) * isa->strip;
             if (n > 0)
                 isa->across(word, even, i + 1 < inner ? even + cols : NULL, n);
-            memset(word + n, 0, (isa->strip - n) * sizeof *word);
+            if (n < isa->strip)
+                memset(word + n, 0, (isa->strip - n) * sizeof *word);
         }
 }
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
-    enum { PART = 4 };      /* 1 KB of a strip, and rows of x in pieces near one another (docs/performance.md) */
-    size_t words = words_of(isa, inner);
+    enum { PART = 4 * XR_TILE_COLS };       /* of a strip: 1 KB, and rows of x in pieces near one another (docs/performance.md) */
+    size_t words = words_of(isa, inner), part = PART / isa->strip;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
-    for (size_t k = 0; k < words; k += PART)
-        pack_words(isa, to, x, inner, cols, k, xr_least(k + PART, words));
+    for (size_t k = 0; k < words; k += part)
+        pack_words(isa, to, x, inner, cols, k, xr_least(k + part, words));
 }
 
 /* --- backward of a linear layer ------------------------------------------------------------------------------------------ */

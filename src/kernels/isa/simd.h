@@ -160,6 +160,16 @@ XR_INLINE vf vf_fma(vf a, vf b, vf c)
 #else
 XR_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 #endif
+/* *sum += a b, as vf_fma gives it. With 16 registers the sums of a tile have no room to move: told only what to compute, the compiler takes forms of the
+ * instruction that write over a factor, and copies and spills around them (docs/performance.md). */
+XR_INLINE void vf_add_product(vf *sum, vf a, vf b)
+{
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b));
+#else
+    *sum = vf_fma(a, b, *sum);
+#endif
+}
 XR_INLINE vf vf_fmas(vf a, vf b, float c) { return vf_fma(a, b, vf_set(c)); }
 
 /* Lanes in an order computed by f(lane, s). */

@@ -75,8 +75,8 @@ typedef struct xr_base { const float *x; size_t ld; } xr_base;
 static inline xr_base xr_base_at(xr_base b, size_t r, size_t c) { return (xr_base){b.x + r * b.ld + c, b.ld}; }
 
 /* Some rows of a, in groups, times one strip of b: c[r,j] = base[r,j] + sum over n words k of a[r row + k step] b[k,j], where base may be c. Columns are
- * a multiple of COLUMN_UNIT; the last group may be cut, but not along with the strip. For every word of every group the cache line at `soon` is fetched
- * into the second-level cache meanwhile, and soon advances by `pace` words; nothing is read there, so that it may lie behind the end. */
+ * a multiple of COLUMN_UNIT; the last group may be cut, but not along with the strip. Meanwhile what stands at `soon` and behind it is fetched into the
+ * second-level cache, `pace` words, a cache line at most, for every word of every group; nothing is read there, so that it may lie behind the end. */
 typedef struct xr_strip_product {
     float *c;                   // [rows, cols], ld apart
     size_t ld;

@@ -22,13 +22,18 @@ static void copy(uint32_t *restrict to, const float *restrict x, size_t n) { mem
 
 static void copy_across(uint32_t *restrict to, const float *restrict x, const float *restrict none, size_t n)
 {
+    size_t k = 0;
     (void)none;
-    memcpy(to, x, n * sizeof *to);
+    for (; k + VW <= n; k += VW)
+        vf_store((float *)(void *)(to + k), vf_load(x + k));
+    memcpy(to + k, x + k, (n - k) * sizeof *to);
 }
 
 enum {
     WIDE = VW == 16 ? 4 : 2,                /* vectors of a row of sums: as many sums as there are registers for */
-    F32_STRIP = VW == 16 ? XR_TILE_COLS : XR_COLUMN_UNIT, BF16_STRIP = XR_TILE_COLS
+    F32_STRIP = VW == 16 ? XR_TILE_COLS : XR_COLUMN_UNIT, BF16_STRIP = XR_TILE_COLS,
+    F32_ALONG = VW == 8,                    /* words of a that stand across are turned first: six of them are less than half of a cache line */
+    UNROLL = VW == 16 ? 1 : 8               /* words of f32: where few sums are made of each, counting them would be a fifth of the instructions */
 };
 
 /* What a group adds up to, and what that is added to. */
@@ -49,25 +54,44 @@ XR_INLINE void bring(const xr_strip_product *p, size_t m)
             __builtin_prefetch(p->c + r * p->ld + j, 1, 3);
 }
 
+/* What is due for UNROLL words. */
+XR_INLINE void fetch(const uint32_t *soon, size_t pace)
+{
+    __builtin_prefetch(soon, 0, 2);
+    for (size_t i = LINE; UNROLL > 1 && i < UNROLL * pace; i += LINE)
+        __builtin_prefetch(soon + i, 0, 2);
+}
+
+/* Adds one word's products. */
+XR_INLINE void word_f32(vf (*sum)[WIDE], const uint32_t *const *a, size_t at, const uint32_t *restrict b, size_t rows, int wide)
+{
+    vf w[WIDE];
+    for (int i = 0; i < wide; i++)
+        w[i] = (vf)vi_load(b + i * VW);
+    for (size_t r = 0; r < rows; r++) {
+        vf x = vf_set(xr_float_of_bits(a[r][at]));
+        for (int i = 0; i < wide; i++)
+            vf_add_product(&sum[r][i], x, w[i]);
+    }
+}
+
 /* Rows from m on, ROWS at most, and `wide` vectors of columns from j on, WIDE at most. */
 XR_INLINE void part_f32(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
     const uint32_t *restrict b = p->b + j, *soon = p->soon + m / ROWS * p->n * p->pace;
     const uint32_t *a0 = p->a + m * p->row, *a1 = a0 + p->row, *a2 = a1 + p->row, *a3 = a2 + p->row, *a4 = a3 + p->row, *a5 = a4 + p->row;
-    const size_t n = p->n, step = p->step, pace = p->pace;
-    for (size_t k = 0; k < n; k++, b += F32_STRIP, soon += pace) {
-        vf w[WIDE];
-        for (int i = 0; i < wide; i++)
-            w[i] = (vf)vi_load(b + i * VW);
-        __builtin_prefetch(soon, 0, 2);
-        const uint32_t *const at[ROWS] = {a0, a1, a2, a3, a4, a5};
-        for (size_t r = 0; r < rows; r++) {
-            vf x = vf_set(xr_float_of_bits(at[r][k * step]));
-            for (int i = 0; i < wide; i++)
-                sum[r][i] = vf_fma(x, w[i], sum[r][i]);
-        }
+    const uint32_t *const a[ROWS] = {a0, a1, a2, a3, a4, a5};
+    const size_t n = p->n, step = F32_ALONG ? 1 : p->step, pace = p->pace;
+    size_t k = 0;
+    for (; k + UNROLL <= n; k += UNROLL, soon += UNROLL * pace) {
+        fetch(soon, pace);
+#pragma GCC unroll 8
+        for (size_t u = 0; u < UNROLL; u++, b += F32_STRIP)
+            word_f32(sum, a, (k + u) * step, b, rows, wide);
     }
+    for (; k < n; k++, b += F32_STRIP)
+        word_f32(sum, a, k * step, b, rows, wide);
     put(p, m, j, rows, wide, sum);
 }
 
@@ -95,7 +119,26 @@ XR_INLINE void part_f32(const xr_strip_product *p, size_t m, size_t j, size_t ro
 
 static void multiply_f32(const xr_strip_product *p) { XR_IN_PARTS(part_f32) }
 
-const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, ROWS, F32_STRIP, 1, BLOCK, 2.0, 0.2, copy, copy_across, turn, NULL, multiply_f32};
+/* Rows to come are on their way meanwhile, as the processor does not foresee lines so far apart. */
+static void turn_f32(uint32_t *restrict to, size_t ld_to, const float *restrict x, size_t ld, size_t numbers, size_t rows)
+{
+    enum { SOON = 2 * VW };
+    for (size_t k = 0; k < numbers; k += VW) {
+        for (size_t i = k; i < k + VW; i++)
+            for (size_t r = 0; r < rows; r += LINE)
+                __builtin_prefetch(x + (i + SOON) * ld + r, 0, 3);
+        for (size_t r = 0; r < rows; r += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                m[i] = k + i < numbers ? vf_load_upto(x + (k + i) * ld + r, rows - r) : vf_zero();
+            transpose(m);
+            for (size_t i = 0; i < VW && r + i < rows; i++)
+                vf_store((float *)(void *)(to + (r + i) * ld_to + k), m[i]);
+        }
+    }
+}
+
+const xr_isa_words XR_ISA_NAME(xr_isa_f32) = {1, ROWS, F32_STRIP, 1, BLOCK, 2.0, 0.2, copy, copy_across, turn, F32_ALONG ? turn_f32 : NULL, multiply_f32};
 
 /* --- bf16 ------------------------------------------------------------------------------------------------------------- */
 
