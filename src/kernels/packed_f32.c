@@ -53,8 +53,8 @@ static void weight_grad(float *restrict dw, const float *restrict dy, const floa
 const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scratch, input_grad, weight_grad, NULL};
 const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
-/* A copy that stays pays with every vector instruction set. Packing at each product does with AVX-512 and enough rows: the AVX2 kernel gains over
- * OpenBLAS what packing costs. Over an OpenBLAS that does not know this CPU any kernel with its instructions gains more (docs/performance.md). */
+/* A copy that stays pays with every vector instruction set; packing at each product does with enough rows. Over an OpenBLAS that does not know this
+ * CPU any kernel with its instructions gains more (docs/performance.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
     enum { ENOUGH_ROWS = 512 };
@@ -62,5 +62,5 @@ const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
         return xr_cpu_isa() == XR_ISA_PORTABLE ? NULL : wanted;
     if (wanted)
         return wanted;
-    return xr_blas_is_older() || (xr_cpu_isa() >= XR_ISA_AVX512 && n >= ENOUGH_ROWS) ? &xr_pack_f32 : NULL;
+    return xr_blas_is_older() || (xr_cpu_isa() > XR_ISA_PORTABLE && n >= ENOUGH_ROWS) ? &xr_pack_f32 : NULL;
 }
