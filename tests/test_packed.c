@@ -205,6 +205,7 @@ static void test_products(void **state)
     check_shape(9, 33, 2100);       /* two blocks of a sum in bf16, too: forward, to the input, to the weight */
     check_shape(9, 2100, 33);
     check_shape(2100, 9, 33);
+    check_shape(13, 80, 112);       /* one and three vectors more than a strip */
     check_shape(0, 20, 33);         /* no rows: what is left of the gradient of the weight */
     for (size_t n = 2; n <= 11; n++)        /* every rest of rows, in whole strips and in one that is not */
         check_shape(n, n % 2 ? 128 : 100, 60 + n);

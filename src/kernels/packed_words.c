@@ -177,7 +177,7 @@ static void multiply_edge(const xr_isa_words *isa, const xr_strip_product *p)
         q.base = (xr_base){edge, MOST_COLS};
         q.a += m * p->row;
         q.rows = rows;
-        q.cols = isa->strip;
+        q.cols = rows == isa->rows ? xr_ceil_div(p->cols, XR_COLUMN_UNIT) * XR_COLUMN_UNIT : isa->strip;
         isa->multiply(&q);
         for (size_t i = 0; i < rows; i++)
             memcpy(p->c + (m + i) * p->ld, edge + i * MOST_COLS, p->cols * sizeof *edge);

@@ -199,8 +199,8 @@ static void widen_rows(int16_t (*restrict to)[PART_LD], const uint8_t *x, size_t
 /* A byte into the upper half of a word, which is then shifted down with its sign: first the even pairs of all columns, then the odd ones. */
 static void widen_block(int16_t *restrict to, const int8_t *w, size_t quads)
 {
-    const __m256i even = _mm256_setr_epi8(-1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13);
-    const __m256i odd = _mm256_setr_epi8(-1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15);
+    const __m256i even = _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13));
+    const __m256i odd = _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15));
     for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, to += 2 * BLOCK * 2)
         for (size_t h = 0; h < 2; h++) {
             __m256i v = _mm256_load_si256((const __m256i *)(const void *)(w + h * BLOCK / 2 * QUAD));
