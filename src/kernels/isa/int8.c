@@ -189,11 +189,21 @@ static void multiply(const xr_int8_tile *t) { multiply_by(t, sums); }
  * that a block's stays in the first-level cache (16 KB). */
 enum { PART_QUADS = 128, PART = PART_QUADS * QUAD, PART_LD = PART + 32, MOST_ROWS = 96 };
 
+XR_INLINE void widen(int16_t *to, const uint8_t *x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)x)));
+}
+
 static void widen_rows(int16_t (*restrict to)[PART_LD], const uint8_t *x, size_t ld, size_t rows, size_t n)
 {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t k = 0; k < n; k += 16)      /* rows of x are whole cache lines */
-            _mm256_storeu_si256((__m256i *)(void *)(to[r] + k), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(x + r * ld + k))));
+    for (size_t r = 0; r < rows; r++, x += ld) {
+        uint8_t last[16] = {0};
+        size_t k = 0;
+        for (; k + sizeof last <= n; k += sizeof last)
+            widen(to[r] + k, x + k);
+        memcpy(last, x + k, n - k);
+        widen(to[r] + k, last);
+    }
 }
 
 /* A byte into the upper half of a word, which is then shifted down with its sign: first the even pairs of all columns, then the odd ones. */
