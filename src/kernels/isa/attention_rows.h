@@ -9,28 +9,9 @@
 
 enum { LINE = 16 };             /* floats of a cache line */
 
-XR_INLINE size_t padded(size_t n) { return (n + VW - 1) / VW * VW; }
 /* Rows of scores: an odd number of cache lines, as an even one would crowd a column into few sets of the cache. */
 XR_INLINE size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
 XR_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-/* y[c, r] = x[r, c]; columns of y from `rows` to whole vectors are zero. */
-XR_INLINE void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
-{
-    size_t whole = cols - cols % VW;
-    for (size_t r = 0; r < rows; r += VW)
-        for (size_t c = 0; c < whole; c += VW) {
-            vf m[VW];
-            for (size_t i = 0; i < VW; i++)
-                m[i] = r + i < rows ? vf_load(x + (r + i) * ldx + c) : vf_zero();
-            transpose(m);
-            for (size_t i = 0; i < VW; i++)
-                vf_store(y + (c + i) * ldy + r, m[i]);
-        }
-    for (size_t c = whole; c < cols; c++)
-        for (size_t r = 0; r < padded(rows); r++)
-            y[c * ldy + r] = r < rows ? x[r * ldx + c] : 0.0f;
-}
 
 XR_INLINE size_t mask_floats(size_t t) { return (t + 63) / 64 * 2; }
 

@@ -243,6 +243,27 @@ XR_INLINE void transpose(vf row[VW])
 #endif
 }
 
+/* Whole vectors. */
+XR_INLINE size_t padded(size_t n) { return (n + VW - 1) / VW * VW; }
+
+/* y[c, r] = x[r, c]; columns of y from `rows` to whole vectors are zero. */
+XR_INLINE void pack_transposed(float *restrict y, size_t ldy, const float *restrict x, size_t ldx, size_t rows, size_t cols)
+{
+    size_t whole = cols - cols % VW;
+    for (size_t r = 0; r < rows; r += VW)
+        for (size_t c = 0; c < whole; c += VW) {
+            vf m[VW];
+            for (size_t i = 0; i < VW; i++)
+                m[i] = r + i < rows ? vf_load(x + (r + i) * ldx + c) : vf_zero();
+            transpose(m);
+            for (size_t i = 0; i < VW; i++)
+                vf_store(y + (c + i) * ldy + r, m[i]);
+        }
+    for (size_t c = whole; c < cols; c++)
+        for (size_t r = 0; r < padded(rows); r++)
+            y[c * ldy + r] = r < rows ? x[r * ldx + c] : 0.0f;
+}
+
 /* to[c,r] = from[r,c] of words, rows and columns whole vectors. */
 XR_INLINE void transpose_words(uint32_t *restrict to, size_t ld_to, const uint32_t *restrict from, size_t ld_from, size_t rows, size_t cols)
 {

@@ -127,14 +127,7 @@ static void turn_f32(uint32_t *restrict to, size_t ld_to, const float *restrict 
         for (size_t i = k; i < k + VW; i++)
             for (size_t r = 0; r < rows; r += LINE)
                 __builtin_prefetch(x + (i + SOON) * ld + r, 0, 3);
-        for (size_t r = 0; r < rows; r += VW) {
-            vf m[VW];
-            for (size_t i = 0; i < VW; i++)
-                m[i] = k + i < numbers ? vf_load_upto(x + (k + i) * ld + r, rows - r) : vf_zero();
-            transpose(m);
-            for (size_t i = 0; i < VW && r + i < rows; i++)
-                vf_store((float *)(void *)(to + (r + i) * ld_to + k), m[i]);
-        }
+        pack_transposed((float *)(void *)(to + k), ld_to, x + k * ld, ld, numbers - k < VW ? numbers - k : VW, rows);
     }
 }
 
