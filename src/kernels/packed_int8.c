@@ -1,8 +1,8 @@
 /* Products of eight-bit numbers, for inference: y = x w^T + bias.
  *
- * A column's weights are scale q with q in -127 .. 127 and the scale from its largest weight; a row's activations are scale (q - zero) with
- * q in 0 .. 255 over its range, found anew for every batch. Sums are whole numbers, so that their order does not matter: neither tiles nor
- * threads nor instruction sets change a bit (isa/int8.c). */
+ * A column's weights are scale q with q in -127 .. 127; the scale makes the largest sum of two neighbours of one sign 127, so that 16 bits hold
+ * what a pair gives. A row's activations are scale (q - zero) with q in 0 .. 255 over its range, found anew for every batch. Sums are whole numbers,
+ * so that their order does not matter: neither tiles nor threads nor instruction sets change a bit (isa/int8.c). */
 #include <string.h>
 
 #include "kernels/cpu.h"

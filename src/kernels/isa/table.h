@@ -136,7 +136,8 @@ typedef struct xr_int8_tile {
 typedef struct xr_isa_int8 {
     /* Range of x and 0 to 0 .. 255; scale is NaN where x is not finite, and 0 where it is all but zero. */
     void (*quantize)(uint8_t *restrict to, xr_int8_row *row, const float *restrict x, size_t n);
-    /* The same for a column of weights: largest magnitude to 127. total: sum of the numbers. */
+    /* The same for a column of weights: the largest w[2j] + w[2j + 1] of one sign, or single one, to 127, so that
+     * 255 times two neighbours fit into 16 bits. total: sum of the numbers. */
     void (*quantize_weights)(int8_t *restrict to, float *scale, int32_t *total, const float *restrict w, size_t n);
     void (*multiply)(const xr_int8_tile *t);
 } xr_isa_int8;
