@@ -1,6 +1,6 @@
 /* The products of XLM-R base's layers, forward and backward, one after another over the operands of several layers, so that weights and activations come
  * from where they come from in a step. One line a kind of product: median and best tenth of the calls, GFLOP/s. Run with OPENBLAS_CORETYPE unset.
- * usage: products [tokens] [f32|kept|bf16] [rounds] [threads]      kept: f32 with packed weights, forward only */
+ * usage: products [tokens] [f32|kept|bf16|int8] [rounds] [threads]      kept: f32 with packed weights, forward only, as int8 */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,14 +100,24 @@ static void run(void)
             report(k, &w[s], seconds + (size_t)(k * SHAPES + s) * each, each);
 }
 
+static const xr_pack_kind *kind_named(const char *name)
+{
+    static const struct { const char *name; const xr_pack_kind *kind; } all[] = {
+        {"f32", &xr_pack_f32}, {"kept", &xr_pack_f32_kept}, {"bf16", &xr_pack_bf16}, {"int8", &xr_pack_int8}};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (strcmp(all[k].name, name) == 0)
+            return all[k].kind;
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 2 ? argv[2] : "f32";
     tokens = argc > 1 ? strtoul(argv[1], NULL, 10) : tokens;
     rounds = argc > 3 ? strtoul(argv[3], NULL, 10) : rounds;
-    kind = strcmp(name, "bf16") == 0 ? &xr_pack_bf16 : strcmp(name, "kept") == 0 ? &xr_pack_f32_kept : &xr_pack_f32;
-    if (tokens == 0 || rounds == 0 || xr_blas_start() != XR_OK) {
-        fprintf(stderr, "usage: products [tokens] [f32|kept|bf16] [rounds] [threads]\n");
+    kind = kind_named(name);
+    if (!kind || tokens == 0 || rounds == 0 || xr_blas_start() != XR_OK) {
+        fprintf(stderr, "usage: products [tokens] [f32|kept|bf16|int8] [rounds] [threads]\n");
         return 2;
     }
     xr_threads_set(argc > 4 ? atoi(argv[4]) : xr_threads());

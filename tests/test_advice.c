@@ -107,35 +107,35 @@ static void expect_precisions(xr_advice_cpu c, int bf16, const char *why_bf16, i
     json_decref(j);
 }
 
-/* Zen 4, the same with XR_ISA lowered, Ice Lake, Skylake-X, Alder Lake, Zen 3, ARM; the kernels choose as packed_int8.c and cpu.c do. */
+/* Zen 4, the same with XR_ISA lowered, Ice Lake, Skylake-X, Alder Lake, Zen 3, ARM. */
 static void test_precisions(void **state)
 {
     (void)state;
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 205, 432, 869 }, 1, "at 2.11 times the rate of f32 now (432 and 205)", 1,
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 205, 432, 869 }, 1, "at 2.11 times the rate of f32 now (432 and 205)", 1,
                       "at 4.24 times the rate of f32 now (869 and 205)");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX2, 1, 1, 0, 205, 432, 869 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_PORTABLE, 1, 1, 1, 205, 432, 869 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 1, 0, 205, 0, 869 }, 0, "no AVX512-BF16", 1, "at 4.24 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 1, 205, 0, 700 }, 0, "no AVX512-BF16", 1, "at 3.41 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "no VNNI");
-    expect_precisions((xr_advice_cpu){ XR_ISA_PORTABLE, XR_ISA_PORTABLE, 0, 0, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "portable kernels");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX2, 1, 205, 432, 400 }, 0, "unset XR_ISA", 1, "at 1.95 times the rate of f32 now (400 and 205)");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_PORTABLE, 1, 205, 432, 869 }, 0, "unset XR_ISA", 0, "unset XR_ISA");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 205, 0, 869 }, 0, "no AVX512-BF16", 1, "at 4.24 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 0, 205, 0, 400 }, 0, "no AVX512-BF16", 1, "at 1.95 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 205, 0, 700 }, 0, "no AVX512-BF16", 1, "at 3.41 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX2, XR_ISA_AVX2, 0, 140, 0, 270 }, 0, "no AVX512-BF16", 1, "at 1.93 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_PORTABLE, XR_ISA_PORTABLE, 0, 205, 0, 0 }, 0, "no AVX512-BF16", 0, "portable kernels");
 }
 
 /* An instruction that is there may be slow. Emerald Rapids with 16 threads; the border; nothing measured, since a check failed or memory was out. */
 static void test_precisions_measured(void **state)
 {
     (void)state;
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0,
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1163, 914, 4000 }, 0,
                       "at 0.79 times the rate of f32 now (914 and 1163), which is not worth it on this machine: leave --precision bf16 out", 1,
                       "at 3.44 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AVX512, 1, 1, 0, 1163, 914, 4000 }, 0, "(914 and 1163), which is not worth it on this machine: "
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AVX512, 1, 1163, 914, 4000 }, 0, "(914 and 1163), which is not worth it on this machine: "
                       "the CPU has AMX, but XR_ISA asks for less; unset XR_ISA", 1, "at 3.44 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AMX, 1, 1, 0, 1000, 4000, 4000 }, 1, "at 4.00 times the rate of f32 now", 1, "at 4.00 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AMX, 1, 1, 0, 205, 30, 869 }, 0, "no AMX, whose sums XR_ISA asks for", 1, "at 4.24 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 114, 114 }, 0, "not worth it", 0, "leave --precision int8 out");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 100, 115, 115 }, 1, "at 1.15 times", 1, "at 1.15 times");
-    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 1, 0, 0, 0, 0 }, 0, "could not be measured", 0, "could not be measured");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AMX, XR_ISA_AMX, 1, 1000, 4000, 4000 }, 1, "at 4.00 times the rate of f32 now", 1, "at 4.00 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AMX, 1, 205, 30, 869 }, 0, "no AMX, whose sums XR_ISA asks for", 1, "at 4.24 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 100, 114, 114 }, 0, "not worth it", 0, "leave --precision int8 out");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 100, 115, 115 }, 1, "at 1.15 times", 1, "at 1.15 times");
+    expect_precisions((xr_advice_cpu){ XR_ISA_AVX512, XR_ISA_AVX512, 1, 0, 0, 0 }, 0, "could not be measured", 0, "could not be measured");
 }
 
 /* Emerald Rapids, also without its tiles, and Raptor Lake under OpenBLAS 0.3.21, an AMD CPU with AVX-512 under an OpenBLAS from before it. */

@@ -166,7 +166,7 @@ static int run_checks(json_t *checks, int threads)
 static json_t *measure(void)
 {
     enum { ROUNDS = 4 };
-    const xr_pack_kind *kind[] = { NULL, xr_cpu_has_bf16() ? &xr_pack_bf16 : NULL, xr_cpu_has_vnni() || xr_cpu_has_avxvnni() ? &xr_pack_int8 : NULL };
+    const xr_pack_kind *kind[] = { NULL, xr_cpu_has_bf16() ? &xr_pack_bf16 : NULL, xr_cpu_isa() != XR_ISA_PORTABLE ? &xr_pack_int8 : NULL };
     double best[] = { 0.0, 0.0, 0.0 };
     for (int k = 0; k < 3 * ROUNDS; k++) {
         double rate = k % 3 == 0 || kind[k % 3] ? xr_rate_gemm(kind[k % 3], 0.03) : 0.0;
@@ -181,8 +181,8 @@ static double rate_in(const json_t *speed, const char *key) { return json_number
 
 static json_t *judge_precisions(const json_t *speed)
 {
-    return xr_advice_precisions(&(xr_advice_cpu){ xr_cpu_best(), xr_cpu_isa(), xr_cpu_has_bf16(), xr_cpu_has_vnni(), xr_cpu_has_avxvnni(),
-                                                  rate_in(speed, "gemm_gflops"), rate_in(speed, "gemm_gflops_bf16"), rate_in(speed, "gemm_gops_int8") });
+    return xr_advice_precisions(&(xr_advice_cpu){ xr_cpu_best(), xr_cpu_isa(), xr_cpu_has_bf16(), rate_in(speed, "gemm_gflops"),
+                                                  rate_in(speed, "gemm_gflops_bf16"), rate_in(speed, "gemm_gops_int8") });
 }
 
 static json_t *describe_machine(const xr_machine *m, int threads, const char *huge)

@@ -19,7 +19,7 @@ typedef struct xr_advice_facts {
 
 typedef struct xr_advice_cpu {
     xr_isa best, used;              /* as above */
-    int bf16, vnni, avxvnni;        /* whether the CPU has these */
+    int bf16;                       /* whether the CPU has AVX512-BF16 */
     double gflops_f32, gflops_bf16, gops_int8;  /* products, as measured now; 0: not measured */
 } xr_advice_cpu;
 
