@@ -320,25 +320,40 @@ void xr_words_pack_transposed(const xr_isa_words *isa, uint32_t *to, const float
         pack_strip(isa, to + s * size, w + s * isa->strip * inner, inner, xr_least(isa->strip, cols - s * isa->strip), 0, words_of(isa, inner));
 }
 
-/* Words [first, end) of every strip. */
+/* Word k of the strip that begins with column c. Of f32 it is numbers as they stand; rows further down are on their way meanwhile, as the processor does
+ * not foresee them. */
+static void pack_word(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, size_t c, size_t k)
+{
+    enum { ROWS_AHEAD = 4 };
+    size_t i = isa->numbers * k, n = i < inner ? xr_least(isa->strip, cols - c) : 0;
+    const float *even = x + i * cols + c;
+    if (isa->numbers == 1 && n == isa->strip) {
+        for (size_t j = 0; j < n; j += LINE) {
+            __builtin_prefetch(even + ROWS_AHEAD * cols + j, 0, 3);
+            memcpy(to + j, even + j, LINE * sizeof *to);
+        }
+        return;
+    }
+    if (n > 0)
+        isa->across(to, even, i + 1 < inner ? even + cols : NULL, n);
+    if (n < isa->strip)
+        memset(to + n, 0, (isa->strip - n) * sizeof *to);
+}
+
+/* Words [first, end) of all strips, of some columns at a time: strips are far apart, and so are rows. */
 static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, size_t first, size_t end)
 {
-    for (size_t c = 0; c < cols; c += isa->strip)
-        for (size_t k = first; k < end; k++) {
-            size_t i = isa->numbers * k, n = i < inner ? xr_least(isa->strip, cols - c) : 0;
-            const float *even = x + i * cols + c;
-            uint32_t *word = to + (c / isa->strip * words_of(isa, inner) + k) * isa->strip;
-            if (n > 0)
-                isa->across(word, even, i + 1 < inner ? even + cols : NULL, n);
-            if (n < isa->strip)
-                memset(word + n, 0, (isa->strip - n) * sizeof *word);
-        }
+    enum { TOGETHER = 8 * LINE };
+    size_t words = words_of(isa, inner);
+    for (size_t c = 0; c < cols; c += TOGETHER)
+        for (size_t k = first; k < end; k++)
+            for (size_t j = c; j < xr_least(c + TOGETHER, cols); j += isa->strip)
+                pack_word(isa, to + j * words + k * isa->strip, x, inner, cols, j, k);
 }
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
-    enum { PART = 4 * XR_TILE_COLS };       /* of a strip: 1 KB, and rows of x in pieces near one another (docs/performance.md) */
-    size_t words = words_of(isa, inner), part = PART / isa->strip;
+    size_t words = words_of(isa, inner), part = isa->strip == LINE ? 32 : 4;        /* measured (docs/performance.md) */
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
     for (size_t k = 0; k < words; k += part)
         pack_words(isa, to, x, inner, cols, k, xr_least(k + part, words));
