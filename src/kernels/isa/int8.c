@@ -14,15 +14,24 @@ enum { ROWS = 6 };
 #define ROUND 12582912.0f       /* 1.5 * 2^23: what is added to it is rounded to an integer that stands in the low bits */
 #define TINY 1e-30f             /* ranges below it count as zero: their inverse could overflow */
 
-typedef uint8_t vb __attribute__((vector_size(VW)));
+/* Whole numbers, those outside 0 .. 255 as the nearest of these. */
+XR_INLINE void put_bytes(uint8_t *to, vi q)
+{
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)q), _mm256_extracti128_si256((__m256i)q, 1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(words, words));
+#else
+    typedef uint8_t vb __attribute__((vector_size(VW)));
+    q &= ~(q >> 31);
+    q |= (255 - q) >> 31;
+    vb b = __builtin_convertvector(q & 255, vb);
+    memcpy(to, &b, VW);
+#endif
+}
 
 XR_INLINE void put(uint8_t *to, vf x, float scale, float offset)
 {
-    vi q = (vi)fused(x, vf_set(scale), vf_set(offset)) - 0x4b400000;
-    q &= ~(q >> 31);                            /* not below 0 */
-    q |= (255 - q) >> 31;                       /* not above 255 */
-    vb b = __builtin_convertvector(q & 255, vb);
-    memcpy(to, &b, VW);
+    put_bytes(to, (vi)fused(x, vf_set(scale), vf_set(offset)) - 0x4b400000);
 }
 
 /* to = scale x + zero, rounded to even, in 0 .. 255. */
