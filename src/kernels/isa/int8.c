@@ -142,14 +142,17 @@ XR_INLINE void pair_of_blocks(int32_t (*restrict sum)[GROUP], const uint8_t *x, 
     for (size_t r = 0; r < rows; r++)
         for (size_t h = 0; h < HALVES; h++)
             acc[r][h] = _mm256_setzero_si256();
-    for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, x += QUAD)
+    const uint8_t *const row[TRIO] = {x, x + ld, x + 2 * ld};
+    const int8_t *const block[2] = {w, w + quads * BLOCK * QUAD};
+#pragma GCC unroll 4
+    for (size_t k = 0; k < quads; k++)
 #pragma GCC unroll 3
         for (size_t r = 0; r < rows; r++) {
             int quad;
-            memcpy(&quad, x + r * ld, sizeof quad);
+            memcpy(&quad, row[r] + k * QUAD, sizeof quad);
             __m256i q = _mm256_set1_epi32(quad);
             for (size_t h = 0; h < HALVES; h++)
-                add_quads(&acc[r][h], q, w + h / 2 * quads * BLOCK * QUAD + h % 2 * HALF * QUAD, ones);
+                add_quads(&acc[r][h], q, block[h / 2] + k * BLOCK * QUAD + h % 2 * HALF * QUAD, ones);
         }
     for (size_t r = 0; r < rows; r++)
         for (size_t h = 0; h < HALVES; h++)
