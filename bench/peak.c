@@ -1,5 +1,5 @@
-/* What the machine can do at most, by number of threads: multiply-adds in registers (f32; where the CPU has them also bf16 and int8, in tiles of AMX
- * if it can), OpenBLAS's sgemm by its own threads, and copying of memory. Run with OPENBLAS_CORETYPE unset.
+/* What the machine can do at most, by number of threads: multiply-adds in registers (f32; int8 with AVX2; bf16 where the CPU has it; in tiles of AMX
+ * where it has these), OpenBLAS's sgemm by its own threads, and copying of memory. Run with OPENBLAS_CORETYPE unset.
  * usage: peak [threads...]; by default 1, 2, 4, … to all cores */
 #include <cblas.h>
 #include <omp.h>
@@ -70,6 +70,21 @@ __attribute__((target("avx512f,avx512vnni"))) static double dot_int8(float *sink
     return 2.0 * 64 * CHAINS * ROUNDS;
 }
 
+/* What eight-bit products are without VNNI: pairs of bytes in 16 bits, then sums of 4 products in each of 8 lanes. Of one piece, or all but the last
+ * instruction would leave the loop. */
+__attribute__((target("avx2"))) static double pairs_int8(float *sink)
+{
+    __m256i x[CHAINS], a = _mm256_set1_epi32((int)*sink), ones = _mm256_set1_epi16(1), part;
+    for (int c = 0; c < CHAINS; c++)
+        x[c] = _mm256_setzero_si256();
+    for (int r = 0; r < ROUNDS; r++)
+        for (int c = 0; c < CHAINS; c++)
+            __asm__("vpmaddubsw %2, %2, %1\n\tvpmaddwd %3, %1, %1\n\tvpaddd %1, %0, %0" : "+x"(x[c]), "=&x"(part) : "x"(a), "x"(ones));
+    for (int c = 0; c < CHAINS; c++)
+        *sink += (float)_mm_cvtsi128_si32(_mm256_castsi256_si128(x[c]));
+    return 2.0 * 32 * CHAINS * ROUNDS;
+}
+
 /* Four tiles of 16 x 16 sums, of 32 products of bf16 or 64 of bytes. */
 #define TILE_LOOP(name, products, multiply, attribute)                                      \
     attribute static double name(float *sink)                                               \
@@ -105,7 +120,10 @@ static work *best_f32(void)
     return xr_cpu_isa() >= XR_ISA_AVX512 ? fma_avx512 : xr_cpu_isa() == XR_ISA_AVX2 ? fma_avx2 : fma_portable;
 }
 static work *best_bf16(void) { return tiles() ? tiles_bf16 : xr_cpu_has_bf16() ? dot_bf16 : NULL; }
-static work *best_int8(void) { return tiles() ? tiles_int8 : xr_cpu_has_vnni() ? dot_int8 : NULL; }
+static work *best_int8(void)
+{
+    return tiles() ? tiles_int8 : xr_cpu_has_vnni() ? dot_int8 : xr_cpu_isa() >= XR_ISA_AVX2 ? pairs_int8 : NULL;
+}
 #else
 static work *best_f32(void) { return fma_portable; }
 static work *best_bf16(void) { return NULL; }

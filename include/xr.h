@@ -72,9 +72,9 @@ XR_API xr_context *xr_open(const char *dir, xr_mode mode);
 XR_API xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed);
 XR_API void xr_close(xr_context *c);                /* NULL is fine */
 /* What the matrix products of the encoder multiply from now on: "f32" (as opened), "bf16" (rounded, sums in f32; 1.6 to 1.9 times as fast with AVX512-BF16),
- * "int8" (answers only; about three times as fast with AVX512-VNNI, nearly twice with AVX2, at a small cost in accuracy). As xlmr's --precision: weights,
- * files and training state stay f32, and a CPU without the instructions is slower but not refused (a warning goes to the log). Before xr_train_begin,
- * which takes f32 and bf16. */
+ * "int8" (answers only; about three times as fast with AVX512-VNNI, 1.6 to 1.9 times with AVX2, at a small cost in accuracy). As xlmr's --precision:
+ * weights, files and training state stay f32, and a CPU without the instructions is slower but not refused (a warning goes to the log). Before
+ * xr_train_begin, which takes f32 and bf16. */
 XR_API int xr_set_precision(xr_context *c, const char *precision);
 /* Writes the model and its tokenizer as a new Hugging Face directory; complete or absent. An existing one is replaced only when replace is 1. */
 XR_API int xr_save(xr_context *c, const char *dir, int replace);

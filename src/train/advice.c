@@ -115,7 +115,7 @@ static json_t *judge_int8(const xr_advice_cpu *c)
         return verdict(0, c->best > XR_ISA_PORTABLE ? "portable kernels, which XR_ISA asks for: slower than f32; unset XR_ISA"
                                                     : "portable kernels: slower than f32; leave --precision int8 out");
     return judge_rates(c->gops_int8, c->gflops_f32, "where that was 3.9 to 4.8 (VNNI), --precision int8 made features, predict and evaluate three times as "
-                       "fast or more, where it was about 2 (AVX2) nearly twice as fast; compare the accuracy first", "leave --precision int8 out");
+                       "fast or more, where it was about 2 (AVX2) 1.6 to 1.9 times; compare the accuracy first", "leave --precision int8 out");
 }
 
 json_t *xr_advice_precisions(const xr_advice_cpu *c)
