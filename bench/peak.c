@@ -75,11 +75,14 @@ __attribute__((target("avx512f,avx512vnni"))) static double dot_int8(float *sink
 __attribute__((target("avx2"))) static double pairs_int8(float *sink)
 {
     __m256i x[CHAINS], a = _mm256_set1_epi32((int)*sink), ones = _mm256_set1_epi16(1), part;
+#pragma GCC unroll 12
     for (int c = 0; c < CHAINS; c++)
         x[c] = _mm256_setzero_si256();
     for (int r = 0; r < ROUNDS; r++)
+#pragma GCC unroll 12
         for (int c = 0; c < CHAINS; c++)
             __asm__("vpmaddubsw %2, %2, %1\n\tvpmaddwd %3, %1, %1\n\tvpaddd %1, %0, %0" : "+x"(x[c]), "=&x"(part) : "x"(a), "x"(ones));
+#pragma GCC unroll 12
     for (int c = 0; c < CHAINS; c++)
         *sink += (float)_mm_cvtsi128_si32(_mm256_castsi256_si128(x[c]));
     return 2.0 * 32 * CHAINS * ROUNDS;
