@@ -79,7 +79,7 @@ XR_INLINE void word_f32(vf (*sum)[WIDE], const uint32_t *const *a, size_t at, co
 XR_INLINE void part_f32(const xr_strip_product *p, size_t m, size_t j, size_t rows, int wide)
 {
     vf sum[ROWS][WIDE] = {{{0}}};
-    const uint32_t *restrict b = p->b + j, *soon = p->soon + m / ROWS * p->n * p->pace;
+    const uint32_t *restrict b = p->b + j, *soon = p->soon + (m + ROWS - 1) / ROWS * p->n * p->pace;
     const uint32_t *a0 = p->a + m * p->row, *a1 = a0 + p->row, *a2 = a1 + p->row, *a3 = a2 + p->row, *a4 = a3 + p->row, *a5 = a4 + p->row;
     const uint32_t *const a[ROWS] = {a0, a1, a2, a3, a4, a5};
     const size_t n = p->n, step = F32_ALONG ? 1 : p->step, pace = p->pace;
@@ -95,14 +95,23 @@ XR_INLINE void part_f32(const xr_strip_product *p, size_t m, size_t j, size_t ro
     put(p, m, j, rows, wide, sum);
 }
 
+/* Rows of the group that is next when so many are left. With AVX2 fewer than four take as long as four, since additions to one sum wait for each other: so
+ * the last two groups share what they have. */
+XR_INLINE size_t next_rows(size_t left)
+{
+    if (VW == 8 && left > ROWS && left < ROWS + 4)
+        return (left + 1) / 2;
+    return left < ROWS ? left : ROWS;
+}
+
 /* part(p, m, j, rows, wide) for all groups of rows and all columns, `rows` and `wide` constants in each. While a group is worked on, the places of the
  * next one's results are brought. */
 #define XR_IN_PARTS(part)                                                                                            \
     bring(p, 0);                                                                                                     \
-    for (size_t m = 0; m < p->rows; m += ROWS) {                                                                     \
-        const size_t rows = p->rows - m;                                                                             \
-        if (rows > ROWS)                                                                                             \
-            bring(p, m + ROWS);                                                                                      \
+    for (size_t m = 0, rows; m < p->rows; m += rows) {                                                               \
+        rows = next_rows(p->rows - m);                                                                               \
+        if (m + rows < p->rows)                                                                                      \
+            bring(p, m + rows);                                                                                      \
         for (size_t j = 0; j < p->cols; j += WIDE * VW)                                                              \
             switch (rows < ROWS ? rows : ROWS + (p->cols - j < WIDE * VW ? (p->cols - j) / VW : 0)) {                \
             case 1: part(p, m, j, 1, WIDE); break;                                                                   \
@@ -209,7 +218,7 @@ BF16 XR_INLINE void part_native(const xr_strip_product *p, size_t m, size_t j, s
     for (size_t r = 0; r < rows; r++)
         for (int i = 0; i < wide; i++)
             sum[r][i] = _mm512_setzero_ps();
-    const uint32_t *restrict b = p->b + j, *soon = p->soon + m / ROWS * p->n * p->pace;
+    const uint32_t *restrict b = p->b + j, *soon = p->soon + (m + ROWS - 1) / ROWS * p->n * p->pace;
     const uint32_t *a0 = p->a + m * p->row, *a1 = a0 + p->row, *a2 = a1 + p->row, *a3 = a2 + p->row, *a4 = a3 + p->row, *a5 = a4 + p->row;
     const size_t n = p->n, step = p->step, pace = p->pace;
     for (size_t k = 0; k < n; k++, b += BF16_STRIP, soon += pace) {
