@@ -353,7 +353,8 @@ static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, si
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
-    size_t words = words_of(isa, inner), part = isa->strip == LINE ? 32 : 4 * XR_TILE_COLS / isa->strip;   /* measured (docs/performance.md) */
+    /* 2 KB of a strip of one line a word, 1 KB of wider ones, of which fewer are packed together; measured (docs/performance.md) */
+    size_t words = words_of(isa, inner), part = isa->strip == LINE ? 32 : 4 * XR_TILE_COLS / isa->strip;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
     for (size_t k = 0; k < words; k += part)
         pack_words(isa, to, x, inner, cols, k, xr_least(k + part, words));

@@ -123,8 +123,23 @@ static void quantize_weights(int8_t *restrict to, float *scale, int32_t *total, 
 typedef void (*sums_of)(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads);
 
 #if defined(__AVX2__)
-/* VPMADDUBSW on 32 bytes. Rows at a time, and vectors for two blocks of columns: twelve sums, ones, a quad of x and what is on its way take 15 registers. */
+/* Kernels on 32 bytes take three rows and two blocks of columns, in four vectors. */
 enum { TRIO = 3, HALVES = 4, HALF = BLOCK / 2, PAIR = 2 * BLOCK };
+
+/* pair(sum, x, ld, rows, w, quads) for all rows and columns of a group, `rows` a constant in each. */
+#define XR_IN_TRIOS(pair)                                                                                            \
+    for (size_t c = 0; c < GROUP; c += PAIR, w += quads * PAIR * QUAD)                                               \
+        for (size_t r = 0; r < rows; r += TRIO) {                                                                    \
+            int32_t (*to)[GROUP] = (int32_t (*)[GROUP])(sum[r] + c);                                                 \
+            if (rows - r >= TRIO)                                                                                    \
+                pair(to, x + r * ld, ld, TRIO, w, quads);                                                            \
+            else if (rows - r == 2)                                                                                  \
+                pair(to, x + r * ld, ld, 2, w, quads);                                                               \
+            else                                                                                                     \
+                pair(to, x + r * ld, ld, 1, w, quads);                                                               \
+        }
+
+/* --- VPMADDUBSW on 32 bytes ----------------------------------------------------------------------------------------------- */
 
 /* *sum += quads of x and w. Of one piece, as the compiler would move sums about (see vf_add_product). */
 XR_INLINE void add_quads(__m256i *sum, __m256i x, const int8_t *w, __m256i ones)
@@ -134,7 +149,7 @@ XR_INLINE void add_quads(__m256i *sum, __m256i x, const int8_t *w, __m256i ones)
             : "+x"(*sum), "=&x"(part) : "x"(x), "m"(*(const __m256i *)(const void *)w), "x"(ones));
 }
 
-/* Of `rows` rows, a constant where this is inlined. */
+/* Twelve sums, ones, a quad of x and what is on its way take 15 registers. */
 XR_INLINE void pair_of_blocks(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, const size_t rows, const int8_t *w, size_t quads)
 {
     const __m256i ones = _mm256_set1_epi16(1);
@@ -161,16 +176,7 @@ XR_INLINE void pair_of_blocks(int32_t (*restrict sum)[GROUP], const uint8_t *x, 
 
 static void sums(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
 {
-    for (size_t c = 0; c < GROUP; c += PAIR, w += quads * PAIR * QUAD)
-        for (size_t r = 0; r < rows; r += TRIO) {
-            int32_t (*to)[GROUP] = (int32_t (*)[GROUP])(sum[r] + c);
-            if (rows - r >= 3)
-                pair_of_blocks(to, x + r * ld, ld, 3, w, quads);
-            else if (rows - r == 2)
-                pair_of_blocks(to, x + r * ld, ld, 2, w, quads);
-            else
-                pair_of_blocks(to, x + r * ld, ld, 1, w, quads);
-        }
+    XR_IN_TRIOS(pair_of_blocks)
 }
 #else
 static void sums(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
@@ -218,19 +224,19 @@ const xr_isa_int8 XR_ISA_NAME(xr_isa_int8) = {quantize, quantize_weights, multip
 NARROW static inline __attribute__((always_inline)) void pair_narrow(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, const size_t rows,
                                                                       const int8_t *w, size_t quads)
 {
-    __m256i acc[3][PAIR / HALF];
+    __m256i acc[TRIO][HALVES];
     for (size_t r = 0; r < rows; r++)
-        for (int h = 0; h < PAIR / HALF; h++)
+        for (size_t h = 0; h < HALVES; h++)
             acc[r][h] = _mm256_setzero_si256();
     for (size_t k = 0; k < quads; k++, w += BLOCK * QUAD, x += QUAD) {
-        __m256i q[3];
+        __m256i q[TRIO];
 #pragma GCC unroll 3
         for (size_t r = 0; r < rows; r++) {
             int quad;
             memcpy(&quad, x + r * ld, sizeof quad);
             q[r] = _mm256_set1_epi32(quad);
         }
-        for (size_t h = 0; h < PAIR / HALF; h++) {
+        for (size_t h = 0; h < HALVES; h++) {
             __m256i v = _mm256_load_si256((const __m256i *)(const void *)(w + h / 2 * quads * BLOCK * QUAD + h % 2 * HALF * QUAD));
 #pragma GCC unroll 3
             for (size_t r = 0; r < rows; r++)
@@ -238,22 +244,13 @@ NARROW static inline __attribute__((always_inline)) void pair_narrow(int32_t (*r
         }
     }
     for (size_t r = 0; r < rows; r++)
-        for (int h = 0; h < PAIR / HALF; h++)
+        for (size_t h = 0; h < HALVES; h++)
             _mm256_storeu_si256((__m256i *)(void *)(sum[r] + h * HALF), acc[r][h]);
 }
 
 NARROW static void sums_narrow(int32_t (*restrict sum)[GROUP], const uint8_t *x, size_t ld, size_t rows, const int8_t *w, size_t quads)
 {
-    for (size_t c = 0; c < GROUP; c += PAIR, w += quads * PAIR * QUAD)
-        for (size_t r = 0; r < rows; r += 3) {
-            int32_t (*to)[GROUP] = (int32_t (*)[GROUP])(sum[r] + c);
-            if (rows - r >= 3)
-                pair_narrow(to, x + r * ld, ld, 3, w, quads);
-            else if (rows - r == 2)
-                pair_narrow(to, x + r * ld, ld, 2, w, quads);
-            else
-                pair_narrow(to, x + r * ld, ld, 1, w, quads);
-        }
+    XR_IN_TRIOS(pair_narrow)
 }
 
 static void multiply_narrow(const xr_int8_tile *t) { multiply_by(t, sums_narrow); }
