@@ -20,6 +20,7 @@
 
 typedef float vf __attribute__((vector_size(VW * 4)));
 typedef int32_t vi __attribute__((vector_size(VW * 4)));
+typedef uint32_t vu __attribute__((vector_size(VW * 4)));
 typedef float vf_mem __attribute__((vector_size(VW * 4), aligned(4), may_alias));
 typedef float vh __attribute__((vector_size(VW * 2)));                      /* half as many floats */
 typedef float vh_mem __attribute__((vector_size(VW * 2), aligned(4), may_alias));

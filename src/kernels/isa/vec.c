@@ -150,7 +150,6 @@ static void adamw(float *restrict p, float *restrict m, float *restrict v, const
 
 typedef uint16_t vs __attribute__((vector_size(VW * 2)));                   /* as many halves */
 typedef uint16_t vs_mem __attribute__((vector_size(VW * 2), aligned(2), may_alias));
-typedef uint32_t vu __attribute__((vector_size(VW * 4)));
 typedef uint32_t vu_mem __attribute__((vector_size(VW * 4), aligned(4), may_alias));
 
 XR_INLINE vf load_bf16(const uint16_t *x) { return (vf)(__builtin_convertvector(*(const vs_mem *)x, vu) << 16); }
