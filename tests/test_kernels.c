@@ -345,6 +345,7 @@ static void attention(void **state)
 {
     (void)state;
     static const size_t some[] = {1, 45, 2, 17, 0, 33, 8}, two[] = {70, 131}, none[] = {0};
+    static const size_t alike[MAX_SEQ] = {12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12};
     check_attention(some, 7, 1, 3, 16, 0.1f, 0);
     check_attention(some, 7, 3, 2, 5, 0.3f, 1);
     check_attention(some, 7, 3, 2, 16, 0.1f, 0);
@@ -354,6 +355,7 @@ static void attention(void **state)
     check_attention(two, 2, 2, 3, 24, 0.5f, 0);
     check_attention(none, 1, 1, 2, 8, 0.1f, 0);
     check_attention((const size_t[]){515}, 1, 1, 1, 40, 0.1f, 0);
+    check_attention(alike, MAX_SEQ, 1, 3, 16, 0.1f, 0);
 }
 
 static void attention_bf16(void **state)
@@ -430,6 +432,29 @@ static void attention_of_large_scores(void **state)
         t.q[i] *= 3000.0f;
     call_attention_forward(&t);
     assert_int_equal(xr_vec_finite(t.o, 80), 1);
+    attn_free(&t);
+}
+
+/* Scores far below zero, where padding has zeros. */
+static void attention_of_small_scores(void **state)
+{
+    (void)state;
+    enum { T = 19, K = 4 };
+    owned_rows r;
+    make_rows(&r, (const size_t[]){T}, 1, 1);
+    attn t = attn_new(&r.set, &r.set, 1, K, 0.0f, 0);
+    for (size_t i = 0; i < T * K; i++) {
+        t.q[i] = 20.0f;
+        t.k[i] = -20.0f;
+    }
+    call_attention_forward(&t);
+    for (size_t j = 0; j < K; j++) {
+        double mean = 0.0;
+        for (size_t i = 0; i < T; i++)
+            mean += (double)t.v[i * K + j] / T;
+        close_to("o", j, (double)t.o[j], mean, 1e-6);
+        close_to("lse", j, (double)t.lse[j], -800.0 + log((double)T), 1e-4);
+    }
     attn_free(&t);
 }
 
@@ -1061,7 +1086,7 @@ int main(void)
         cmocka_unit_test(large_products),
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(attention_bf16), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
-        cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
+        cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(attention_of_small_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
         cmocka_unit_test(softmax), cmocka_unit_test(masked_lm_head), cmocka_unit_test(masked_lm_head_extremes),
         cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),
         cmocka_unit_test(elementwise_kernels), cmocka_unit_test(reductions), cmocka_unit_test(gather_and_scatter),

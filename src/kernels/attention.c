@@ -35,6 +35,18 @@ static int is_small(const xr_attn_shape *a)
     return a->q->n * a->heads * a->head_dim * (a->kv->n / (a->kv->n_seq ? a->kv->n_seq : 1)) < SERIAL;
 }
 
+/* Heads that one thread does in turn: all of a sequence, which it then meets as a whole, or one, where another thread would wait for the longest. */
+static int together(const xr_attn_shape *a)
+{
+    double all = 0.0, most = 0.0;
+    for (size_t s = 0; s < a->kv->n_seq; s++) {
+        double work = (double)seq_rows(a->kv, s) * (double)seq_rows(a->kv, s);
+        all += work;
+        most = work > most ? work : most;
+    }
+    return 4.0 * xr_threads() * most <= all ? (int)a->heads : 1;
+}
+
 size_t xr_attention_scratch(const xr_attn_shape *a) { return per_thread(a) * (size_t)xr_threads(); }
 
 /* Head h of sequence s; the pointers still stand at the whole matrices' starts. */
@@ -51,7 +63,8 @@ void xr_attention_forward(float *restrict o, float *restrict lse, const float *r
                           const float *restrict v, const xr_attn_shape *a, float *restrict scratch)
 {
     size_t each = per_thread(a), pairs = a->kv->n_seq * a->heads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(a))
+    int chunk = together(a);
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(xr_threads()) if (!is_small(a))
     for (size_t i = 0; i < pairs; i++) {
         size_t s = i / a->heads, h = i % a->heads;
         xr_attn_head head = head_of(a, s, h);
@@ -72,7 +85,8 @@ void xr_attention_backward(float *restrict dq, float *restrict dk, float *restri
                            const float *restrict k, const float *restrict v, const xr_attn_shape *a, float *restrict scratch)
 {
     size_t each = per_thread(a), pairs = a->kv->n_seq * a->heads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(xr_threads()) if (!is_small(a))
+    int chunk = together(a);
+#pragma omp parallel for schedule(dynamic, chunk) num_threads(xr_threads()) if (!is_small(a))
     for (size_t i = 0; i < pairs; i++) {
         size_t s = i / a->heads, h = i % a->heads;
         xr_attn_head head = head_of(a, s, h);

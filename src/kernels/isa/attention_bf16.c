@@ -4,8 +4,6 @@
 #include "kernels/isa/attention_rows.h"
 #include "kernels/packed_words.h"
 
-enum { MOST_QUERIES = 66 };     /* of a block */
-
 static const xr_isa_words *kernel(void) { return xr_kernels()->bf16; }
 static size_t block_queries(void) { return MOST_QUERIES / kernel()->rows * kernel()->rows; }    /* whole tiles */
 
@@ -121,8 +119,7 @@ static void forward(const xr_attn_head *a, float *mem)
         float *o = a->o + start * a->ld;
         pack_left(x.queries, lk, a->q + start * a->ld, a->ld, rows, a->k);
         product(x.s, ls, 0, x.queries, lk, 1, x.key_across, rows, strips(a->t), lk);
-        for (size_t r = 0; r < rows; r++)
-            total[r] = exp_row(x.s + r * ls, a->t, a->scale, row_mask(x.bits, a, start + r), a->lse + (start + r) * a->ld_lse);
+        exp_block(a, x.s, ls, start, rows, total, x.bits);
         pack_left(x.left, ls, x.s, ls, rows, a->t);
         product(o, a->ld, 0, x.left, ls, 1, x.v, rows, a->k, lt);
         for (size_t r = 0; r < rows; r++)
@@ -140,6 +137,7 @@ static void block_backward(const room *x, const xr_attn_head *a, size_t start, s
     product(x->ds, ls, 0, x->dout, lk, 1, x->v_across, rows, all, lk);
     for (size_t r = 0; r < rows; r++) {
         size_t i = start + r;
+        fetch_next(a, i);
         softmax_row_backward(x->s + r * ls, x->ds + r * ls, a->t, a, a->saved_lse[i * a->ld_lse],
                              dot(a->dout + i * a->ld, a->saved_o + i * a->ld, a->k), row_mask(x->bits, a, i), a->scale);
     }

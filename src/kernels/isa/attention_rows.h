@@ -7,7 +7,11 @@
 #include "kernels/isa/philox.h"
 #include "kernels/isa/table.h"
 
-enum { LINE = 16 };             /* floats of a cache line */
+enum {
+    LINE = 16,                  /* floats of a cache line */
+    MOST_QUERIES = 66,          /* of a block */
+    SHORT = 64                  /* keys of a sequence whose rows are met too few times to hide how long the first time takes */
+};
 
 /* Rows of scores: an odd number of cache lines, as an even one would crowd a column into few sets of the cache. */
 XR_INLINE size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
@@ -25,22 +29,55 @@ XR_INLINE const uint8_t *row_mask(uint8_t *bits, const xr_attn_head *a, size_t i
     return bits;
 }
 
-/* The scores s[0..t) become exp(scale s - max), those that dropout drops zero; returns the sum of all and log of it, max added. */
-XR_INLINE float exp_row(float *restrict s, size_t t, float scale, const uint8_t *bits, float *restrict lse)
+/* Row r of the next head, which stands behind this one and most likely is this thread's next, is on its way while scores are worked on: the processor
+ * does not foresee rows so far apart. */
+XR_INLINE void fetch_next(const xr_attn_head *a, size_t r)
+{
+    const float *const of[] = {a->q, a->key, a->v, a->dout, a->saved_o};
+    for (size_t i = 0; i < sizeof of / sizeof *of && a->t <= SHORT; i++)
+        for (size_t j = a->k; of[i] && j < 2 * a->k; j += LINE)
+            __builtin_prefetch(of[i] + r * a->ld + j, 0, 2);
+}
+
+/* The largest of the scores s[0..t), scaled. */
+XR_INLINE float top_of(const float *s, size_t t, float scale)
 {
     const vf none = vf_set(-INFINITY);
-    vf max = none, sum = vf_zero();
-    for (size_t j = 0; j < t; j += VW)
-        max = vf_max(vf_load_or(s + j, t - j, none), max);
-    float top = vf_hmax(max) * scale;
+    size_t whole = t - t % VW;
+    vf max = whole < t ? vf_first(vf_load(s + whole), t - whole, none) : none;
+    for (size_t j = 0; j < whole; j += VW)
+        max = vf_max(vf_load(s + j), max);
+    return vf_hmax(max) * scale;
+}
+
+/* The scores become exp(scale s - top), those that dropout drops zero; returns the sum of all. */
+XR_INLINE float exp_row(float *restrict s, size_t t, float scale, float top, const uint8_t *bits)
+{
+    vf sum = vf_zero();
     for (size_t j = 0; j < t; j += VW) {
-        vf e = vf_exp(vf_fma(vf_load_or(s + j, t - j, none), vf_set(scale), vf_set(-top)));
+        vf x = vf_load(s + j);
+        if (t - j < VW)
+            x = vf_first(x, t - j, vf_set(-INFINITY));
+        vf e = vf_exp_or_zero(vf_fma(x, vf_set(scale), vf_set(-top)), vf_zero());
         vf_store(s + j, bits ? vf_keep(e, bits, j) : e);
         sum += e;
     }
-    float total = vf_hsum(sum);
-    *lse = top + logf(total);
-    return total;
+    return vf_hsum(sum);
+}
+
+/* The scores s of queries [start, start + rows), rows ld apart and whole vectors long, become what their probabilities are before they are divided by
+ * `total`. In three loops, since rows that wait for their own largest score first would not overlap. */
+XR_INLINE void exp_block(const xr_attn_head *a, float *restrict s, size_t ld, size_t start, size_t rows, float *restrict total, uint8_t *bits)
+{
+    float top[MOST_QUERIES];
+    for (size_t r = 0; r < rows; r++)
+        top[r] = top_of(s + r * ld, a->t, a->scale);
+    for (size_t r = 0; r < rows; r++) {
+        fetch_next(a, start + r);
+        total[r] = exp_row(s + r * ld, a->t, a->scale, top[r], row_mask(bits, a, start + r));
+    }
+    for (size_t r = 0; r < rows; r++)
+        a->lse[(start + r) * a->ld_lse] = top[r] + logf(total[r]);
 }
 
 XR_INLINE void scale_row(float *o, size_t n, float scale)
@@ -55,7 +92,7 @@ XR_INLINE void softmax_row_backward(float *restrict s, float *restrict dp, size_
                                  const uint8_t *bits, float factor)
 {
     for (size_t j = 0; j < t; j += VW) {
-        vf p = vf_exp(vf_fma(vf_load(s + j), vf_set(a->scale), vf_set(-lse))), d = vf_load(dp + j), kept = p;
+        vf p = vf_exp_or_zero(vf_fma(vf_load(s + j), vf_set(a->scale), vf_set(-lse)), vf_zero()), d = vf_load(dp + j), kept = p;
         if (bits) {
             kept = vf_keep(p * a->drop->scale, bits, j);
             d = vf_keep(d * a->drop->scale, bits, j);

@@ -124,18 +124,21 @@ XR_INLINE vf vf_scale(vf x, vf k, vi n)
 }
 #endif
 
-/* The first n elements, or all VW where n is more; those beyond read as `rest`. */
-XR_INLINE vf vf_load_or(const float *p, size_t n, vf rest)
+/* The first n < VW lanes of x, `rest` in the others. */
+XR_INLINE vf vf_first(vf x, size_t n, vf rest)
 {
-    if (n >= VW)
-        return vf_load(p);
 #if defined(__AVX512F__)
-    return (vf)_mm512_mask_loadu_ps((__m512)rest, (__mmask16)((1u << n) - 1u), p);
+    return (vf)_mm512_mask_blend_ps((__mmask16)((1u << n) - 1u), (__m512)rest, (__m512)x);
+#elif defined(__AVX2__)
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return (vf)_mm256_blendv_ps((__m256)rest, (__m256)x, (__m256)(lane < (int32_t)n));
 #else
-    memcpy(&rest, p, n * sizeof(float));
-    return rest;
+    const vi lane = {0, 1, 2, 3};
+    return vf_pick(lane < (int32_t)n, x, rest);
 #endif
 }
+
+/* The first n elements, or all VW where n is more. */
 XR_INLINE vf vf_load_upto(const float *p, size_t n) { return n >= VW ? vf_load(p) : vf_load_n(p, n); }
 XR_INLINE void vf_store_upto(float *p, vf x, size_t n)
 {
