@@ -217,8 +217,8 @@ static void expsum(float *restrict max, float *restrict sum, const float *restri
         for (size_t r = 0; r < rows; r++)
             top = vf_max(vf_load(x + r * ld + c), top);
         for (size_t r = 0; r < rows; r++)
-            s += vf_exp(vf_load(x + r * ld + c) - top);
-        vf_store(sum + c, vf_fma(vf_load(sum + c), vf_exp(before - top), s));
+            s += vf_exp_or_zero(vf_load(x + r * ld + c) - top, vf_zero());
+        vf_store(sum + c, vf_fma(vf_load(sum + c), vf_exp_or_zero(before - top, vf_zero()), s));
         vf_store(max + c, top);
     }
 }
@@ -227,7 +227,7 @@ static void expscale(float *p, const float *x, const float *restrict max, const 
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0, at = r * ld; c < ld; c += VW)
-            vf_store(p + at + c, vf_exp(vf_load(x + at + c) - vf_load(max + c)) * vf_load(scale + c));
+            vf_store(p + at + c, vf_exp_or_zero(vf_load(x + at + c) - vf_load(max + c), vf_zero()) * vf_load(scale + c));
 }
 
 const xr_isa_rows XR_ISA_NAME(xr_isa_rows) = {
