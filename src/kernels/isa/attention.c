@@ -64,9 +64,9 @@ static void strip(float *restrict c, size_t ldc, const float *restrict a, size_t
     size_t vectors = (n + VW - 1) / VW, last = (n - 1) % VW + 1;
     if (vectors == NV)
         panel(c, ldc, a, ra, ca, b, m, k, add, NV, last);
-    else if (vectors == 3)
+    else if (NV > 3 && vectors == 3)
         panel(c, ldc, a, ra, ca, b, m, k, add, NV > 3 ? 3 : 1, last);
-    else if (vectors == 2)
+    else if (NV > 2 && vectors == 2)
         panel(c, ldc, a, ra, ca, b, m, k, add, NV > 2 ? 2 : 1, last);
     else
         panel(c, ldc, a, ra, ca, b, m, k, add, 1, last);
@@ -85,7 +85,7 @@ static void product(float *restrict c, size_t ldc, const float *restrict a, size
     }
 }
 
-static size_t whole(size_t n) { return (n + STRIP - 1) / STRIP * STRIP; }
+static size_t strips(size_t n) { return whole(n, STRIP); }           /* columns of as many strips as hold n */
 
 static void pack_left(float *restrict y, const float *restrict x, size_t ldx, size_t rows, size_t cols)
 {
@@ -111,14 +111,14 @@ static void pack_right_across(float *restrict y, const float *restrict x, size_t
 
 static size_t scratch(size_t m, size_t t, size_t k)
 {
-    size_t tp = score_ld(t), ts = whole(t), ks = whole(k), qb = least(m, QB);
+    size_t tp = score_ld(t), ts = strips(t), ks = strips(k), qb = least(m, QB);
     return 2 * k * ts + t * ks + 2 * qb * (k + ks + tp) + mask_floats(t) + VW;
 }
 
 static void forward(const xr_attn_head *a, float *mem)
 {
     size_t tp = score_ld(a->t), tv = padded(a->t), qb = least(a->m, QB);
-    float *kt = mem, *v = kt + a->k * whole(a->t), *s = v + a->t * whole(a->k), *q = s + qb * tp, total[QB];
+    float *kt = mem, *v = kt + a->k * strips(a->t), *s = v + a->t * strips(a->k), *q = s + qb * tp, total[QB];
     uint8_t *bits = (uint8_t *)(q + qb * a->k);
     pack_right_across(kt, a->key, a->ld, a->k, a->t);
     pack_right(v, a->v, a->ld, a->t, a->k, 1.0f);
@@ -134,11 +134,11 @@ static void forward(const xr_attn_head *a, float *mem)
     }
 }
 
-/* Keys and queries are copied with the scale in them, which so enters the gradient of either once. A sequence without queries goes through
- * the loop too: its keys' gradients are zeroed there. */
+/* Keys and queries as right operands of gradients have the scale in them, which so enters the gradient of either once. A sequence without queries goes
+ * through the loop too: its keys' gradients are zeroed there. */
 static void backward(const xr_attn_head *a, float *mem)
 {
-    size_t tp = score_ld(a->t), tv = padded(a->t), ts = whole(a->t), ks = whole(a->k), qb = least(a->m, QB), ld = a->ld;
+    size_t tp = score_ld(a->t), tv = padded(a->t), ts = strips(a->t), ks = strips(a->k), qb = least(a->m, QB), ld = a->ld;
     float *kt = mem, *vt = kt + a->k * ts, *key = vt + a->k * ts, *q = key + a->t * ks, *dout = q + qb * a->k;
     float *q_right = dout + qb * a->k, *dout_right = q_right + qb * ks, *s = dout_right + qb * ks, *dp = s + qb * tp;
     uint8_t *bits = (uint8_t *)(dp + qb * tp);
@@ -154,12 +154,7 @@ static void backward(const xr_attn_head *a, float *mem)
         pack_right(dout_right, a->dout + at, ld, rows, a->k, 1.0f);
         product(s, tp, q, a->k, 1, kt, rows, tv, a->k, 0);
         product(dp, tp, dout, a->k, 1, vt, rows, tv, a->k, 0);
-        for (size_t r = 0; r < rows; r++) {
-            size_t i = start + r;
-            fetch_next(a, i);
-            softmax_row_backward(s + r * tp, dp + r * tp, a->t, a, a->saved_lse[i * a->ld_lse],
-                                 dot(a->dout + i * ld, a->saved_o + i * ld, a->k), row_mask(bits, a, i), 1.0f);
-        }
+        softmax_block_backward(a, s, dp, tp, start, rows, 1.0f, bits);
         product(a->dq + at, ld, dp, tp, 1, key, rows, a->k, a->t, a->acc_q);
         product(a->dk, ld, dp, 1, tp, q_right, a->t, a->k, rows, a->acc_k || start > 0);
         product(a->dv, ld, s, 1, tp, dout_right, a->t, a->k, rows, a->acc_v || start > 0);

@@ -7,7 +7,6 @@
 static const xr_isa_words *kernel(void) { return xr_kernels()->bf16; }
 static size_t block_queries(void) { return MOST_QUERIES / kernel()->rows * kernel()->rows; }    /* whole tiles */
 
-static size_t whole(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 static size_t words_of(size_t n) { return whole((n + 1) / 2, kernel()->unit); }
 static size_t strips(size_t n) { return whole(n, kernel()->strip); }      /* columns of as many strips as hold n */
 static size_t packed_words(size_t rows, size_t cols) { return strips(cols) * words_of(rows); }
@@ -135,12 +134,7 @@ static void block_backward(const room *x, const xr_attn_head *a, size_t start, s
     pack_left(x->dout, lk, a->dout + at, a->ld, rows, a->k);
     product(x->s, ls, 0, x->queries, lk, 1, x->key_across, rows, all, lk);
     product(x->ds, ls, 0, x->dout, lk, 1, x->v_across, rows, all, lk);
-    for (size_t r = 0; r < rows; r++) {
-        size_t i = start + r;
-        fetch_next(a, i);
-        softmax_row_backward(x->s + r * ls, x->ds + r * ls, a->t, a, a->saved_lse[i * a->ld_lse],
-                             dot(a->dout + i * a->ld, a->saved_o + i * a->ld, a->k), row_mask(x->bits, a, i), a->scale);
-    }
+    softmax_block_backward(a, x->s, x->ds, ls, start, rows, a->scale, x->bits);
 }
 
 static void backward(const xr_attn_head *a, float *mem)

@@ -16,6 +16,7 @@ enum {
 /* Rows of scores: an odd number of cache lines, as an even one would crowd a column into few sets of the cache. */
 XR_INLINE size_t score_ld(size_t t) { return ((t + LINE - 1) / LINE | 1) * LINE; }
 XR_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
+XR_INLINE size_t whole(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 XR_INLINE size_t mask_floats(size_t t) { return (t + 63) / 64 * 2; }
 
@@ -108,6 +109,18 @@ XR_INLINE float dot(const float *x, const float *y, size_t n)
     for (size_t j = 0; j < n; j += VW)
         s = vf_fma(vf_load_upto(x + j, n - j), vf_load_upto(y + j, n - j), s);
     return vf_hsum(s);
+}
+
+/* softmax_row_backward for queries [start, start + rows), rows of s and dp ld apart. */
+XR_INLINE void softmax_block_backward(const xr_attn_head *a, float *restrict s, float *restrict dp, size_t ld, size_t start, size_t rows, float factor,
+                                      uint8_t *bits)
+{
+    for (size_t r = 0; r < rows; r++) {
+        size_t i = start + r;
+        fetch_next(a, i);
+        softmax_row_backward(s + r * ld, dp + r * ld, a->t, a, a->saved_lse[i * a->ld_lse],
+                             dot(a->dout + i * a->ld, a->saved_o + i * a->ld, a->k), row_mask(bits, a, i), factor);
+    }
 }
 
 #endif

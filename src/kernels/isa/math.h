@@ -13,9 +13,12 @@
 #define XR_LOG2E 1.44269504f
 #define XR_ROUND 12582912.0f        /* 1.5 * 2^23: adding it rounds to an integer that stands in the low bits */
 
-/* exp(r) for |r| <= ln 2 / 2. */
-XR_INLINE vf vf_exp_rest(vf r)
+/* exp(x + low), low small, is 2^n times this, n = round((x + low) / ln 2), which stands in the low bits of *t. */
+XR_INLINE vf vf_exp_rest(vf x, vf low, vf *t)
 {
+    *t = vf_fmas(x + low, vf_set(XR_LOG2E), XR_ROUND);
+    vf k = *t - XR_ROUND;
+    vf r = vf_fma(k, vf_set(-XR_LN2_LO), vf_fma(k, vf_set(-XR_LN2_HI), x)) + low;
     vf p = vf_fmas(r, vf_set(1.38142219e-3f), 8.36889867e-3f);
     p = vf_fmas(p, r, 4.16684057e-2f);
     p = vf_fmas(p, r, 1.66665191e-1f);
@@ -23,25 +26,19 @@ XR_INLINE vf vf_exp_rest(vf r)
     return vf_fma(p, r * r, r) + 1.0f;
 }
 
-/* exp(x): n = round(x / ln 2), polynomial on the rest, denormals come out right. */
+/* exp(x), denormals come out right. */
 XR_INLINE vf vf_exp(vf x)
 {
     x = vf_max(vf_set(-104.5f), vf_min(vf_set(89.0f), x));      /* a NaN passes both */
-    vf t = vf_fmas(x, vf_set(XR_LOG2E), XR_ROUND);
-    vi n = (vi)t - 0x4b400000;
-    vf k = t - XR_ROUND;
-    vf r = vf_fma(k, vf_set(-XR_LN2_LO), vf_fma(k, vf_set(-XR_LN2_HI), x));
-    return vf_scale(vf_exp_rest(r), k, n);
+    vf t, p = vf_exp_rest(x, vf_zero(), &t);
+    return vf_scale(p, t - XR_ROUND, (vi)t - 0x4b400000);
 }
 
 /* exp(x + low), low small, for x up to 88; zero below -87, where it is under 2e-38: with half of what vf_exp spends around the polynomial. */
 XR_INLINE vf vf_exp_or_zero(vf x, vf low)
 {
-    vf t = vf_fmas(x + low, vf_set(XR_LOG2E), XR_ROUND);
-    vf k = t - XR_ROUND;
-    vf r = vf_fma(k, vf_set(-XR_LN2_LO), vf_fma(k, vf_set(-XR_LN2_HI), x)) + low;
-    vf y = (vf)((vu)vf_exp_rest(r) + ((vu)t << 23));            /* n stands in the low bits of t */
-    return vf_if_less(x, vf_set(-87.0f), vf_zero(), y);
+    vf t, p = vf_exp_rest(x, low, &t);
+    return vf_if_less(x, vf_set(-87.0f), vf_zero(), (vf)((vu)p + ((vu)t << 23)));
 }
 
 /* tanh x: odd polynomial below 0.625, 1 - 2 / (exp(2|x|) + 1) above. */
