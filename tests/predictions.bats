@@ -60,6 +60,21 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     refused 2 "leave one out" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --model "$dir/m"
 }
 
+@test "classes and types that a task does not have are refused before anything is read, as with a model" {
+    local t
+    for t in xquad mlqa tydiqa qa panx conll xcopa choice tatoeba bucc2018; do
+        refused 2 "--confusion: --task $t has no classes; leave it out" -- evaluate --task $t --data-dir "$dir/none" --predictions "$dir/none" --confusion
+    done
+    for t in xquad mlqa tydiqa qa xnli pawsx classify xcopa choice tatoeba bucc2018; do
+        refused 2 "--per-type: --task $t has no figures by type; leave it out" -- evaluate --task $t --data-dir "$dir/none" --predictions "$dir/none" --per-type
+    done
+    printf 'O\nB-PER\n\nI-LOC\n' >"$dir/t.tsv"
+    refused 2 "--confusion: --task panx" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv" --confusion
+    refused 2 "--confusion: --task panx" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv" --confusion --json
+    accepted -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv" --per-type
+    grep -qE '^LOC +100\.00 +100\.00 +100\.00 +1 ' "$dir/out"
+}
+
 @test "retrieval: numbers of lines, pairs of ids" {
     mkdir "$dir/tat" "$dir/bucc"
     printf 'moja\nmbili\ntatu\n' >"$dir/tat/sw-en.sw"

@@ -172,11 +172,19 @@ static xr_status open_model(xr_evaluation *e)
     if (!e->context)
         return xr_error_status();
     e->max_len = xr_evaluate_max_len(e->context, e->o);
-    XR_TRY(e->max_len ? e->benchmark->open(e) : xr_error_status());
-    if (e->o->confusion && !e->benchmark->confusion)
-        return xr_fail(XR_EUSAGE, "--confusion: --task %s has no classes; leave it out", e->o->task);
-    if (e->o->per_type && !e->benchmark->by_type)
-        return xr_fail(XR_EUSAGE, "--per-type: --task %s has no figures by type; leave it out", e->o->task);
+    return e->max_len ? e->benchmark->open(e) : xr_error_status();
+}
+
+/* Options that ask for what this benchmark does not have, whoever gives the predictions. */
+static xr_status check_options(const xr_evaluation *e)
+{
+    const xr_options *o = e->o;
+    if (xr_evaluate_translated(e) && !e->benchmark->translated)
+        return xr_fail(XR_EUSAGE, "--protocol translate-test: --task %s does not read translations; leave it out, or say it in other words", o->task);
+    if (o->confusion && !e->benchmark->confusion)
+        return xr_fail(XR_EUSAGE, "--confusion: --task %s has no classes; leave it out", o->task);
+    if (o->per_type && !e->benchmark->by_type)
+        return xr_fail(XR_EUSAGE, "--per-type: --task %s has no figures by type; leave it out", o->task);
     return XR_OK;
 }
 
@@ -188,8 +196,7 @@ xr_status xr_evaluation_open(xr_evaluation *e, const xr_options *o)
     e->statistic = (xr_statistic){ unknown, unknown, unknown, unknown };
     e->benchmark = xr_benchmark_find(o->task);
     XR_ASSERT(e->benchmark, "task %s", o->task);
-    if (xr_evaluate_translated(e) && !e->benchmark->translated)
-        return xr_fail(XR_EUSAGE, "--protocol translate-test: --task %s does not read translations; leave it out, or say it in other words", o->task);
+    XR_TRY(check_options(e));
     XR_TRY(e->benchmark->find(e));
     for (size_t i = 0; i < e->n; i++)
         e->v[i].statistic = e->statistic;

@@ -321,7 +321,7 @@ xr_status xr_evaluation_confusions(const xr_evaluation *e, xr_str *out)
         XR_TRY(m ? put_confusion(e, &e->v[i], m, out) : XR_OK);
     }
     for (size_t i = 0; i < e->n && e->o->per_type; i++)
-        XR_TRY(e->v[i].labelled && e->benchmark->by_type ? e->benchmark->by_type(e, &e->v[i], out) : XR_OK);
+        XR_TRY(e->v[i].labelled ? e->benchmark->by_type(e, &e->v[i], out) : XR_OK);
     return XR_OK;
 }
 
