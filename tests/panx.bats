@@ -66,6 +66,21 @@ teardown() { rm -rf "$dir"; }
     diff <(awk '{ print ($0 == "") }' "$base/data/dev-yo.tsv") <(awk '{ print ($0 == "") }' "$dir/out/panx/dev-yo.tsv")
 }
 
+@test "evaluate: figures by type of several models, each model's own" {
+    local a=(evaluate --quiet --task panx --split dev --data-dir "$base/data" --per-type)
+    "$xlmr" finetune --quiet --task tag --model "$base/model" --train-file "$base/data/dev-sw.tsv.gz" --num-epochs 1 --output-dir "$dir/other" >/dev/null
+    "$xlmr" "${a[@]}" --model "$base/run/best" | sed -n '/^en, by type/,$p' >"$dir/1"
+    "$xlmr" "${a[@]}" --model "$dir/other/final" | sed -n '/^en, by type/,$p' >"$dir/2"
+    grep -q '^sw, by type' "$dir/1"
+    run ! cmp -s "$dir/1" "$dir/2"
+    "$xlmr" "${a[@]}" --model "$base/run/best" "$dir/other/final" --bootstrap 0 >"$dir/both"
+    { printf '[1]\n\n'; cat "$dir/1"; printf '\n[2]\n\n'; cat "$dir/2"; } | diff - <(sed -n '/^\[1\]$/,$p' "$dir/both")
+    # a model a language: each part has its language's name
+    "$xlmr" "${a[@]}" --model "en=$base/run/best" "sw=$dir/other/final" --bootstrap 0 >"$dir/both"
+    { sed '/^$/,$d' "$dir/1"; echo; sed -n '/^sw, by type/,$p' "$dir/2"; } | diff - <(sed -n '/^en, by type/,$p' "$dir/both")
+    run ! grep -qF '[1]' "$dir/both"
+}
+
 @test "evaluate: sentences that do not fit are split and every word is scored; threads change nothing" {
     run -0 --separate-stderr "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$base/data" --languages en --max-seq-length 8 \
         --threads 1 --output-dir "$dir/a"

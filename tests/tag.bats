@@ -70,6 +70,14 @@ teardown() { rm -rf "$dir"; }
     [[ $output == *accuracy* ]]
 }
 
+@test "several models: confusion and figures by tag of each, behind its number" {
+    run -0 "$xlmr" evaluate --quiet --task udpos --split dev --languages en --model "$base/run/best" "$base/run/final" --data-dir "$base/data" --bootstrap 0 \
+        --confusion --per-type
+    grep -E '^\[[12]\]$|^en[:,]' <<<"$output" >"$dir/parts"
+    printf '%s\n' '[1]' 'en: gold label (row) and prediction (column)' 'en, by tag (plain)' '[2]' 'en: gold label (row) and prediction (column)' \
+        'en, by tag (plain)' | diff - "$dir/parts"
+}
+
 @test "the same sentences in every format train the same model" {
     sentences 5 40 >"$dir/tab.tsv"
     conllu <"$dir/tab.tsv" >"$dir/a.conllu"

@@ -74,10 +74,11 @@ static xr_status put_models(const xr_comparison *c, xr_str *out)
     return xr_str_putc(out, '\n');
 }
 
+/* By class and by type, model by model, under the number that put_models gave it; a model of one language has none, and its part names the language. */
 static xr_status put_confusions(const xr_comparison *c, xr_str *out)
 {
-    for (size_t k = 0; k < c->n && c->o->confusion; k++) {
-        XR_TRY(xr_str_printf(out, "\n[%zu]\n", k + 1));
+    for (size_t k = 0; k < c->n && (c->o->confusion || c->o->per_type); k++) {
+        XR_TRY(c->by_language ? XR_OK : xr_str_printf(out, "\n[%zu]\n", k + 1));
         XR_TRY(xr_evaluation_confusions(&c->e[k], out));
     }
     return XR_OK;

@@ -103,12 +103,13 @@ extern const char xr_evaluate_as_given[];
 double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n);
 /* The training language minus the mean of the other languages; 0 when one of the two is missing. */
 int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap);
-/* The table as printed, and the confusion by class behind it if asked for. */
+/* The table as printed, and behind it what --confusion and --per-type ask for. */
 xr_status xr_evaluation_table(const xr_evaluation *e, xr_str *out);
 /* The rows of a table with a group of columns for each of n evaluations of the same languages. name: of the groups, NULL with one. */
 xr_status xr_evaluation_rows(const xr_evaluation *const *e, const char *const *name, size_t n, xr_str *out);
 /* What stands below it: protocol, selection, published figures and intervals explained. */
 xr_status xr_evaluation_footer(const xr_evaluation *const *e, size_t n, const char *selection, xr_str *out);
+/* The confusion by class of each language with gold labels, then its figures by type; each only if asked for. */
 xr_status xr_evaluation_confusions(const xr_evaluation *e, xr_str *out);
 
 /* evaluate_json.c. {"task", "split", "model", "protocol", "selection", "labels", "metric", "languages": {"en": {…}}, "average", …};
