@@ -24,9 +24,9 @@ tune() {
         --hidden-dropout 0.1 --logging-steps 2 --max-seq-length 32 --output-dir "$@"
 }
 
-# values DIR LANG: that language's accuracy in each evaluation, one "step accuracy" a line.
+# values DIR LANG [FIGURE]: that language's accuracy, or another figure, in each evaluation, one "step value" a line.
 values() {
-    sed -n 's/.*"event":"eval","step":\([0-9]*\),.*"'"$2"'":{"loss":[^,]*,"accuracy":\([^,]*\),.*/\1 \2/p' "$1/metrics.jsonl"
+    sed -n 's/.*"event":"eval","step":\([0-9]*\),.*"'"$2"'":{[^}]*"'"${3:-accuracy}"'":\([^,}]*\)[,}].*/\1 \2/p' "$1/metrics.jsonl"
 }
 
 # The step of the first best value on standard input; smallest with "down".
@@ -67,6 +67,26 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     [ "$(chosen "$dir/worst.json")" -eq "$(paste "$dir/en.txt" "$dir/fr.txt" | awk '{ print $1, ($2 < $4 ? $2 : $4) }' | best_of '')" ]
     [ "$(chosen "$dir/en.json")" -ne "$(chosen "$dir/fr.json")" ]
     grep -q 'per-language selection, on a language that was not trained on' "$dir/fr/best/README.md"
+}
+
+@test "mcc and auc choose the best model: the step where they are highest" {
+    local metric step
+    for metric in mcc auc; do
+        tune "$dir/$metric" --metric $metric --quiet --json >"$dir/$metric.json"
+        values "$dir/$metric" en $metric >"$dir/$metric.txt"
+        cat "$dir/$metric.txt"
+        [ "$(wc -l <"$dir/$metric.txt")" -eq 7 ]
+        step=$(chosen "$dir/$metric.json")
+        [ "$step" -eq "$(best_of '' <"$dir/$metric.txt")" ]
+        [ "$step" -ne "$(best_of down <"$dir/$metric.txt")" ]
+        grep -qF "\"best\":$(sed -n "s/^$step //p" "$dir/$metric.txt")," "$dir/$metric.json"
+        grep -qF "the best model is chosen by $metric of en" "$dir/$metric/best/README.md"
+    done
+    awk -F'\t' 'NR > 1 { printf "{\"text\": \"%s\", \"label\": [\"%s\"]}\n", $1, $2 }' "$at/dev-en.tsv" >"$dir/sets.jsonl"
+    "$xlmr" finetune --model "$model" --train-file "$dir/sets.jsonl" --validation-file "$dir/sets.jsonl" --metric auc --num-epochs 1 --quiet --json \
+        --output-dir "$dir/sets" >"$dir/sets.json"
+    grep -q '"metric":"auc"' "$dir/sets.json"
+    grep -qE '^\| AUC \| [01]\.[0-9]{4} \|$' "$dir/sets/best/README.md"
 }
 
 @test "a collapse is told of every language that chooses, and of no other" {

@@ -33,6 +33,7 @@ static void begin(run *r, const char *select_by, const char *metric)
     for (size_t i = 0; i < SETS; i++) {
         r->set[i] = (xr_valid_set){ .name = set[i].name, .language = 1, .trained = set[i].trained };
         r->set[i].figures.accuracy = set[i].accuracy;
+        r->set[i].figures.mcc = 2 * set[i].accuracy - 1;
         r->set[i].figures.loss = set[i].loss;
         r->set[i].figures.n = set[i].n;
         assert_int_equal(xr_confusion_init(&r->set[i].figures.confusion, 2), XR_OK);
@@ -75,6 +76,7 @@ static void each_rule(void **state)
     expect("auto", "auto", 0.625, 1, "mean accuracy of en, de", "chosen by mean accuracy of en, de: selection on the training languages.");
     expect("average", "accuracy", 0.5, 1, "mean accuracy of en, fr, de", "languages that were not trained on had a part in the selection");
     expect("worst", "accuracy", 0.25, 1, "worst accuracy of en, fr, de", "had a part in the selection");
+    expect("worst", "mcc", -0.5, 1, "worst mcc of en, fr, de", "had a part in the selection");
     expect("worst", "loss", 2.0, 0, "worst loss of en, fr, de", "had a part in the selection");
     expect("average", "loss", 1.25, 0, "mean loss of en, fr, de", "had a part in the selection");
     expect("de", "accuracy", 0.5, 1, "accuracy of de", "per-language selection, on a language that was trained on");
@@ -140,6 +142,40 @@ static void refusals(void **state)
     end(&r);
 }
 
+static void choosable(const xr_finetune *f)
+{
+    xr_options o;
+    xr_figures g = { 0 };
+    double value;
+    assert_int_equal(xr_options_init(&o, XR_V_FINETUNE), XR_OK);
+    for (const char *const *metric = f->task->metrics(f); *metric; metric++)
+        if (xr_options_set(&o, "metric", *metric) < 0 || xr_figures_named(&g, *metric, &value, NULL) < 0)
+            fail_msg("--task %s: %s", f->task->name, xr_error_message());
+    xr_options_free(&o);
+}
+
+/* What a refusal of --metric offers is taken. */
+static void each_metric_can_be_asked_for(void **state)
+{
+    (void)state;
+    static const xr_problem texts[] = { XR_PROBLEM_SINGLE_LABEL, XR_PROBLEM_REGRESSION, XR_PROBLEM_MULTI_LABEL };
+    static const char *const tag[] = { "NOUN", "B-PER" };       /* with the second, no longer plain */
+    xr_finetune f = { .task = &xr_finetune_tag, .problem = XR_PROBLEM_TAGS };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(xr_labels_add(&f.labels, tag[i]), i);
+        choosable(&f);
+    }
+    xr_labels_free(&f.labels);
+    for (size_t i = 0; i < 3; i++) {
+        f = (xr_finetune){ .task = &xr_finetune_classify, .problem = texts[i] };
+        choosable(&f);
+    }
+    f = (xr_finetune){ .task = &xr_finetune_choice, .problem = XR_PROBLEM_CHOICE };
+    choosable(&f);
+    f = (xr_finetune){ .task = &xr_finetune_qa };
+    choosable(&f);
+}
+
 static double number(const json_t *j, const char *key)
 {
     return json_number_value(json_object_get(j, key));
@@ -185,7 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule),         cmocka_unit_test(nothing_trained_on), cmocka_unit_test(languages_unknown), cmocka_unit_test(refusals),
-        cmocka_unit_test(figures_of_a_line),
+        cmocka_unit_test(each_metric_can_be_asked_for), cmocka_unit_test(figures_of_a_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

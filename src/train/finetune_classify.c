@@ -154,12 +154,12 @@ static xr_status card(const xr_finetune *f, const xr_figures *g, xr_str *s)
 {
     switch (f->problem) {
     case XR_PROBLEM_SINGLE_LABEL:
-        return xr_str_printf(s, "| accuracy | %.4f |\n| macro F1 | %.4f |\n| MCC | %.4f |\n| always the commonest label | %.4f |\n", g->accuracy, g->f1_macro,
-                             g->mcc, xr_confusion_majority(&g->confusion));
+        return xr_str_printf(s, "| accuracy | %.4f |\n| macro F1 | %.4f |\n| MCC | %.4f |\n| AUC | %.4f |\n| always the commonest label | %.4f |\n",
+                             g->accuracy, g->f1_macro, g->mcc, g->auc, xr_confusion_majority(&g->confusion));
     case XR_PROBLEM_REGRESSION:
         return xr_str_printf(s, "| Pearson | %.4f |\n| Spearman | %.4f |\n", g->pearson, g->spearman);
     case XR_PROBLEM_MULTI_LABEL:
-        return xr_str_printf(s, "| micro F1 | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->exact);
+        return xr_str_printf(s, "| micro F1 | %.4f |\n| AUC | %.4f |\n| exact match | %.4f |\n", g->f1_micro, g->auc, g->exact);
     case XR_PROBLEM_TAGS:
     case XR_PROBLEM_CHOICE: break;
     }
