@@ -37,6 +37,22 @@ sweep() {
     grep -q '"metric":"accuracy","best_run":"seed=' <<<"$output"
 }
 
+@test "by the loss on several validation sets: the least is marked in the table, in results.json and on the report's page" {
+    cp "$dev" "$dir/dev-en.tsv"
+    head -17 "$dev" >"$dir/dev-de.tsv"
+    run -0 --separate-stderr "$xlmr" sweep --grid learning-rate=1e-5,3e-3 --output-dir "$dir/s" -- --model "$model" --train-file "$train" --max-seq-length 16 \
+        --validation-file "$dir/dev-en.tsv" --validation-file "$dir/dev-de.tsv" --metric loss --batch-size 8 --max-steps 6 --eval-steps 3
+    # by the runs' own last lines
+    best=$(for r in "$dir"/s/runs/*; do sed -n 's|.*"event":"end".*"best":\([0-9.e-]*\).*|\1 '"${r##*/}"'|p' "$r/metrics.jsonl"; done | sort -g | head -1)
+    best=${best#* }
+    [ "$(awk '$NF == "best" { print $1 }' <<<"$output")" = "$best" ]
+    [[ $output == *"its best run: $dir/s/runs/$best/best" ]]
+    [ "$(jq -r '.best_run, (.settings[] | select(.best) | "learning_rate=" + .values.learning_rate)' "$dir/s/results.json")" = "$best"$'\n'"$best" ]
+    "$xlmr" report --quiet "$dir/s" --output "$dir/page.html" >/dev/null
+    [ "$(grep -c "<bdi>$best</bdi></a></th>.*<td>best</td></tr>" "$dir/page.html")" -eq 1 ]
+    grep -q '"metric":"mean loss of en, de","higher_is_better":false,' "$dir/s/runs/learning_rate=1e-5/metrics.jsonl"
+}
+
 @test "the seeds differ, and a run is what finetune alone makes of the same options" {
     sweep "$dir/s" --quiet --grid seed=7,8 -- --learning-rate 1e-3 >/dev/null
     run ! cmp -s "$dir/s/runs/seed=7/final/model.safetensors" "$dir/s/runs/seed=8/final/model.safetensors"

@@ -37,7 +37,6 @@ static void classes(void **state)
     float logits[COUNT(class_logits) + N_CLASSES];
     xr_figures f;
     double value;
-    int higher;
     for (size_t i = 0; i < COUNT(class_gold); i++)
         label[i] = class_gold[i];
     memcpy(logits, class_logits, sizeof class_logits);
@@ -54,12 +53,9 @@ static void classes(void **state)
         assert_int_equal(f.confusion.count[i], class_confusion[i]);
     assert_int_equal(xr_confusion_total(&f.confusion), COUNT(class_gold));
     assert_int_equal(xr_confusion_single_answer(&f.confusion), -1);
-    assert_int_equal(xr_figures_named(&f, "f1_macro", &value, &higher), XR_OK);
+    assert_int_equal(xr_figures_named(&f, "f1_macro", &value), XR_OK);
     near(value, class_f1_macro);
-    assert_int_equal(higher, 1);
-    assert_int_equal(xr_figures_named(&f, "loss", &value, &higher), XR_OK);
-    assert_int_equal(higher, 0);
-    assert_int_equal(xr_figures_named(&f, "f2", &value, NULL), XR_EUSAGE);
+    assert_int_equal(xr_figures_named(&f, "f2", &value), XR_EUSAGE);
     expect_error(XR_EUSAGE, "known: accuracy");
     xr_figures_free(&f);
 }
@@ -136,14 +132,14 @@ static void ranking(void **state)
     int32_t label[COUNT(three_gold)];
     xr_figures f;
     double value;
-    int higher, defined;
+    int defined;
     xr_status status;
     for (size_t i = 0; i < COUNT(two_gold); i++)
         label[i] = two_gold[i];
     compute(&f, XR_PROBLEM_SINGLE_LABEL, 2, COUNT(two_gold), label, NULL, two_logits);
     near(f.auc, two_auc);
-    assert_int_equal(xr_figures_named(&f, "auc", &value, &higher), XR_OK);
-    assert_true(value == f.auc && higher == 1);
+    assert_int_equal(xr_figures_named(&f, "auc", &value), XR_OK);
+    assert_true(value == f.auc);
     xr_figures_free(&f);
     for (size_t i = 0; i < COUNT(three_gold); i++)
         label[i] = three_gold[i];
@@ -168,13 +164,31 @@ static void first_of_equals(void **state)
     assert_int_equal(xr_argmax(x + 1, 1), 0);
 }
 
+/* As a run says by what it has chosen its best model: of one set of validation data, of several, of sets called like figures. */
+static void which_way_is_better(void **state)
+{
+    (void)state;
+    static const struct { const char *choice, *name; int higher; } cases[] = {
+        { "accuracy", "accuracy", 1 }, { "loss", "loss", 0 }, { "mse", "mse", 0 }, { "perplexity", "perplexity", 0 }, { "loss of de", "loss", 0 },
+        { "mean loss of de, en", "loss", 0 }, { "worst mse of de, en", "mse", 0 }, { "mean f1_macro of loss, of loss", "f1_macro", 1 },
+        { "worst accuracy of mean loss", "accuracy", 1 }, { "lossless", "lossless", 1 }, { "", "", 1 },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t n;
+        const char *name = xr_metric_name(cases[i].choice, &n);
+        assert_int_equal(n, strlen(cases[i].name));
+        assert_memory_equal(name, cases[i].name, n);
+        assert_int_equal(xr_metric_higher_is_better(cases[i].choice), cases[i].higher);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes), cmocka_unit_test(majority_and_collapse), cmocka_unit_test(values),
         cmocka_unit_test_teardown(constant_values, clear_error), cmocka_unit_test(label_sets),
         cmocka_unit_test(rare_labels), cmocka_unit_test_teardown(ranking, clear_error),
-        cmocka_unit_test(first_of_equals),
+        cmocka_unit_test(first_of_equals), cmocka_unit_test(which_way_is_better),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "train/finetune.h"
+#include "train/metrics.h"
 #include "util/alloc.h"
 
 enum { SETS = 3 };
@@ -54,13 +55,12 @@ static void expect(const char *select_by, const char *metric, double value, int 
 {
     run r;
     double got;
-    int up;
     xr_str card = { 0 };
     begin(&r, select_by, metric);
     assert_int_equal(xr_finetune_plan_choice(&r.f), XR_OK);
-    assert_int_equal(xr_finetune_value(&r.f, &got, &up), XR_OK);
-    if (fabs(got - value) > 1e-15 || up != higher)
-        fail_msg("%s, %s: %g, %d", select_by, metric, got, up);
+    assert_int_equal(xr_finetune_value(&r.f, &got), XR_OK);
+    if (fabs(got - value) > 1e-15 || r.f.higher != higher || xr_metric_higher_is_better(r.f.choice.s) != higher)
+        fail_msg("%s, %s: %g, %d", select_by, metric, got, r.f.higher);
     assert_string_equal(r.f.choice.s, choice);
     assert_int_equal(xr_finetune_valid_card(&r.f, &card), XR_OK);
     if (!strstr(card.s, said))
@@ -89,13 +89,12 @@ static void nothing_trained_on(void **state)
     (void)state;
     run r;
     double got;
-    int up;
     xr_str card = { 0 };
     begin(&r, "auto", "auto");
     for (size_t i = 0; i < SETS; i++)
         r.set[i].trained = 0;
     assert_int_equal(xr_finetune_plan_choice(&r.f), XR_OK);
-    assert_int_equal(xr_finetune_value(&r.f, &got, &up), XR_OK);
+    assert_int_equal(xr_finetune_value(&r.f, &got), XR_OK);
     assert_true(got == 0.5);
     assert_int_equal(xr_finetune_valid_card(&r.f, &card), XR_OK);
     assert_non_null(strstr(card.s, "selection on languages that were not trained on"));

@@ -81,10 +81,11 @@ static void test_refused(void **state)
 }
 
 /* Four settings of three seeds with these values; a negative one stands for a run without a figure. */
-static void set_values(xr_sweep *s, const char *metric, const double value[12])
+static void set_values(xr_sweep *s, const char *metric, int higher, const double value[12])
 {
     for (size_t i = 0; i < s->n_runs; i++) {
         s->run[i].state = XR_SWEEP_FINISHED;
+        s->run[i].higher = higher;
         s->run[i].best.value = value[3 * s->run[i].setting + s->run[i].at[1]];
         xr_free(s->run[i].best.metric);
         s->run[i].best.metric = s->run[i].best.value < 0.0 ? NULL : xr_strdup(metric);
@@ -102,7 +103,7 @@ static void test_statistics(void **state)
     xr_sweep s;
     assert_int_equal(plan(&o, &s, grid), XR_OK);
     assert_int_equal(xr_sweep_best_setting(&s), s.n_settings);
-    set_values(&s, "accuracy", value);
+    set_values(&s, "accuracy", 1, value);
     xr_sweep_stats t = xr_sweep_statistics(&s, 0, at);
     assert_int_equal(t.n, 3);
     assert_true(fabs(t.mean - 0.8121) < 1e-15 && fabs(t.sd - 0.003004995840263292) < 1e-15 && t.least == 0.809 && t.most == 0.815);
@@ -113,10 +114,10 @@ static void test_statistics(void **state)
     assert_int_equal(xr_sweep_statistics(&s, 3, at).n, 0);
     assert_int_equal(xr_sweep_best_setting(&s), 0);
     assert_true(xr_sweep_best_run(&s, 0)->best.value == 0.815);
-    set_values(&s, "loss", value);          /* the smaller the better */
+    set_values(&s, "mean loss of de, en", 0, value);
     assert_int_equal(xr_sweep_best_setting(&s), 1);
     assert_true(xr_sweep_best_run(&s, 1)->best.value == 0.25);
-    set_values(&s, "perplexity", diverged); /* what is no number is never the best */
+    set_values(&s, "perplexity", 0, diverged);     /* what is no number is never the best */
     assert_int_equal(xr_sweep_best_setting(&s), 2);
     assert_int_equal(xr_sweep_verdict(&s), XR_OK);
     xr_sweep_free(&s);
@@ -141,6 +142,30 @@ static void test_figures(void **state)
     assert_int_equal(xr_sweep_read_figures(&r), XR_OK);
     assert_true(isinf(r.best.value));
     xr_free(r.best.metric);
+}
+
+/* It says too which way is better; one without that key, of an older program, says it by the name of the figure. */
+static void test_direction(void **state)
+{
+    (void)state;
+    static const struct { const char *line; int higher; } cases[] = {
+        { "\"metric\":\"worst loss of de, en\",\"higher_is_better\":false,\"best\":0.25", 0 },
+        { "\"metric\":\"a figure to come\",\"higher_is_better\":false,\"best\":0.25", 0 },
+        { "\"metric\":\"mean accuracy of de, en\",\"higher_is_better\":true,\"best\":0.25", 1 },
+        { "\"metric\":\"perplexity\",\"best\":0.25", 0 },
+        { "\"metric\":\"mean loss of de, en\",\"best\":0.25", 0 },
+        { "\"metric\":\"mse of de\",\"best\":0.25", 0 },
+        { "\"metric\":\"worst f1 of de, loss\",\"best\":0.25", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200];
+        xr_sweep_run r = { .dir = scratch };
+        int n = snprintf(text, sizeof text, "{\"event\":\"end\",\"step\":9,%s,\"best_step\":3}\n", cases[i].line);
+        assert_int_equal(xr_file_write(in_scratch("metrics.jsonl"), text, (size_t)n), XR_OK);
+        assert_int_equal(xr_sweep_read_figures(&r), XR_OK);
+        assert_int_equal(r.higher, cases[i].higher);
+        xr_free(r.best.metric);
+    }
 }
 
 static void test_memory(void **state)
@@ -175,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_runs, clear_error),       cmocka_unit_test_teardown(test_refused, clear_error),
         cmocka_unit_test_teardown(test_statistics, clear_error), cmocka_unit_test_teardown(test_figures, clear_error),
-        cmocka_unit_test_teardown(test_memory, clear_error),
+        cmocka_unit_test_teardown(test_direction, clear_error),  cmocka_unit_test_teardown(test_memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -126,7 +126,7 @@ void xr_scored_figures(const xr_evaluation *e, xr_scored *s, const xr_figures *f
 {
     for (const xr_report_column *c = e->benchmark->columns(e); c->metric; c++) {
         double value = 0.0;
-        xr_status known = xr_figures_named(f, c->metric, &value, NULL);
+        xr_status known = xr_figures_named(f, c->metric, &value);
         XR_ASSERT(known == XR_OK, "metric %s", c->metric);
         xr_scored_set(s, c->metric, value);
     }

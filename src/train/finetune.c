@@ -153,12 +153,12 @@ static xr_status prepare(xr_finetune *f)
 
 /* --- evaluation ------------------------------------------------------------------------------------------------- */
 
-static xr_status evaluate(void *context, json_t *line, double *value, int *higher)
+static xr_status evaluate(void *context, json_t *line, double *value)
 {
     xr_finetune *f = context;
     XR_TRY(xr_finetune_validate(f));
     XR_TRY(xr_finetune_figures(f, line));
-    return xr_finetune_value(f, value, higher);
+    return xr_finetune_value(f, value);
 }
 
 static int scored_now(const xr_finetune *f)
@@ -282,7 +282,7 @@ static xr_status make_facts(xr_finetune *f)
 
 static xr_status train(xr_finetune *f)
 {
-    const xr_loop_task task = { f, f->choice.s, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model,
+    const xr_loop_task task = { f, f->choice.s, f->higher, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model,
                                 origin };
     XR_TRY(make_trainer(f));
     f->loop.hooks = f->hooks;

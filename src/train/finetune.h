@@ -67,6 +67,7 @@ struct xr_finetune {
     xr_batch batch;                         /* the loader's micro-batch with class weights and smoothing added */
     uint64_t steps_per_epoch, total_steps, warmup_steps;
     const char *metric;
+    int higher;                             /* of that: the higher the better */
     xr_str choice;                          /* what the best model is chosen by, as printed: "accuracy", "mean accuracy of en, de" */
     uint64_t figures_step;                  /* of the newest evaluation */
     size_t scored;                          /* examples of the sets before this one, for the progress */
@@ -110,7 +111,7 @@ xr_status xr_finetune_score(xr_finetune *f, const xr_scoring *how, const xr_data
  * of each and "selected" with the value that chooses. */
 xr_status xr_finetune_figures(const xr_finetune *f, json_t *line);
 /* The value that chooses, from the newest figures. */
-xr_status xr_finetune_value(const xr_finetune *f, double *value, int *higher);
+xr_status xr_finetune_value(const xr_finetune *f, double *value);
 size_t xr_finetune_valid_examples(const xr_finetune *f);
 xr_status xr_finetune_valid_card(const xr_finetune *f, xr_str *out);    /* figures of the model card */
 

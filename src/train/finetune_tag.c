@@ -67,7 +67,7 @@ static const char *const *metrics(const xr_finetune *f)
 static void put(json_t *j, const xr_figures *g, const char *name)
 {
     double value;
-    if (xr_figures_named(g, name, &value, NULL) == XR_OK)
+    if (xr_figures_named(g, name, &value) == XR_OK)
         json_object_set_new(j, name, xr_json_number(value));
 }
 

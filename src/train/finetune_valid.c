@@ -4,6 +4,7 @@
 
 #include "data/language.h"
 #include "train/finetune.h"
+#include "train/metrics.h"
 #include "util/alloc.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -34,6 +35,7 @@ static xr_status plan_metric(xr_finetune *f)
         if (strcmp(f->metric, f->o->metric) == 0)
             break;
     }
+    f->higher = xr_metric_higher_is_better(f->metric);
     return XR_OK;
 }
 
@@ -217,7 +219,7 @@ xr_status xr_finetune_validate(xr_finetune *f)
     return XR_OK;
 }
 
-xr_status xr_finetune_value(const xr_finetune *f, double *value, int *higher)
+xr_status xr_finetune_value(const xr_finetune *f, double *value)
 {
     double sum = 0.0, worst = 0.0;
     size_t n = 0;
@@ -225,8 +227,8 @@ xr_status xr_finetune_value(const xr_finetune *f, double *value, int *higher)
         double v;
         if (!f->valid[i].chosen)
             continue;
-        XR_TRY(xr_figures_named(&f->valid[i].figures, f->metric, &v, higher));
-        worst = n == 0 || (*higher ? v < worst : v > worst) ? v : worst;
+        XR_TRY(xr_figures_named(&f->valid[i].figures, f->metric, &v));
+        worst = n == 0 || (f->higher ? v < worst : v > worst) ? v : worst;
         sum += v;
         n++;
     }
@@ -282,7 +284,7 @@ static void say_languages(const xr_finetune *f)
     xr_str list = { 0 };
     for (size_t i = 0; i < f->n_valid; i++) {
         double v;
-        if (xr_figures_named(&f->valid[i].figures, f->metric, &v, NULL) < 0 ||
+        if (xr_figures_named(&f->valid[i].figures, f->metric, &v) < 0 ||
             xr_str_printf(&list, "%s%s %.4f", i ? ", " : "", f->valid[i].name, v) < 0)
             break;
     }
@@ -321,10 +323,9 @@ static xr_status warn_collapse(const xr_finetune *f)
 xr_status xr_finetune_figures(const xr_finetune *f, json_t *line)
 {
     double value;
-    int higher;
     json_t *languages = languages_json(f), *mean = f->n_valid > 1 ? mean_json(languages) : json_incref(json_object_get(languages, f->valid[0].name));
     int bad = json_object_update(line, mean) < 0;
-    XR_TRY(xr_finetune_value(f, &value, &higher));
+    XR_TRY(xr_finetune_value(f, &value));
     if (f->n_valid > 1) {
         bad |= json_object_set(line, "languages", languages) < 0 || json_object_set_new(line, "selected", xr_json_number(value)) < 0;
         say_languages(f);

@@ -59,9 +59,9 @@ static xr_status save_model(const xr_loop *l, const char *name)
     return status;
 }
 
-static xr_status keep_if_best(xr_loop *l, double value, int higher)
+static xr_status keep_if_best(xr_loop *l, double value)
 {
-    int better = l->evals == 0 || (higher ? value > l->best_value : value < l->best_value);
+    int better = l->evals == 0 || (l->task->higher ? value > l->best_value : value < l->best_value);
     l->evals++;
     l->eval_step = l->trainer->step;
     if (!better) {
@@ -77,11 +77,10 @@ static xr_status keep_if_best(xr_loop *l, double value, int higher)
 static xr_status judge(xr_loop *l, json_t *line)
 {
     double value, loss;
-    int higher;
-    XR_TRY(l->task->evaluate(l->task->context, line, &value, &higher));
+    XR_TRY(l->task->evaluate(l->task->context, line, &value));
     loss = json_number_value(json_object_get(line, "loss"));
     XR_TRY(xr_runlog_metrics(&l->log, json_incref(line)));
-    XR_TRY(keep_if_best(l, value, higher));
+    XR_TRY(keep_if_best(l, value));
     xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)l->trainer->step, loss, l->task->metric, value,
             l->best_step == l->trainer->step ? " (best)" : "");
     return XR_OK;
@@ -416,12 +415,13 @@ static xr_status run(xr_loop *l)
     }
 }
 
-/* The last line says what the run came to: its best figure too, so that nobody has to know which way is better. */
+/* The last line says what the run came to: its best figure too, and for who compares runs which way is better. */
 static json_t *end_line(const xr_loop *l)
 {
     json_t *j = json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest);
     if (j && l->evals > 0) {
         json_object_set_new(j, "metric", json_string(l->task->metric));
+        json_object_set_new(j, "higher_is_better", json_boolean(l->task->higher));
         json_object_set_new(j, "best", xr_json_number(l->best_value));
         json_object_set_new(j, "best_step", json_integer((json_int_t)l->best_step));
     }

@@ -32,14 +32,15 @@ typedef struct xr_loop xr_loop;
 typedef struct xr_loop_task {
     void *context;
     const char *metric;                 /* what `value` below is called: "accuracy" */
+    int higher;                         /* of it: the higher the better */
     const char *weight;                 /* key of the loss's weight in metrics.jsonl, such as "masked": its total so far, and the loss of a line is then
                                          * the mean over it; NULL: no such key, and the loss is the mean of the updates' losses */
     int (*begin_step)(void *context, uint64_t step);                /* prepares update `step` (0-based); number of micro-batches, < 0 on error */
     xr_micro_batch micro_batch;                                     /* micro-batch k of it */
     double (*epoch)(void *context, uint64_t step);                  /* epochs done after `step` updates */
     /* Scores the validation data with up-to-date weights. Adds its figures to `line` (event "eval"; "loss" among them), sets the value that chooses
-     * the best model and whether higher is better. NULL: there is nothing to evaluate on. XR_ETEMPFAIL when xr_loop_stopping. */
-    xr_status (*evaluate)(void *context, json_t *line, double *value, int *higher);
+     * the best model. NULL: there is nothing to evaluate on. XR_ETEMPFAIL when xr_loop_stopping. */
+    xr_status (*evaluate)(void *context, json_t *line, double *value);
     xr_status (*save_model)(void *context, const char *name);       /* RUN/name as a Hugging Face directory: best, final */
     /* Where each sequence of micro-batch k comes from, for who looks for a broken one: [{"file", "line"}, …] or the like. The caller's; NULL without
      * memory. May be NULL. */

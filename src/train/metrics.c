@@ -214,3 +214,24 @@ double xr_spearman(const float *x, const float *y, size_t n, xr_status *status)
     xr_free(rank);
     return rho;
 }
+
+const char *xr_metric_name(const char *choice, size_t *n)
+{
+    static const char *const of_several[] = { "mean ", "worst " };
+    for (size_t i = 0; i < sizeof of_several / sizeof *of_several; i++)
+        if (strncmp(choice, of_several[i], strlen(of_several[i])) == 0)
+            choice += strlen(of_several[i]);
+    *n = strcspn(choice, " ");
+    return choice;
+}
+
+int xr_metric_higher_is_better(const char *choice)
+{
+    static const char *const lower[] = { "loss", "mse", "perplexity" };
+    size_t n;
+    const char *name = xr_metric_name(choice, &n);
+    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
+        if (strlen(lower[i]) == n && strncmp(lower[i], name, n) == 0)
+            return 0;
+    return 1;
+}

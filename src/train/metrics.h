@@ -31,4 +31,8 @@ double xr_pearson(const float *x, const float *y, size_t n);
 /* Pearson of average ranks (scipy.stats.spearmanr); < 0 as XR_ESYSTEM only via *status. */
 double xr_spearman(const float *x, const float *y, size_t n, xr_status *status);
 
+/* What a best model is chosen by is said as "accuracy", "loss of de" or "worst loss of en, de": where the figure's name stands in that; its length in *n. */
+const char *xr_metric_name(const char *choice, size_t *n);
+int xr_metric_higher_is_better(const char *choice);
+
 #endif

@@ -207,12 +207,11 @@ static double epoch(void *context, uint64_t step)
     return xr_mlm_loader_epoch(p->loader, step);
 }
 
-static xr_status evaluate(void *context, json_t *line, double *value, int *higher)
+static xr_status evaluate(void *context, json_t *line, double *value)
 {
     xr_pretrain *p = context;
     XR_TRY(xr_pretrain_evaluate(p));
     *value = exp(xr_pretrain_mean_loss(p));
-    *higher = 0;
     xr_pretrain_say_figures(p);
     return xr_pretrain_add_figures(p, line);
 }
@@ -250,9 +249,8 @@ static json_t *origin(void *context, int k)
 static xr_status log_start_figures(xr_pretrain *p)
 {
     double value;
-    int higher;
     json_t *line = json_pack("{ss sI}", "event", "eval", "step", (json_int_t)0);
-    xr_status status = evaluate(p, line, &value, &higher);
+    xr_status status = evaluate(p, line, &value);
     if (status == XR_OK)
         return xr_runlog_metrics(&p->loop.log, line);
     json_decref(line);
@@ -281,7 +279,7 @@ static json_t *facts(const xr_pretrain *p)
 
 static xr_status train(xr_pretrain *p)
 {
-    xr_loop_task task = { p, "perplexity", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model,
+    xr_loop_task task = { p, "perplexity", 0, "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model,
                           origin };
     xr_loop *l = &p->loop;
     l->task = &task;

@@ -19,8 +19,8 @@ json_t *xr_rundir_recipe(const xr_options *o);
 /* What o->output_dir is to this command. Refuses a directory that holds something else (XR_ECANTCREAT; for pretrain even one to be overwritten) or a
  * run of another recipe (XR_ECONFIG). Changes nothing. */
 xr_status xr_rundir_look(const xr_options *o, xr_rundir_kind *kind);
-/* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3; metric, best and best_step if it was evaluated. NULL if
- * it has not, or the file is unreadable; no error is set. */
+/* The last line of metrics.jsonl if the run in `path` has ended: event "end", step, state_xxh3; metric, higher_is_better, best and best_step if it was
+ * evaluated. NULL if it has not, or the file is unreadable; no error is set. */
 json_t *xr_rundir_end(const char *path);
 
 typedef struct xr_rundir_lock { int fd; char *path; } xr_rundir_lock;  /* path NULL: not held */

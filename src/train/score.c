@@ -299,20 +299,18 @@ void xr_figures_free(xr_figures *f)
     f->n_types = 0;
 }
 
-xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better)
+xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value)
 {
-    const struct { const char *name; double value; int higher; } row[] = {
-        { "accuracy", f->accuracy, 1 }, { "f1_macro", f->f1_macro, 1 }, { "mcc", f->mcc, 1 }, { "auc", f->auc, 1 }, { "loss", f->loss, 0 },
-        { "mse", f->mse, 0 }, { "pearson", f->pearson, 1 }, { "spearman", f->spearman, 1 }, { "f1_micro", f->f1_micro, 1 },
-        { "exact", f->exact, 1 }, { "f1", f->f1, 1 }, { "precision", f->precision, 1 }, { "recall", f->recall, 1 },
-        { "f1_strict", f->f1_strict, 1 }, { "precision_strict", f->precision_strict, 1 }, { "recall_strict", f->recall_strict, 1 },
-        { "f1_macro_strict", f->f1_macro_strict, 1 },
+    const struct { const char *name; double value; } row[] = {
+        { "accuracy", f->accuracy }, { "f1_macro", f->f1_macro }, { "mcc", f->mcc }, { "auc", f->auc }, { "loss", f->loss },
+        { "mse", f->mse }, { "pearson", f->pearson }, { "spearman", f->spearman }, { "f1_micro", f->f1_micro },
+        { "exact", f->exact }, { "f1", f->f1 }, { "precision", f->precision }, { "recall", f->recall },
+        { "f1_strict", f->f1_strict }, { "precision_strict", f->precision_strict }, { "recall_strict", f->recall_strict },
+        { "f1_macro_strict", f->f1_macro_strict },
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (strcmp(row[i].name, metric) == 0) {
             *value = row[i].value;
-            if (higher_is_better)
-                *higher_is_better = row[i].higher;
             return XR_OK;
         }
     return xr_fail(XR_EUSAGE, "unknown metric '%s'; known: accuracy, f1_macro, mcc, auc, loss, mse, pearson, spearman, f1_micro, exact, f1, precision, recall, "

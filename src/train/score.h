@@ -55,7 +55,7 @@ xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset
 xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, const xr_dataset *d, const float *logits, const char *where);
 void xr_figures_free(xr_figures *f);
 
-/* A figure by the name users write in --metric. XR_EUSAGE with the known names; *higher_is_better may be NULL. */
-xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value, int *higher_is_better);
+/* A figure by the name users write in --metric. XR_EUSAGE with the known names. */
+xr_status xr_figures_named(const xr_figures *f, const char *metric, double *value);
 
 #endif

@@ -35,6 +35,7 @@ typedef struct xr_sweep_run {
     int code;                       /* of a failed one: its exit code, or 128 + the signal that ended it */
     char *message;                  /* its last error; NULL if it left none */
     xr_sweep_figure best, tested;   /* on the validation data, by which the best model was chosen; of evaluate: the average of its main figure */
+    int higher;                     /* of best: the higher the better */
     long long best_step, steps;
     pid_t pid;                      /* > 0 while a process is at it */
     int testing;

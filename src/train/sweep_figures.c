@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "train/metrics.h"
 #include "train/sweep.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -31,6 +32,13 @@ static xr_status set_figure(xr_sweep_figure *f, const char *metric, const json_t
     return f->metric ? XR_OK : xr_error_status();
 }
 
+/* The last line of older runs does not say which way is better, but by what. */
+static int is_higher_better(const json_t *end, const char *metric)
+{
+    const json_t *said = json_object_get(end, "higher_is_better");
+    return json_is_boolean(said) ? json_is_true(said) : xr_metric_higher_is_better(metric);
+}
+
 xr_status xr_sweep_read_figures(xr_sweep_run *r)
 {
     json_t *end = xr_rundir_end(r->dir);
@@ -38,7 +46,9 @@ xr_status xr_sweep_read_figures(xr_sweep_run *r)
         return xr_fail(XR_EDATA, "%s: metrics.jsonl does not end with the line of a finished run", r->dir);
     r->steps = (long long)json_integer_value(json_object_get(end, "step"));
     r->best_step = (long long)json_integer_value(json_object_get(end, "best_step"));
-    xr_status status = set_figure(&r->best, json_string_value(json_object_get(end, "metric")), json_object_get(end, "best"));
+    const char *metric = json_string_value(json_object_get(end, "metric"));
+    r->higher = metric && is_higher_better(end, metric);
+    xr_status status = set_figure(&r->best, metric, json_object_get(end, "best"));
     json_decref(end);
     return status;
 }
@@ -88,23 +98,25 @@ xr_sweep_stats xr_sweep_statistics(const xr_sweep *s, size_t setting, size_t off
     return t;
 }
 
-const char *xr_sweep_metric(const xr_sweep *s)
+/* The first run with a figure on the validation data; NULL if none has one. */
+static const xr_sweep_run *first_judged(const xr_sweep *s)
 {
     for (size_t i = 0; i < s->n_runs; i++)
         if (s->run[i].best.metric)
-            return s->run[i].best.metric;
+            return &s->run[i];
     return NULL;
+}
+
+const char *xr_sweep_metric(const xr_sweep *s)
+{
+    const xr_sweep_run *r = first_judged(s);
+    return r ? r->best.metric : NULL;
 }
 
 /* NaN is never better, and always worse. */
 static int is_better(const xr_sweep *s, double a, double b)
 {
-    static const char *const lower[] = { "loss", "mse", "perplexity" };
-    const char *metric = xr_sweep_metric(s);
-    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
-        if (strcmp(metric, lower[i]) == 0)
-            return a < b || (isnan(b) && !isnan(a));
-    return a > b || (isnan(b) && !isnan(a));
+    return (first_judged(s)->higher ? a > b : a < b) || (isnan(b) && !isnan(a));
 }
 
 size_t xr_sweep_best_setting(const xr_sweep *s)
