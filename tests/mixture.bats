@@ -67,6 +67,14 @@ chosen() { sed -n 's/.*"best_step":\([0-9]*\).*/\1/p' "$1"; }
     [ "$(chosen "$dir/worst.json")" -eq "$(paste "$dir/en.txt" "$dir/fr.txt" | awk '{ print $1, ($2 < $4 ? $2 : $4) }' | best_of '')" ]
     [ "$(chosen "$dir/en.json")" -ne "$(chosen "$dir/fr.json")" ]
     grep -q 'per-language selection, on a language that was not trained on' "$dir/fr/best/README.md"
+    # a page says the same, of a run that is over and of one that is not
+    for by in auto fr average worst; do
+        "$xlmr" report --quiet "$dir/$by" --output "$dir/page.html" >/dev/null
+        grep -q "at step $(chosen "$dir/$by.json"), chosen by $(jq -r .metric "$dir/$by.json")</span>" "$dir/page.html"
+        sed -i '$d' "$dir/$by/metrics.jsonl"
+        "$xlmr" report --quiet "$dir/$by" --output "$dir/page.html" >/dev/null
+        grep -q "at step $(chosen "$dir/$by.json"), chosen by the sets of --select-by</span>" "$dir/page.html"
+    done
 }
 
 @test "mcc and auc choose the best model: the step where they are highest" {

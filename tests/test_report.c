@@ -206,6 +206,87 @@ static void run_page(void **state)
     xr_free(page);
 }
 
+/* Languages that were not trained on have no part in the choice: their mean would name step 20. */
+#define EVALS_OF_TWO \
+    "{\"step\":10,\"loss\":0.9}\n" \
+    "{\"event\":\"eval\",\"step\":10,\"loss\":0.61,\"accuracy\":0.6,\"examples\":80," \
+    "\"languages\":{\"en\":{\"loss\":0.5,\"accuracy\":0.8},\"sw\":{\"loss\":0.72,\"accuracy\":0.4}},\"selected\":0.8}\n" \
+    "{\"event\":\"eval\",\"step\":20,\"loss\":0.56,\"accuracy\":0.695,\"examples\":80," \
+    "\"languages\":{\"en\":{\"loss\":0.51,\"accuracy\":0.79},\"sw\":{\"loss\":0.61,\"accuracy\":0.6}},\"selected\":0.79}\n"
+#define EVALS_BY_LOSS \
+    "{\"event\":\"eval\",\"step\":10,\"loss\":0.61,\"accuracy\":0.6,\"languages\":{\"en\":{\"loss\":0.5},\"sw\":{\"loss\":0.72}},\"selected\":0.72}\n" \
+    "{\"event\":\"eval\",\"step\":20,\"loss\":0.62,\"accuracy\":0.5,\"languages\":{\"en\":{\"loss\":0.6},\"sw\":{\"loss\":0.64}},\"selected\":0.64}\n"
+#define EVALS_OF_NUMBERS \
+    "{\"event\":\"eval\",\"step\":10,\"loss\":0.25,\"pearson\":0.5,\"spearman\":0.4,\"examples\":80}\n" \
+    "{\"event\":\"eval\",\"step\":20,\"loss\":0.75,\"pearson\":0.9,\"spearman\":0.8,\"examples\":80}\n"
+#define EVALS_OF_LABELS \
+    "{\"event\":\"eval\",\"step\":10,\"loss\":0.25,\"f1_micro\":0.5,\"f1_macro\":0.4,\"examples\":80}\n" \
+    "{\"event\":\"eval\",\"step\":20,\"loss\":0.75,\"f1_micro\":0.9,\"f1_macro\":0.8,\"examples\":80}\n"
+#define END(metric, best, step) "{\"event\":\"end\",\"step\":20,\"metric\":\"" metric "\",\"best\":" best ",\"best_step\":" step "}\n"
+#define CARD(label, value, more) "<div><span>" label "</span><b><bdi>" value "</bdi></b><span>" more "</span></div>"
+
+/* The best step is that of the model in best/: as the last line of the log says, or as it is chosen before there is one. */
+static void best_step(void **state)
+{
+    (void)state;
+    static const char at_10[] = CARD("best validation loss", "0.2500", "at step 10");
+    static const struct { const char *metrics, *metric, *said[3]; } cases[] = {
+        { EVALS_OF_TWO END("accuracy of en", "0.8", "10"), "auto",
+          { CARD("best validation accuracy", "0.8000", "at step 10, chosen by accuracy of en"),
+            CARD("validation loss", "0.6100", "of the same step, mean of all sets"),
+            "<th scope=\"row\">sw</th><td class=\"n\">0.4000</td><td class=\"n\">0.4000</td><td class=\"n\">0.6000</td>" } },
+        { EVALS_OF_TWO, "auto",
+          { CARD("best validation accuracy", "0.8000", "at step 10, chosen by the sets of --select-by"),
+            "accuracy: first</th><th class=\"n\">at the best step</th>" } },
+        { EVALS_BY_LOSS END("worst loss of en, sw", "0.64", "20"), "loss",
+          { CARD("best validation loss", "0.6400", "at step 20, chosen by worst loss of en, sw"), "loss: first</th>" } },
+        { EVALS_BY_LOSS, "loss", { CARD("best validation loss", "0.6400", "at step 20, chosen by the sets of --select-by") } },
+        { EVALS_OF_NUMBERS END("loss", "0.25", "10"), "auto",
+          { at_10, CARD("validation Pearson", "0.5000", "of the same step"), "<figcaption>Validation Pearson</figcaption>" } },
+        { EVALS_OF_NUMBERS, "auto", { at_10, CARD("validation Pearson", "0.5000", "of the same step") } },
+        { EVALS_OF_NUMBERS, "mse", { at_10 } },
+        { EVALS_OF_NUMBERS, "spearman",
+          { CARD("best validation Spearman", "0.8000", "at step 20"), CARD("validation loss", "0.7500", "of the same step") } },
+        { EVALS_OF_LABELS, "auto", { at_10, CARD("validation micro F1", "0.5000", "of the same step") } },
+        { EVALS_OF_LABELS END("f1_macro", "0.8", "20"), "f1_macro", { CARD("best validation macro F1", "0.8000", "at step 20") } },
+        { EVALS_OF_LABELS END("a figure to come", "1", "20"), "auto", { "<span>at step 20, chosen by a figure to come</span>" } },
+        { EVALS_OF_LABELS END("loss", "0.5", "15"), "auto", { at_10 } },        /* a log with a hole */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "# finetune: what decides the result\ntask: classify\nmetric: %s\n", cases[i].metric);
+        write_file("chosen", "metrics.jsonl", cases[i].metrics);
+        write_file("chosen", "config.yaml", text);
+        char *page = page_of_one("chosen");
+        assert_non_null(page);
+        check_page(page);
+        for (size_t k = 0; k < 3 && cases[i].said[k]; k++)
+            expect(page, cases[i].said[k]);
+        xr_free(page);
+    }
+}
+
+/* What chose the runs stands beside its value where they are compared; the last line says it too, where config.yaml is not there. */
+static void best_steps_compared(void **state)
+{
+    (void)state;
+    char one[300], two[300], three[300];
+    const char *dirs[] = { one, two, three };
+    write_file("by-en", "metrics.jsonl", EVALS_OF_TWO END("accuracy of en", "0.8", "10"));
+    write_file("by-loss", "metrics.jsonl", EVALS_OF_NUMBERS END("loss", "0.25", "10"));
+    snprintf(one, sizeof one, "%s", in_scratch("by-en"));
+    write_file("by-macro", "metrics.jsonl", EVALS_OF_LABELS END("f1_macro", "0.8", "20"));
+    snprintf(two, sizeof two, "%s", in_scratch("by-loss"));
+    snprintf(three, sizeof three, "%s", in_scratch("by-macro"));
+    char *page = page_of(dirs, 3);
+    assert_non_null(page);
+    check_page(page);
+    expect(page, "<td>accuracy of en</td><td class=\"n\">0.8000</td><td class=\"n\">10</td>");
+    expect(page, "<td>loss</td><td class=\"n\">0.2500</td><td class=\"n\">10</td>");
+    expect(page, "<td>macro F1</td><td class=\"n\">0.8000</td><td class=\"n\">20</td>");
+    xr_free(page);
+}
+
 /* A run being written, killed or damaged. */
 static void broken_runs(void **state)
 {
@@ -389,7 +470,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(run_page, clear_error), cmocka_unit_test_teardown(broken_runs, clear_error),
         cmocka_unit_test_teardown(evaluation_page, clear_error), cmocka_unit_test_teardown(several, clear_error),
-        cmocka_unit_test_teardown(sweep_page, clear_error),
+        cmocka_unit_test_teardown(sweep_page, clear_error), cmocka_unit_test_teardown(best_step, clear_error),
+        cmocka_unit_test_teardown(best_steps_compared, clear_error),
         cmocka_unit_test_teardown(wrong_paths, clear_error), cmocka_unit_test_teardown(memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -71,13 +71,6 @@ static xr_status put(chart *k, xr_curves *c, const char *caption, xr_str *out)
     return status;
 }
 
-/* ---- what evaluations are judged by ---- */
-
-int xr_report_lower_is_better(const char *metric)
-{
-    return strcmp(metric, "loss") == 0 || strcmp(metric, "mse") == 0 || strcmp(metric, "perplexity") == 0;
-}
-
 const char *xr_report_title(const char *metric)
 {
     static const char *const titles[][2] = { { "f1", "F1" }, { "f1_macro", "macro F1" }, { "f1_micro", "micro F1" }, { "f1_strict", "strict F1" },
@@ -88,42 +81,6 @@ const char *xr_report_title(const char *metric)
         if (strcmp(titles[i][0], metric) == 0)
             return titles[i][1];
     return metric;
-}
-
-/* The value of "metric:" in config.yaml if evaluations have it. */
-static const char *chosen(const xr_report_run *run, const json_t *line)
-{
-    static char const before[] = "\nmetric: ";
-    const char *at = run->config ? strstr(run->config, before) : NULL, *key;
-    json_t *value;
-    if (!at)
-        return NULL;
-    at += strlen(before);
-    size_t n = strcspn(at, " \n");
-    json_object_foreach((json_t *)line, key, value)
-        if (strlen(key) == n && strncmp(key, at, n) == 0)
-            return key;
-    return NULL;
-}
-
-const char *xr_report_metric(const xr_report_run *run)
-{
-    static const char *const others[] = { "step", "loss", "examples" };
-    const json_t *line = json_array_get(run->evals, json_array_size(run->evals) - 1);
-    const char *key, *metric = line ? chosen(run, line) : NULL;
-    json_t *value;
-    if (metric || !line)
-        return metric;
-    if (json_object_get(line, "perplexity"))
-        return "perplexity";
-    json_object_foreach((json_t *)line, key, value) {
-        size_t i = 0;
-        while (i < 3 && strcmp(key, others[i]) != 0)
-            i++;
-        if (i == 3 && json_is_number(value))
-            return key;
-    }
-    return "loss";
 }
 
 /* ---- the charts ---- */

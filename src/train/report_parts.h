@@ -47,10 +47,18 @@ xr_status xr_report_lines(const char *dir, const char *name, json_t **lines, xr_
 double xr_report_number(const json_t *line, const char *key);
 const char *xr_report_string(const json_t *object, const char *key);       /* NULL if there is none */
 
-/* report_curves.c: charts of one or several runs. The key of the figure that evaluations of a run are judged by, "perplexity" or "accuracy"; NULL = no
- * evaluation yet. */
+/* report_choice.c: what chose the best model. The key of that figure in the lines of evaluations: "perplexity", "accuracy"; NULL = no evaluation yet. */
+const char *xr_report_chooser(const xr_report_run *run);
+/* The key of the figure that charts and tables show: the same, or something more telling than a loss that nobody asked for; NULL as above. */
 const char *xr_report_metric(const xr_report_run *run);
-int xr_report_lower_is_better(const char *metric);
+/* What chose in the words of the log where that is more than the figure: "mean accuracy of de, en"; else NULL. */
+const char *xr_report_choice(const xr_report_run *run);
+/* The evaluation of the best model, which is not the one before training; NULL if there is none. */
+const json_t *xr_report_best(const xr_report_run *run);
+/* The value of an evaluation that the choice is by: of several sets of validation data those that choose. NaN if it is no number. */
+double xr_report_value(const xr_report_run *run, const json_t *line);
+
+/* report_curves.c: charts of one or several runs. */
 const char *xr_report_title(const char *metric);                            /* "f1_macro": "macro F1" */
 xr_status xr_report_curves(const xr_report_run *run, size_t n, xr_str *out);
 xr_status xr_report_languages_chart(const xr_report_run *run, xr_str *out);
@@ -59,8 +67,6 @@ xr_status xr_report_languages_chart(const xr_report_run *run, xr_str *out);
 xr_status xr_report_put_run(const xr_report *r, size_t i, xr_str *out);
 xr_status xr_report_compare_runs(const xr_report *r, xr_str *out);
 const char *xr_report_kind(const xr_report_run *run);                       /* "Pretraining", "Fine-tuning", "Run" */
-/* The evaluation with the best figure, not counting the one before training; NULL if there is none. */
-const json_t *xr_report_best(const xr_report_run *run);
 
 /* report_sweep.c: the section of one sweep. */
 xr_status xr_report_put_sweep(const xr_report *r, size_t i, xr_str *out);

@@ -16,21 +16,6 @@ const char *xr_report_kind(const xr_report_run *run)
     return run->verb == XR_V_PRETRAIN ? "Pretraining" : run->verb == XR_V_FINETUNE ? "Fine-tuning" : "Run";
 }
 
-/* Pretraining also measures the model it starts from; that is not a result. */
-const json_t *xr_report_best(const xr_report_run *run)
-{
-    const char *metric = xr_report_metric(run);
-    const json_t *best = NULL;
-    for (size_t i = 0; metric && i < json_array_size(run->evals); i++) {
-        const json_t *line = json_array_get(run->evals, i);
-        double value = xr_report_number(line, metric), other = best ? xr_report_number(best, metric) : (double)NAN;
-        int better = xr_report_lower_is_better(metric) ? value < other : value > other;
-        if (isfinite(value) && xr_report_number(line, "step") > 0.0 && (!best || better))
-            best = line;
-    }
-    return best;
-}
-
 static double steps_done(const xr_report_run *run)
 {
     double done = xr_report_number(last_of(run->steps), "step"), judged = xr_report_number(last_of(run->evals), "step");
@@ -87,19 +72,36 @@ static xr_status put_state(const xr_report_run *run, xr_str *out)
     return xr_report_card(out, "state", state_of(run), more);
 }
 
+/* The figure that chose, and by which sets of validation data where there are several. */
+static xr_status put_chosen(const xr_report_run *run, const json_t *best, xr_str *out)
+{
+    const char *choice = xr_report_choice(run), *sets = json_object_get(best, "selected") ? "the sets of --select-by" : NULL;
+    const char *by = choice ? choice : sets;
+    char label[100];
+    xr_str more = { 0 };
+    snprintf(label, sizeof label, "best validation %.60s", xr_report_title(xr_report_chooser(run)));
+    xr_status status = xr_str_printf(&more, "at step %s%s%s", xr_number_count(xr_report_number(best, "step")).s, by ? ", chosen by " : "", by ? by : "");
+    if (status == XR_OK)
+        status = xr_report_card(out, label, xr_number_short(xr_report_value(run, best)).s, more.s);
+    xr_str_free(&more);
+    return status;
+}
+
+/* Beside it the loss, or where that chose the figure that the page shows. */
 static xr_status put_best(const xr_report_run *run, xr_str *out)
 {
     const json_t *best = xr_report_best(run);
-    const char *metric = xr_report_metric(run);
-    char label[100], more[60];
+    const char *chooser = xr_report_chooser(run);
+    char label[100];
     if (!best)
         return XR_OK;
-    snprintf(label, sizeof label, "best validation %.60s", xr_report_title(metric));
-    snprintf(more, sizeof more, "at step %s", xr_number_count(xr_report_number(best, "step")).s);
-    XR_TRY(xr_report_card(out, label, xr_number_short(xr_report_number(best, metric)).s, more));
-    if (strcmp(metric, "loss") == 0)
+    XR_TRY(put_chosen(run, best, out));
+    const char *beside = strcmp(chooser, "loss") == 0 ? xr_report_metric(run) : "loss";
+    if (strcmp(beside, chooser) == 0)
         return XR_OK;
-    return xr_report_card(out, "validation loss", xr_number_short(xr_report_number(best, "loss")).s, "of the same step");
+    snprintf(label, sizeof label, "validation %.60s", xr_report_title(beside));
+    return xr_report_card(out, label, xr_number_short(xr_report_number(best, beside)).s,
+                          json_object_get(best, "selected") ? "of the same step, mean of all sets" : "of the same step");
 }
 
 /* A figure that the logs have. */
@@ -178,7 +180,8 @@ static xr_status put_language_head(const xr_report_run *run, xr_str *out)
         XR_TRY(xr_str_puts(out, "<th class=\"n\">tokens</th><th class=\"n\">share of data</th><th class=\"n\">share of batches</th>"
                            "<th class=\"n\">epochs</th><th class=\"n\">&lt;unk&gt;</th>"));
     if (metric)
-        XR_TRY(xr_markup_put(out, "<th class=\"n\">%s: first</th><th class=\"n\">best</th><th class=\"n\">newest</th>", xr_report_title(metric)));
+        XR_TRY(xr_markup_put(out, "<th class=\"n\">%s: first</th><th class=\"n\">at the best step</th><th class=\"n\">newest</th>",
+                             xr_report_title(metric)));
     return xr_str_puts(out, "</tr></thead><tbody>\n");
 }
 
@@ -254,14 +257,14 @@ static xr_status put_compared(const xr_report *r, size_t i, xr_str *out)
 {
     const xr_report_run *run = &r->run[i];
     const json_t *best = xr_report_best(run);
-    const char *metric = xr_report_metric(run);
+    const char *choice = xr_report_choice(run);
     double loss = final_loss(run), time = xr_report_number(last_of(run->timing), "at");
     XR_TRY(xr_str_printf(out, "<tr><th scope=\"row\"><span class=\"chip c%zu\"></span><a href=\"#run%zu\">", i % XR_SVG_COLOURS, i + 1));
     XR_TRY(xr_markup_put(out, "<bdi>%s</bdi></a></th><td>%s</td>", run->name, state_of(run)));
     XR_TRY(xr_report_cell(out, xr_number_count(steps_done(run)).s));
     XR_TRY(xr_report_cell(out, isfinite(loss) ? xr_number_short(loss).s : NULL));
-    XR_TRY(xr_markup_put(out, "<td>%s</td>", best ? xr_report_title(metric) : "-"));
-    XR_TRY(xr_report_cell(out, best ? xr_number_short(xr_report_number(best, metric)).s : NULL));
+    XR_TRY(xr_markup_put(out, "<td>%s</td>", !best ? "-" : choice ? choice : xr_report_title(xr_report_chooser(run))));
+    XR_TRY(xr_report_cell(out, best ? xr_number_short(xr_report_value(run, best)).s : NULL));
     XR_TRY(xr_report_cell(out, best ? xr_number_count(xr_report_number(best, "step")).s : NULL));
     XR_TRY(xr_report_cell(out, isfinite(time) ? xr_number_time(time).s : NULL));
     XR_TRY(xr_report_cell(out, isfinite(throughput(run)) ? xr_number_count(throughput(run)).s : NULL));
