@@ -62,6 +62,15 @@ well_formed() {
     run ! grep -q 'Worst errors' "$dir/page.html"
 }
 
+@test "report: the transfer gap is that of the language the evaluation was told" {
+    mkdir "$dir/data"
+    cp "$dev" "$dir/data/test-de.tsv"
+    head -17 "$dev" >"$dir/data/test-en.tsv"
+    "$xlmr" evaluate --quiet --task classify --model "$BATS_FILE_TMPDIR/run/best" --data-dir "$dir/data" --training-language de --output-dir "$dir/e" >/dev/null
+    "$xlmr" report "$dir/e" --output "$dir/page.html"
+    grep -qF '<span>de minus the mean of the others</span>' "$dir/page.html"
+}
+
 @test "report --json, and the default file" {
     cd "$dir"
     run -0 --separate-stderr "$(cd - >/dev/null && realpath "$xlmr")" report "$BATS_FILE_TMPDIR/run" --json

@@ -346,6 +346,27 @@ static void evaluation_page(void **state)
     xr_free(page);
 }
 
+/* The gap is that of the language of the training data. */
+static void transfer_gap(void **state)
+{
+    (void)state;
+    static const struct { const char *options, *said; } cases[] = {
+        { ",\"options\":{\"training_language\":\"de\"}", CARD("transfer gap", "25.00", "de minus the mean of the others") },
+        { ",\"options\":{\"training_language\":\"" EVIL "\"}", CARD("transfer gap", "25.00", EVIL_HTML " minus the mean of the others") },
+        { "", CARD("transfer gap", "25.00", "en minus the mean of the others") },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "{\"metric\":\"accuracy\",\"languages\":{},\"transfer_gap\":0.25%s}", cases[i].options);
+        write_file("gap", "results.json", text);
+        char *page = page_of_one("gap");
+        assert_non_null(page);
+        check_page(page);
+        expect(page, cases[i].said);
+        xr_free(page);
+    }
+}
+
 static void several(void **state)
 {
     (void)state;
@@ -471,7 +492,7 @@ int main(void)
         cmocka_unit_test_teardown(run_page, clear_error), cmocka_unit_test_teardown(broken_runs, clear_error),
         cmocka_unit_test_teardown(evaluation_page, clear_error), cmocka_unit_test_teardown(several, clear_error),
         cmocka_unit_test_teardown(sweep_page, clear_error), cmocka_unit_test_teardown(best_step, clear_error),
-        cmocka_unit_test_teardown(best_steps_compared, clear_error),
+        cmocka_unit_test_teardown(best_steps_compared, clear_error), cmocka_unit_test_teardown(transfer_gap, clear_error),
         cmocka_unit_test_teardown(wrong_paths, clear_error), cmocka_unit_test_teardown(memory, clear_error),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

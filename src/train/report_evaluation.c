@@ -199,10 +199,19 @@ static xr_status put_table(const xr_report_evaluation *e, xr_str *out)
 
 /* ---- the section ---- */
 
+static xr_status put_gap(const xr_report_evaluation *e, xr_str *out)
+{
+    double gap = xr_report_number(e->results, "transfer_gap");
+    const char *trained = xr_report_string(json_object_get(e->results, "options"), "training_language");
+    char more[100];
+    snprintf(more, sizeof more, "%.60s minus the mean of the others", or(trained, "en"));
+    return isfinite(gap) ? xr_report_card(out, "transfer gap", xr_number_fixed(percent(gap), 2).s, more) : XR_OK;
+}
+
 static xr_status put_cards(const xr_report_evaluation *e, xr_str *out)
 {
     const json_t *r = e->results;
-    double gap = xr_report_number(r, "transfer_gap"), n = xr_report_number(r, "average/languages");
+    double n = xr_report_number(r, "average/languages");
     char label[120], key[120], more[80];
     snprintf(key, sizeof key, "average/%.90s", metric_of(e));
     snprintf(label, sizeof label, "average %.90s", xr_report_title(metric_of(e)));
@@ -213,8 +222,7 @@ static xr_status put_cards(const xr_report_evaluation *e, xr_str *out)
         XR_TRY(xr_report_card(out, label, xr_number_fixed(percent(average), 2).s, more));
     else
         XR_TRY(xr_report_card(out, "figures", "none", "the files have no gold labels"));
-    if (isfinite(gap))
-        XR_TRY(xr_report_card(out, "transfer gap", xr_number_fixed(percent(gap), 2).s, "en minus the mean of the others"));
+    XR_TRY(put_gap(e, out));
     XR_TRY(xr_report_card(out, "task", or(xr_report_string(r, "task"), "-"), or(xr_report_string(r, "split"), "")));
     XR_TRY(xr_report_card(out, "protocol", or(xr_report_string(r, "protocol"), "not stated"), or(xr_report_string(r, "selection"), "")));
     return xr_str_puts(out, "</div>\n");
