@@ -148,7 +148,7 @@ static void choosable(const xr_finetune *f)
     double value;
     assert_int_equal(xr_options_init(&o, XR_V_FINETUNE), XR_OK);
     for (const char *const *metric = f->task->metrics(f); *metric; metric++)
-        if (xr_options_set(&o, "metric", *metric) < 0 || xr_figures_named(&g, *metric, &value, NULL) < 0)
+        if (xr_options_set(&o, "metric", *metric) < 0 || xr_figures_named(&g, *metric, &value) < 0)
             fail_msg("--task %s: %s", f->task->name, xr_error_message());
     xr_options_free(&o);
 }
