@@ -458,6 +458,35 @@ static void attention_of_small_scores(void **state)
     attn_free(&t);
 }
 
+/* The default one, and others that damage may leave: what is made of bits must not make numbers of them. */
+static const uint32_t nan_bits[] = { 0x7fc00000, 0x7fc00001, 0x7f800155, 0xffffffff };
+enum { N_NANS = sizeof nan_bits / sizeof *nan_bits };
+
+static float nan_of(size_t i)
+{
+    float x;
+    memcpy(&x, &nan_bits[i], sizeof x);
+    return x;
+}
+
+static void attention_of_nans(void **state)
+{
+    (void)state;
+    enum { T = 128, K = 16 };
+    owned_rows r;
+    make_rows(&r, (const size_t[]){T}, 1, 1);
+    for (size_t i = 0; i < N_NANS; i++) {
+        attn t = attn_new(&r.set, &r.set, 1, K, 0.0f, 0);
+        t.q[5 * K + 3] = nan_of(i);
+        call_attention_forward(&t);
+        for (size_t j = 0; j < K; j++) {
+            assert_true(isnan(t.o[5 * K + j]) != 0);
+            assert_true(isnan(t.o[6 * K + j]) == 0);
+        }
+        attn_free(&t);
+    }
+}
+
 /* --- LayerNorm, softmax, dropout ------------------------------------------------------------------------------------------- */
 
 typedef struct norm {
@@ -690,8 +719,10 @@ static void masked_lm_head_extremes(void **state)
     double *g = doubles(6002), loss = xr_lm_head_forward(&c.a, c.row, NULL, c.scratch), want = naive_lm_head(g, g + 2, g + 3002, 1.0, &c.a);
     assert_true(want > 1900.0);
     close_to("masked-LM loss", 0, loss, want, 1e-3);
-    w[2999] = NAN;
-    assert_true(isnan(xr_lm_head_forward(&c.a, c.row, NULL, c.scratch)));
+    for (size_t i = 0; i < N_NANS; i++) {
+        w[2999] = nan_of(i);
+        assert_true(isnan(xr_lm_head_forward(&c.a, c.row, NULL, c.scratch)));
+    }
     xr_free(h); xr_free(w); xr_free((void *)(uintptr_t)c.a.b); xr_free((void *)(uintptr_t)c.a.target);
     xr_free(g); xr_free(c.row); xr_free(c.logits); xr_free(c.scratch);
 }
@@ -1086,7 +1117,8 @@ int main(void)
         cmocka_unit_test(large_products),
         cmocka_unit_test(product_from_another_thread), cmocka_unit_test(column_sums),
         cmocka_unit_test(attention), cmocka_unit_test(attention_bf16), cmocka_unit_test(pruned_attention), cmocka_unit_test(attention_as_torch),
-        cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(attention_of_small_scores), cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
+        cmocka_unit_test(attention_of_large_scores), cmocka_unit_test(attention_of_small_scores), cmocka_unit_test(attention_of_nans),
+        cmocka_unit_test(norms), cmocka_unit_test(norm_as_torch),
         cmocka_unit_test(softmax), cmocka_unit_test(masked_lm_head), cmocka_unit_test(masked_lm_head_extremes),
         cmocka_unit_test(dropout_masks), cmocka_unit_test(dropout_of_rows), cmocka_unit_test(functions),
         cmocka_unit_test(elementwise_kernels), cmocka_unit_test(reductions), cmocka_unit_test(gather_and_scatter),

@@ -13,7 +13,7 @@
 #define XR_LOG2E 1.44269504f
 #define XR_ROUND 12582912.0f        /* 1.5 * 2^23: adding it rounds to an integer that stands in the low bits */
 
-/* exp(x + low), low small, is 2^n times this, n = round((x + low) / ln 2), which stands in the low bits of *t. */
+/* exp(x + low), low small, is 2^n times 1 more than this, n = round((x + low) / ln 2), which stands in the low bits of *t. */
 XR_INLINE vf vf_exp_rest(vf x, vf low, vf *t)
 {
     *t = vf_fmas(x + low, vf_set(XR_LOG2E), XR_ROUND);
@@ -23,22 +23,23 @@ XR_INLINE vf vf_exp_rest(vf x, vf low, vf *t)
     p = vf_fmas(p, r, 4.16684057e-2f);
     p = vf_fmas(p, r, 1.66665191e-1f);
     p = vf_fmas(p, r, 4.99999933e-1f);
-    return vf_fma(p, r * r, r) + 1.0f;
+    return vf_fma(p, r * r, r);
 }
 
 /* exp(x), denormals come out right. */
 XR_INLINE vf vf_exp(vf x)
 {
     x = vf_max(vf_set(-104.5f), vf_min(vf_set(89.0f), x));      /* a NaN passes both */
-    vf t, p = vf_exp_rest(x, vf_zero(), &t);
+    vf t, p = vf_exp_rest(x, vf_zero(), &t) + 1.0f;
     return vf_scale(p, t - XR_ROUND, (vi)t - 0x4b400000);
 }
 
-/* exp(x + low), low small, for x up to 88; zero below -87, where it is under 2e-38: with half of what vf_exp spends around the polynomial. */
+/* exp(x + low), low small, for x up to 88; zero below -87, where it is under 2e-38: with half of what vf_exp spends around the polynomial. Of a NaN, `power`
+ * is anything. */
 XR_INLINE vf vf_exp_or_zero(vf x, vf low)
 {
-    vf t, p = vf_exp_rest(x, low, &t);
-    return vf_if_less(x, vf_set(-87.0f), vf_zero(), (vf)((vu)p + ((vu)t << 23)));
+    vf t, p = vf_exp_rest(x, low, &t), power = (vf)(((vu)t << 23) + 0x3f800000u);
+    return vf_if_less(x, vf_set(-87.0f), vf_zero(), vf_fma(p, power, power));
 }
 
 /* tanh x: odd polynomial below 0.625, 1 - 2 / (exp(2|x|) + 1) above. */
