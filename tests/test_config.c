@@ -215,6 +215,8 @@ static void test_heads(void **state)
     READ({ "hidden_dropout_prob", "0" }, { "num_attention_heads", "768" });
     assert_true(c.hidden_dropout_prob == 0.0f);
     xr_config_free(&c);
+    READ({ "hidden_dropout_prob", "0.99" }, { "layer_norm_eps", "0.1" });   /* the limits themselves, as floats */
+    xr_config_free(&c);
     assert_int_equal(xr_alloc_live(), 0);
 }
 

@@ -51,7 +51,7 @@ static xr_status check_int(const xr_config_int *field, int value, const char *wh
 
 static xr_status check_real(const xr_config_real *field, float value, const char *where)
 {
-    if ((double)value >= field->low * 0.999999 && (double)value <= field->high)
+    if (value >= (float)field->low && value <= (float)field->high)
         return XR_OK;
     return xr_fail(XR_EDATA, "%s: %s: found %g, expected a number from %g to %g; correct the file or get it from its source again", where, field->name,
                    (double)value, field->low, field->high);
