@@ -326,58 +326,73 @@ static json_t *sorted(json_t *j)
     json_t *value, *out = json_object();
     size_t n = 0;
     const char **keys = xr_alloc(json_object_size(j), sizeof *keys);
-    if (keys && out) {
+    int bad = !keys || !out;
+    if (!bad) {
         json_object_foreach(j, key, value)
             keys[n++] = key;
         qsort(keys, n, sizeof *keys, by_key);
-        for (size_t i = 0; i < n; i++)
-            json_object_set(out, keys[i], json_object_get(j, keys[i]));
     }
+    for (size_t i = 0; i < n; i++)
+        bad |= json_object_set(out, keys[i], json_object_get(j, keys[i])) < 0;
     xr_free(keys);
-    return out;
+    if (!bad)
+        return out;
+    json_decref(out);
+    return NULL;
 }
 
-static void put_labels(json_t *out, const xr_config *c)
+/* 1 when memory is out, as of those below: a value that could not be made cannot be put. */
+static int put(json_t *out, const char *key, json_t *value)
+{
+    return json_object_set_new(out, key, value) < 0;
+}
+
+static int put_labels(json_t *out, const xr_config *c)
 {
     json_t *names = json_object(), *ids = json_object();
     char key[24];
+    int bad = 0;
     for (int i = 0; i < c->num_labels; i++) {
         snprintf(key, sizeof key, "%d", i);
-        json_object_set_new(names, key, json_string(c->label[i]));
-        json_object_set_new(ids, c->label[i], json_integer(i));
+        bad |= put(names, key, json_string(c->label[i])) | put(ids, c->label[i], json_integer(i));
     }
-    json_object_set_new(out, "id2label", names);
-    json_object_set_new(out, "label2id", sorted(ids));
+    bad |= put(out, "id2label", names) | put(out, "label2id", ids ? sorted(ids) : NULL);
     json_decref(ids);
     if (!is_tagger(c))
-        json_object_set_new(out, "problem_type", json_string(problem_name[c->problem]));
+        bad |= put(out, "problem_type", json_string(problem_name[c->problem]));
+    return bad;
 }
 
-static json_t *describe(const xr_config *c)
+static int put_all(json_t *out, const xr_config *c)
 {
     const xr_head *head = c->head ? xr_head_find(c->head) : NULL;
-    json_t *out = c->extra ? json_deep_copy(c->extra) : json_object();
-    json_object_set_new(out, "architectures", json_pack("[s]", head ? head->architecture : "XLMRobertaModel"));
+    int bad = put(out, "architectures", json_pack("[s]", head ? head->architecture : "XLMRobertaModel"));
     for (const xr_config_int *field = xr_config_ints; field->name; field++)
-        json_object_set_new(out, field->name, json_integer(xr_config_int_get(c, field)));
+        bad |= put(out, field->name, json_integer(xr_config_int_get(c, field)));
     for (const xr_config_real *field = xr_config_reals; field->name; field++)
-        json_object_set_new(out, field->name, real_of(xr_config_real_get(c, field)));
-    json_object_set_new(out, "classifier_dropout", c->classifier_dropout < 0.0f ? json_null() : real_of(c->classifier_dropout));
-    json_object_set_new(out, "dtype", json_string("float32"));
-    json_object_set_new(out, "hidden_act", json_string("gelu"));
-    json_object_set_new(out, "model_type", json_string("xlm-roberta"));
-    json_object_set_new(out, "tie_word_embeddings", json_true());
-    if (has_labels(c))
-        put_labels(out, c);
+        bad |= put(out, field->name, real_of(xr_config_real_get(c, field)));
+    bad |= put(out, "classifier_dropout", c->classifier_dropout < 0.0f ? json_null() : real_of(c->classifier_dropout));
+    bad |= put(out, "dtype", json_string("float32"));
+    bad |= put(out, "hidden_act", json_string("gelu"));
+    bad |= put(out, "model_type", json_string("xlm-roberta"));
+    bad |= put(out, "tie_word_embeddings", json_true());
+    return has_labels(c) ? bad | put_labels(out, c) : bad;
+}
+
+/* NULL when memory is out. */
+static json_t *describe(const xr_config *c)
+{
+    json_t *all = c->extra ? json_deep_copy(c->extra) : json_object();
+    json_t *out = all && !put_all(all, c) ? sorted(all) : NULL;
+    json_decref(all);
     return out;
 }
 
 xr_status xr_config_write(const xr_config *c, const char *path)
 {
     XR_TRY(xr_config_check(c, path));
-    json_t *j = describe(c), *out = j ? sorted(j) : NULL;
-    xr_status status = out ? xr_json_write(path, out, 2) : xr_fail(XR_ESYSTEM, "%s: out of memory", path);
-    json_decref(out);
+    json_t *j = describe(c);
+    xr_status status = j ? xr_json_write(path, j, 2) : xr_fail(XR_ESYSTEM, "%s: out of memory", path);
     json_decref(j);
     return status;
 }
