@@ -214,9 +214,10 @@ xr_tensor *xr_node(xr_tape *t, const xr_op *op, xr_tensor *const *in, int n_in, 
 
 /* --- backward ------------------------------------------------------------------------------------------------- */
 
+/* Of no values too it has an address of its own, by which it is given back. */
 static float *buffer_take(xr_tape *t, size_t floats, size_t *slot)
 {
-    size_t bytes = floats * sizeof(float);
+    size_t bytes = (floats > 0 ? floats : 1) * sizeof(float);
     for (size_t i = 0; i < t->n_buffer; i++)
         if (!t->buffer[i].used && t->buffer[i].bytes == bytes) {
             t->buffer[i].used = 1;
