@@ -133,6 +133,9 @@ teardown() { rm -rf "$dir"; }
     run -0 --separate-stderr "$xlmr" predict --quiet --model "$base/model" --output "$dir/b" "$dir/in"
     [ "$output" = "$dir/b: 2 predictions" ]
     cmp "$dir/a" "$dir/b"
+    { printf 'bado\n' | gzip; printf 'lemu\n' | gzip; } | "$xlmr" predict --model "$base/model" - 2>/dev/null >"$dir/pieces"
+    printf 'bado\nlemu\n' | "$xlmr" predict --model "$base/model" - 2>/dev/null | cmp - "$dir/pieces"     # the first is held while the second is read
+    rm "$dir/pieces"
     printf '{"text": "bado"}\n{"text": 1}\n' >"$dir/bad"
     run -65 "$xlmr" predict --model "$base/model" --output "$dir/c" "$dir/bad"
     [[ $output == *"bad:2: the key 'text' holds a number"* ]]

@@ -228,11 +228,14 @@ static xr_status check_bad(xr_predicting *g)
                    g->data.max_bad_fraction);
 }
 
-/* A document in SQuAD's layout, or an object over several lines, would be told as a line that is no JSON. */
+/* A document in SQuAD's layout, or an object over several lines, would be told as a line that is no JSON. Of texts the first line is read already; where
+ * its source took it, it is a row of a table, and to look further would overwrite its cells. */
 static xr_status refuse_document(xr_predicting *g)
 {
     enum { HEAD = 4096 };
-    const char *head = g->reader.head, *path = xr_stream_path(g->stream);   /* texts: the first line is read already */
+    const char *head = g->reader.head, *path = xr_stream_path(g->stream);
+    if (g->reader.stream && !head)
+        return XR_OK;
     long n = head ? (long)g->reader.head_len : xr_stream_head(g->stream, HEAD, &head);
     XR_TRY(n < 0 ? (xr_status)n : XR_OK);
     if (xr_questions_detect(head, (size_t)n))
