@@ -99,6 +99,12 @@ teardown() { rm -rf "$dir"; }
     "$xlmr" evaluate --quiet --task pawsx --model "$dir/run/final" --data-dir "$dir/pawsx" --output-dir "$dir/out" >"$dir/table"
     [ "$(sed -n 1p "$dir/table")" = "PAWS-X, test: $dir/run/final" ]
     [ "$(grep -cxE '0|1' "$dir/out/pawsx/test-de.tsv")" -eq 2 ]
+    mkdir -p "$dir/x-final/de" "$dir/x-final/en"
+    { printf 'id\tsentence1\tsentence2\tlabel\n'; awk '{ print NR "\t" $0 }' "$dir/pawsx/test-de.tsv"; } >"$dir/x-final/de/test_2k.tsv"
+    "$xlmr" evaluate --quiet --task pawsx --model "$dir/run/final" --data-dir "$dir/x-final" >"$dir/own"
+    diff "$dir/table" "$dir/own"
+    run -66 "$xlmr" evaluate --task pawsx --model "$dir/run/final" --data-dir "$dir/x-final" --split dev
+    [[ $output == *"no files dev-{language}.tsv"*"and no {language}/dev_2k.tsv"* ]]
 }
 
 @test "evaluate: a missing language is 66 and leaves nothing behind" {
