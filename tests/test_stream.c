@@ -502,6 +502,59 @@ static void test_by_member(void **state)
         }
 }
 
+static char *many_lines(size_t lines, size_t *len)
+{
+    xr_str text = { 0 };
+    uint32_t x = 1;
+    for (size_t i = 0; i < lines; i++) {
+        x = x * 1664525 + 1013904223;
+        xr_str_printf(&text, "%u\n", x);
+    }
+    *len = text.len;
+    return text.s;
+}
+
+static void expect_line(xr_stream *s, const char *want, size_t number)
+{
+    char *line;
+    size_t len;
+    assert_int_equal(xr_stream_line(s, &line, &len), 1);
+    if (want)
+        assert_string_equal(line, want);
+    assert_int_equal(xr_stream_line_number(s), number);
+}
+
+/* What is left of a member is given up: its lines count, and damage in it is not the next one's. */
+static void test_dropped_member(void **state)
+{
+    (void)state;
+    enum { LINES = 60000 };
+    size_t len;
+    char *text = many_lines(LINES, &len);
+    for (size_t k = 0; k < 3; k++) {
+        xr_str z = { 0 };
+        packers[k](&z, text, len);
+        size_t first = z.len;
+        packers[k](&z, "good\n", 5);
+        for (int damaged = 0; damaged < 2; damaged++) {
+            z.s[first * 3 / 4] ^= (char)(damaged ? 0x10 : 0);
+            xr_stream *s = xr_stream_open(file_of(z.s, z.len));
+            xr_stream_by_member(s, 1);
+            expect_line(s, NULL, 1);
+            if (damaged) {
+                assert_int_equal(xr_stream_next_member(s), XR_EDATA);
+                assert_true(xr_stream_damaged(s));
+                xr_error_clear();
+            }
+            assert_int_equal(xr_stream_next_member(s), 1);
+            expect_line(s, "good", damaged ? xr_stream_line_number(s) + 1 : LINES + 1);
+            xr_stream_close(s);
+        }
+        xr_str_free(&z);
+    }
+    xr_free(text);
+}
+
 /* xz streams whose sizes are wrong (found by fuzzing): liblzma gives more or less of their text, by how much it gets at a time. */
 static void test_damaged_the_same(void **state)
 {
@@ -747,6 +800,7 @@ int main(void)
         cmocka_unit_test_teardown(test_nested, clear_error),
         cmocka_unit_test_teardown(test_every_bomb, clear_error),
         cmocka_unit_test_teardown(test_by_member, clear_error),
+        cmocka_unit_test_teardown(test_dropped_member, clear_error),
         cmocka_unit_test_teardown(test_damaged_the_same, clear_error),
         cmocka_unit_test_teardown(test_peek, clear_error),
         cmocka_unit_test_teardown(test_peek_far, clear_error),

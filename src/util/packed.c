@@ -380,13 +380,20 @@ static xr_status find_member(xr_packed *p)
     }
 }
 
+/* What was decoded and nobody will read; its lines count. */
+static void drop_decoded(xr_packed *p)
+{
+    const char *at = p->decoded + p->decoded_pos, *end = p->decoded + p->decoded_len;
+    for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+        p->line++;
+    p->decoded_pos = p->decoded_len;
+}
+
 /* Decodes what is left of the member, for its checksum. */
 static xr_status finish_member(xr_packed *p)
 {
-    p->decoded_pos = p->decoded_len;
-    if (p->kept_status < 0)
-        return raise_kept(p);
-    while (p->stage == MEMBER) {
+    drop_decoded(p);
+    while (p->stage == MEMBER && p->kept_status == XR_OK) {
         if (xr_packed_is_plain(p)) {
             p->in_pos = p->in_len;
             XR_TRY(need_raw(p));
@@ -395,7 +402,7 @@ static xr_status finish_member(xr_packed *p)
         }
         XR_TRY(decode_some(p));
         p->produced += p->decoded_len;
-        p->decoded_pos = p->decoded_len;
+        drop_decoded(p);
         XR_TRY(check_ratio(p));
     }
     return p->kept_status < 0 ? raise_kept(p) : XR_OK;

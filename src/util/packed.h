@@ -11,7 +11,7 @@
  * is decoded in portions that end at multiples of a fixed size from its beginning, into a buffer that is empty before each call. */
 typedef struct xr_packed {
     char *path;
-    size_t line;                /* lines read before, for messages; kept by the reader */
+    size_t line;                /* lines read before, for messages; kept by the reader, but for lines dropped here */
     const xr_decoder *decoder;  /* NULL until the first read */
     size_t member;              /* members begun */
     int by_member;              /* the end of a member is an end for xr_packed_read */

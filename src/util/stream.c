@@ -213,6 +213,7 @@ int xr_stream_next_member(xr_stream *s)
     if (s->file->failed < 0 && !s->file->damaged)
         return ready(s);
     XR_ASSERT(s->file->by_member && s->file->decoder, "member %zu", s->file->member);
+    xr_stream_skip(s, s->out_len - s->out_pos);
     s->out_pos = s->out_len = 0;
     return xr_packed_next_member(s->file);
 }
