@@ -646,7 +646,14 @@ static void test_wet_damage(void **state)
     assert_true(found > (end - begin - 10) * 8);
     z.s[end - 6] ^= 1;
     expect_with(&skipping, z.s, z.len, without, "damaged=1 not_conversion=1", 0);
-    xr_text_options o = skipping;
+    z.s[3] ^= (char)0x80;                   /* of the first nothing can be read, before the format is known */
+    expect_with(&skipping, z.s, z.len, without, "damaged=2", 0);
+    assert_int_equal(counts.records, 4);
+    xr_text_options o = { .max_bad_fraction = 1.0 };
+    assert_int_equal(read_shard(file_of(z.s, z.len), &o, &got), XR_EDATA);
+    expect_error(XR_EDATA, "gzip member 1 is damaged");
+    z.s[3] ^= (char)0x80;
+    o = skipping;
     o.max_bad_fraction = 0.2;
     expect_with(&o, z.s, z.len, without, "damaged=1 not_conversion=1", XR_EDATA);
     expect_error(XR_EDATA, "1 of 4 records are bad (1 damaged)");

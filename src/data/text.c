@@ -111,11 +111,23 @@ static xr_status pass_over(xr_text_reader *r)
     return XR_OK;
 }
 
+/* A member of which nothing can be read, before the format is known. */
+static xr_status lose_head(xr_text_reader *r)
+{
+    r->bad = XR_TEXT_DAMAGED;
+    r->counts.records++;
+    xr_status status = pass_over(r);
+    r->bad = XR_TEXT_OK;
+    return status;
+}
+
 /* First bytes of the first member that is not empty. A file that is cut before any text is a shard without any. */
 static long read_head(xr_text_reader *r, const char **head)
 {
     long n = xr_stream_head(r->stream, HEAD, head);
-    for (int more = 1; n == 0 && more > 0;) {
+    for (int more = 1; n <= 0 && more != 0;) {
+        if (n < 0 && (!xr_stream_damaged(r->stream) || xr_stream_cut(r->stream) || lose_head(r) < 0))
+            break;
         more = xr_stream_next_member(r->stream);
         n = more > 0 ? xr_stream_head(r->stream, HEAD, head) : more;
     }
