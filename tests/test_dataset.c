@@ -356,6 +356,10 @@ static void test_multi_label(void **state)
     assert_memory_equal(d.target, expected, sizeof expected);
     assert_int_equal(d.label[4], 0);
     o.grow_labels = 0;
+    o.grow_labels = 1, o.skip_bad = 1, o.max_bad_fraction = 1;
+    add(&d, &l, "c.tsv", "a\tjoy\ng\trage, -\n", &o);
+    assert_int_equal(l.n, 3);                           /* the row was skipped, and so was its new name */
+    o.grow_labels = o.skip_bad = 0;
     refuse("a\tjoy,rage\n", &l, &o, XR_EDATA, ":1: unknown label 'rage'", "anger, fear, deep, joy", "");
     xr_dataset_free(&d);
     xr_data_options single = training();

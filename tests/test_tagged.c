@@ -245,6 +245,12 @@ static void skipping_and_limits(void **state)
     xr_dataset_free(&d);
     o.max_bad_fraction = 0.4;
     refuse(text, &o, "2 of 4 sentences are bad");
+    xr_labels_free(&l);
+    o.max_bad_fraction = 0.5;
+    assert_int_equal(add(&d, &l, "babo\tB-PER\n\nnulu\tB-LOC\nsasa\n\nsasa\tO\n", &o), XR_OK);
+    assert_int_equal(d.n_bad, 1);
+    assert_int_equal(l.n, 2);                           /* no sentence has B-LOC */
+    xr_dataset_free(&d);
     o.max_samples = 1;
     assert_int_equal(add(&d, &l, text, &o), XR_OK);
     assert_int_equal(d.words.n_sentences, 1);

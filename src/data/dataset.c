@@ -380,12 +380,15 @@ static xr_status add_record(reading *g, const xr_record *rec)
             g->path, r.line);
     d->line_now = r.line;
     uint64_t tokens = d->n_tokens, truncated = d->n_truncated, unk = d->n_unk, empty = d->n_empty_pair;
+    int n_labels = g->labels ? g->labels->n : 0;
     xr_status status = add_example(d, g->tok, &g->tokens, r.text, r.text_pair, g->o);
     if (status < 0)
         return xr_error_status() == XR_EDATA ? xr_fail_context("%s:%zu", g->path, r.line) : status;
     status = g->o->kind == XR_LABEL_MULTI ? read_multi(g, &r) : read_single(g, &r);
     if (status < 0) {
         d->n_tokens = tokens, d->n_truncated = truncated, d->n_unk = unk, d->n_empty_pair = empty;
+        if (g->labels)
+            xr_labels_cut(g->labels, n_labels);
         if (keeps_text(d, g->o)) {
             xr_free(d->text[d->n]);
             xr_free(d->text_pair[d->n]);

@@ -21,6 +21,8 @@ void xr_labels_free(xr_labels *l);
 xr_status xr_labels_map(xr_labels *l, const char *spec);
 /* Appends a name if it is new; its id, or < 0 with the error set. */
 int xr_labels_add(xr_labels *l, const char *name);
+/* Forgets all names but the first n. */
+void xr_labels_cut(xr_labels *l, int n);
 /* What a trimmed label is called: the mapping first, then a known name, then known aliases, else the text itself.
  * Borrowed. */
 const char *xr_labels_resolve(const xr_labels *l, const char *text);

@@ -14,10 +14,15 @@ static const char *const aliases[][2] = { { "contradictory", "contradiction" },
 static const char *const nli[] = { "entailment", "neutral", "contradiction" };
 enum { N_ALIASES = sizeof aliases / sizeof *aliases, N_NLI = sizeof nli / sizeof *nli };
 
+void xr_labels_cut(xr_labels *l, int n)
+{
+    while (l->n > n)
+        xr_free(l->name[--l->n]);
+}
+
 void xr_labels_free(xr_labels *l)
 {
-    for (int i = 0; i < l->n; i++)
-        xr_free(l->name[i]);
+    xr_labels_cut(l, 0);
     for (int i = 0; i < l->n_map; i++) {
         xr_free(l->from[i]);
         xr_free(l->to[i]);

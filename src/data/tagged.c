@@ -98,11 +98,9 @@ static xr_status check_tagged(reading *g, const xr_tagged_word *w)
                    tagged ? "a" : "no", g->tagged_line, tagged ? "none" : "one");
 }
 
-static xr_status take_words(reading *g)
+static xr_status read_tags(reading *g)
 {
     const xr_tagged_reader *r = &g->r;
-    XR_TRY(xr_grow(&g->word, &g->cap_word, r->n, sizeof *g->word));
-    XR_TRY(xr_grow(&g->tag, &g->cap_tag, r->n, sizeof *g->tag));
     for (size_t i = 0; i < r->n; i++) {
         XR_TRY(check_tagged(g, &r->word[i]));
         g->word[i] = r->word[i].text;
@@ -111,6 +109,18 @@ static xr_status take_words(reading *g)
     }
     g->d->line_now = r->n > 0 ? r->word[0].line : 0;
     return xr_dataset_add_words(g->d, g->tok, g->word, g->tag, r->n, g->o->max_len, g->o->stride);
+}
+
+/* A sentence that is not taken leaves no label behind. */
+static xr_status take_words(reading *g)
+{
+    int n_labels = g->labels->n;
+    XR_TRY(xr_grow(&g->word, &g->cap_word, g->r.n, sizeof *g->word));
+    XR_TRY(xr_grow(&g->tag, &g->cap_tag, g->r.n, sizeof *g->tag));
+    xr_status status = read_tags(g);
+    if (status < 0)
+        xr_labels_cut(g->labels, n_labels);
+    return status;
 }
 
 /* A bad sentence: the end of the file, or skipped and counted. */
