@@ -134,7 +134,7 @@ static void test_columns_by_name_and_number(void **state)
 {
     xr_columns named = { .text = "message", .label = "topic" }, numbered = { .text = "3", .label = "1" };
     xr_columns mixed = { .text = "message", .text_pair = "1" }, none = { .text = "b", .label = "" },
-               alone = { .label = "2" };
+               alone = { .label = "2" }, last = { .label = "3" };
     (void)state;
     check_columns("c.tsv", "id\tmessage\ttopic\n1\thello\tgreeting\n", &named, "hello|~|greeting|~@2;");
     check_columns("c.tsv", "l\tx\tt\n", &numbered, "t|~|l|~@1;");
@@ -147,6 +147,8 @@ static void test_columns_by_name_and_number(void **state)
     refuse("c.tsv", "a\tb\n", &numbered, -65, 1, "there is no column number '3'", "'a', 'b'");
     refuse("c.tsv", "message\tmessage\ttopic\na\tb\tc\n", &named, -65, 1, "two columns are called 'message'",
            "--text-column");
+    refuse("c.tsv", "text\tlabel\tLabel\na\tb\tc\n", NULL, -65, 1, "two columns are called 'label'", "--label-column");
+    check_columns("c.tsv", "text\tlabel\tlabel\na\tb\tc\n", &last, "a|~|c|~@2;");
     refuse("c.tsv", "a\tb\n", &alone, -2, 1, "add --text-column", "without the first text");
 }
 

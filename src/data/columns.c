@@ -101,6 +101,23 @@ static xr_status find_given(const xr_source_reader *r, char *const *cell, size_t
     return XR_OK;
 }
 
+/* A column found by convention is the only one of its name. */
+static xr_status check_only(const xr_source_reader *r, char *const *cell, size_t n, const char *given, int at)
+{
+    if (given || at < 0 || find(cell + at + 1, n - (size_t)at - 1, cell[at]) < 0)
+        return XR_OK;
+    return fail_columns(r, cell, n, "two columns are called", cell[at]);
+}
+
+static xr_status check_header(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
+{
+    const xr_columns *c = &r->columns;
+    XR_TRY(check_only(r, cell, n, c->text, m->text));
+    XR_TRY(check_only(r, cell, n, c->text_pair, m->text_pair));
+    XR_TRY(check_only(r, cell, n, c->label, m->label));
+    return check_only(r, cell, n, c->language, m->language);
+}
+
 static xr_status map_header(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
 {
     const xr_columns *c = &r->columns;
@@ -124,9 +141,10 @@ static xr_status map_header(xr_column_map *m, const xr_source_reader *r, char *c
     else
         m->label = find_any(cell, n, xr_conventional_labels);
     if (c->language)
-        return find_given(r, cell, n, 1, c->language, &m->language);
-    m->language = find_any(cell, n, xr_conventional_languages);
-    return XR_OK;
+        XR_TRY(find_given(r, cell, n, 1, c->language, &m->language));
+    else
+        m->language = find_any(cell, n, xr_conventional_languages);
+    return check_header(m, r, cell, n);
 }
 
 static int in_use(const xr_column_map *m, size_t i)
