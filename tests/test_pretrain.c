@@ -307,9 +307,23 @@ static void refuse(const char *key, const char *value, xr_status status, const c
     xr_options_free(&o);
 }
 
+/* Its digest is right, as anyone can compute it. */
+static void claim_more_pieces(const char *name)
+{
+    json_t *m = xr_store_read_manifest(in_scratch(name)), *t = json_object_get(m, "tokenizer");
+    int pieces = (int)json_integer_value(json_object_get(t, "vocab_size"));
+    char *sha256 = xr_strdup(json_string_value(json_object_get(t, "sha256")));
+    assert_int_equal(xr_store_write_manifest(in_scratch(name), sha256, pieces + 1, json_object_get(m, "shards"), NULL), XR_OK);
+    xr_free(sha256);
+    json_decref(m);
+}
+
 static void mistakes_leave_nothing_behind(void **state)
 {
     (void)state;
+    make_tiny_store("forged", 0, 20, 20, NULL);
+    claim_more_pieces("forged");
+    refuse("train-data", "forged", XR_EDATA, "forged: has ids up to ");
     assert_int_equal(xr_mkdirs(in_scratch("empty")), XR_OK);
     refuse("block-length", "400", XR_EUSAGE, "--block-length 400: the model has positions for ");
     refuse("mask-share", "0.95", XR_EUSAGE, "--mask-share 0.95 and --random-share 0.1 are more than 1");

@@ -15,6 +15,9 @@ static xr_status add_store(xr_pretrain *p, xr_corpus *c, const char *path)
     if (!s)
         return xr_error_status();
     c->store[c->n_stores++] = s;
+    if (xr_store_vocab_size(s) > xr_tokenizer_vocab_size(p->tokenizer))
+        return xr_fail(XR_EDATA, "%s: has ids up to %d, the tokenizer %d pieces; prepare the text again with the model's tokenizer", path,
+                       xr_store_vocab_size(s) - 1, xr_tokenizer_vocab_size(p->tokenizer));
     if (!p->extended || strcmp(xr_store_tokenizer(s), xr_tokenizer_sha256(p->tokenizer)) == 0)
         return XR_OK;
     return xr_fail(XR_EDATA, "%s: was not made with the tokenizer that --extend-vocab made; prepare the text with it: xlmr prepare --model %s", path,
