@@ -60,8 +60,14 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
         if [ $i != 3 ]; then
             run ! --separate-stderr "$xlmr" prepare --merge --output-dir "$out"
             [[ "$stderr" == *"missing"*"3/3; run xlmr prepare --shard"* ]]
+            run ! --separate-stderr "$xlmr" prepare --merge --dry-run --output-dir "$out"
+            [[ "$stderr" == *"missing"*"3/3; run xlmr prepare --shard"* ]]
         fi
     done
+    find "$out" | sort >"$dir/before"
+    run -0 --separate-stderr "$xlmr" prepare --merge --dry-run --output-dir "$out"
+    [[ $output == "$out: all 3 parts are done and can be joined"*"nothing was written"* ]]
+    find "$out" | sort | diff "$dir/before" -
     run -0 --separate-stderr "$xlmr" prepare --merge --output-dir "$out"
     [[ "${lines[4]}" =~ ^all\ +123\ +600 ]]
     diff -r "$dir/whole" "$out"

@@ -166,18 +166,30 @@ static xr_status run_job(const xr_options *o)
     return status;
 }
 
-static xr_status run(const xr_options *o)
+static xr_status dry_merge(const xr_options *o)
+{
+    int n;
+    XR_TRY(xr_prepare_look_at_parts(o->output_dir, &n));
+    return xr_out("%s: all %d parts are done and can be joined\nnothing was written (--dry-run)\n", o->output_dir, n);
+}
+
+static xr_status merge(const xr_options *o)
 {
     json_t *m = NULL;
-    if (!o->merge)
-        return run_job(o);
-    if (o->n_args || o->shard)
-        return xr_fail(XR_EUSAGE, "--merge takes neither inputs nor --shard, only the --output-dir of the parts");
     xr_status status = xr_prepare_merge(o->output_dir, &m);
     if (status == XR_OK)
         status = report(o, m);
     json_decref(m);
     return status;
+}
+
+static xr_status run(const xr_options *o)
+{
+    if (!o->merge)
+        return run_job(o);
+    if (o->n_args || o->shard)
+        return xr_fail(XR_EUSAGE, "--merge takes neither inputs nor --shard, only the --output-dir of the parts");
+    return o->dry_run ? dry_merge(o) : merge(o);
 }
 
 const xr_cmd xr_cmd_prepare = {

@@ -45,6 +45,8 @@ typedef struct xr_prepare_hooks {
 xr_status xr_prepare_run(const xr_prepare_job *job, const xr_prepare_hooks *hooks, json_t **manifest);
 /* Joins the parts that --shard left in DIR. */
 xr_status xr_prepare_merge(const char *dir, json_t **manifest);
+/* Are they all done, and of one plan? *n of them. Changes nothing. */
+xr_status xr_prepare_look_at_parts(const char *dir, int *n);
 /* What would be done, without doing it: {"inputs", "bytes", "done_inputs", "done_bytes", "workers"}; NULL with the error set. */
 json_t *xr_prepare_look(const xr_prepare_job *job);
 

@@ -226,25 +226,40 @@ static xr_status remove_parts(const char *dir)
     return status;
 }
 
-static xr_status join(parts *p)
+static xr_status look_at_parts(parts *p)
 {
     XR_TRY(read_parts(p));
-    XR_TRY(check_parts(p));
-    return write_store(p);
+    return check_parts(p);
+}
+
+static void parts_free(parts *p)
+{
+    for (int i = 0; p->part && i < p->n; i++)
+        json_decref(p->part[i]);
+    xr_free(p->part);
+    json_decref(p->plan);
 }
 
 xr_status xr_prepare_join(const char *dir, json_t **manifest)
 {
     parts p = { .dir = dir };
-    xr_status status = xr_store_is(dir) ? XR_OK : join(&p);
+    xr_status status = xr_store_is(dir) ? XR_OK : look_at_parts(&p);
+    if (status == XR_OK && p.n > 0)
+        status = write_store(&p);
     if (status == XR_OK)
         status = remove_parts(dir);
-    for (int i = 0; p.part && i < p.n; i++)
-        json_decref(p.part[i]);
-    xr_free(p.part);
-    json_decref(p.plan);
+    parts_free(&p);
     if (status == XR_OK && manifest && !(*manifest = xr_store_read_manifest(dir)))
         status = xr_error_status();
+    return status;
+}
+
+xr_status xr_prepare_look_at_parts(const char *dir, int *n)
+{
+    parts p = { .dir = dir };
+    xr_status status = look_at_parts(&p);
+    *n = p.n;
+    parts_free(&p);
     return status;
 }
 
