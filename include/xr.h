@@ -1,7 +1,7 @@
 /* xr.h: the public interface of libxlmr, which trains and runs XLM-RoBERTa on CPUs.
  *
- *   xr_context *c = xr_open("xlm-roberta-base", XR_READ);
- *   float logits[2 * 3];
+ *   xr_context *c = xr_open("my-run/best", XR_READ);       // as `xlmr finetune` leaves it, here with 3 labels
+ *   float logits[2 * 3];                                   // n x xr_label_count(c)
  *   const char *a[] = { "It rains.", "Er schläft." }, *b[] = { "It is wet outside.", "Er ist wach." };
  *   if (!c || xr_classify(c, a, b, 2, logits) < 0)
  *       fprintf(stderr, "%s\n", xr_error());

@@ -141,8 +141,8 @@ static xr_status build_help(xr_str *out, const xr_cmd *c, int full)
         XR_TRY(put_group(out, c, g, full ? 0 : XR_MAIN));
     if (!full)
         return xr_str_printf(out, "\nAll options: xlmr %s --help\n", c->name);
-    return xr_str_puts(out, "\nEvery option can stand in the YAML file of --config, as \"learning_rate: 2e-5\"; a flag "
-                            "wins over the file.\n"
+    return xr_str_puts(out, "\nEvery option can stand in the YAML file of --config, as \"learning_rate: 2e-5\", but those that only look (--print-config "
+                            "and the like); a flag wins over the file.\n"
                             "A switch is turned off by --no-SWITCH. Exit codes: man page, xlmr help --man VERB.\n");
 }
 
@@ -230,6 +230,7 @@ static xr_status man_options(xr_str *out, const xr_cmd *c)
 static const char exit_codes[] =
     ".SH EXIT STATUS\n"
     ".TP\n0\nsuccess\n"
+    ".TP\n1\ninspect \\-\\-diff: the two differ\n"
     ".TP\n2\nwrong command line\n"
     ".TP\n65\ninput is not what it should be\n"
     ".TP\n66\ninput does not exist or cannot be opened\n"
@@ -246,6 +247,7 @@ static const char exit_codes[] =
     ".TP\nNO_COLOR\nno colour in messages\n"
     ".TP\nXR_ISA\nportable, avx2, avx512 or amx: use less than the machine can do;\n"
     "amx on a CPU with AVX\\-512 alone: slow, but the bits that \\-\\-precision bf16 has with AMX\n"
+    ".TP\nOPENBLAS_CORETYPE\nkernels of OpenBLAS; leave it unset, as one that does not suit the CPU can halve the speed (xlmr doctor says which is used)\n"
     ".TP\nOMP_NUM_THREADS\nthreads, when \\-\\-threads is 0\n";
 
 xr_status xr_help_man(const xr_cmd *c, xr_str *out)
