@@ -504,6 +504,7 @@ static void refusals(void **state)
     expect_refused(XR_ECANTCREAT, "resume", "never", "run: is not empty; ");
     expect_refused(XR_EUSAGE, "max-time", "5 apples", "--max-time 5 apples: expected a time such as 90s");
     expect_refused(XR_EUSAGE, "max-time", "1:60", "--max-time 1:60");
+    expect_refused(XR_EUSAGE, "save-time", "soon", "--save-time soon: expected a time such as 90s");
     write_labelled("train.tsv", 1, 40, 40);
     expect_refused(XR_EDATA, "threads", "1", "train_xxh3 is ");
     write_labelled("train.tsv", 0, 40, 40);
@@ -532,6 +533,19 @@ static void max_time(void **state)
     expect_same_results();
     begin_anew();
     assert_int_equal(run("run", 0, 0, "max-time", "0:10"), XR_OK);
+    expect_same_results();
+}
+
+/* What a killed run goes on from where nobody thought of --save-steps: when checkpoints are written changes nothing. */
+static void save_time(void **state)
+{
+    (void)state;
+    begin_anew();
+    assert_int_equal(run("run", 0, 0, "save-time", "0s"), XR_OK);
+    assert_false(xr_path_is_dir(in_scratch("run/checkpoints/step-00000023")));
+    begin_anew();
+    assert_int_equal(run("run", 0, 0, "save-time", "0.000001s"), XR_OK);
+    assert_true(xr_path_is_dir(in_scratch("run/checkpoints/step-00000023")));
     expect_same_results();
 }
 
@@ -793,8 +807,10 @@ static void not_finite_and_stopped(void **state)
     expect_same_file("run", "skipped", "final/model.safetensors");
 }
 
-/* `save`: --save-steps. */
-static xr_status run_back(uint64_t at, const char *save, const char *more)
+typedef const char *pair[2];
+
+/* --on-nonfinite rollback, with `n` options besides. */
+static xr_status run_back(uint64_t at, const pair *option, size_t n)
 {
     xr_options o;
     stopper s = { at, 0, 0, 0 };
@@ -805,8 +821,7 @@ static xr_status run_back(uint64_t at, const char *save, const char *more)
     set(&o, "train-file", in_scratch("late.tsv"));
     set(&o, "model", in_scratch("overflow"));
     set(&o, "on-nonfinite", "rollback");
-    set(&o, "save-steps", save);
-    set(&o, "rollback-skip", more);
+    set_all(&o, option, n);
     xr_status status = xr_finetune_run(&o, &hooks, NULL);
     xr_options_free(&o);
     return status;
@@ -816,11 +831,12 @@ static xr_status run_back(uint64_t at, const char *save, const char *more)
 static void goes_back(void **state)
 {
     (void)state;
+    static const pair far[] = { { "save-steps", "10" } }, near[] = { { "save-steps", "2" }, { "rollback-skip", "1" } };
     begin_anew();
-    assert_int_equal(run_back(0, "10", "0"), XR_EDIVERGED);
+    assert_int_equal(run_back(0, far, 1), XR_EDIVERGED);
     expect_error(XR_EDIVERGED, "--on-nonfinite rollback: there is no checkpoint yet to go back to (--save-steps makes them)");
     begin_anew();
-    if (run_back(0, "2", "1") != XR_OK)
+    if (run_back(0, near, 2) != XR_OK)
         fail_msg("%s", xr_error_message());
     size_t returns = count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":");
     assert_int_equal(returns, 6);
@@ -828,11 +844,48 @@ static void goes_back(void **state)
     assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
     for (uint64_t at = 1; at < STEPS; at++) {
         use_threads(at);
-        assert_int_equal(run_back(at, "2", "1"), XR_ETEMPFAIL);
+        assert_int_equal(run_back(at, near, 2), XR_ETEMPFAIL);
     }
-    assert_int_equal(run_back(0, "2", "1"), XR_OK);
+    assert_int_equal(run_back(0, near, 2), XR_OK);
     expect_same_file("run", "back", "metrics.jsonl");
     expect_same_file("run", "back", "final/model.safetensors");
+}
+
+/* best/ may be newer than the checkpoint that is gone back to; it stays the model to beat, and the run's last line names it. */
+static void best_outlives_a_return(void **state)
+{
+    (void)state;
+    char wanted[60];
+    size_t n;
+    static const pair often[] = { { "save-steps", "2" }, { "eval-steps", "1" } };
+    begin_anew();
+    assert_int_equal(run_back(0, often, 2), XR_OK);
+    assert_true(count_in("run/metrics.jsonl", ",\"best_step\":") > 1);
+    json_t *end = xr_rundir_end(in_scratch("run"));
+    snprintf(wanted, sizeof wanted, ", %d of %d updates.", (int)json_integer_value(json_object_get(end, "best_step")), STEPS);
+    json_decref(end);
+    char *card = xr_file_read(in_scratch("run/best/README.md"), 1 << 20, &n);
+    if (!card || !strstr(card, wanted))
+        fail_msg("expected '%s' in %s", wanted, card);
+    xr_free(card);
+}
+
+/* How often a run has gone back to one checkpoint is not forgotten when it is stopped. With this seed the
+ * data of updates 5 and 7 are bad. */
+static void returns_are_counted(void **state)
+{
+    (void)state;
+    static const pair option[] = { { "save-steps", "4" }, { "max-skipped", "1" }, { "seed", "60" } };
+    static const char wanted[] = "after 1 returns to the checkpoint after update 4 (--max-skipped)";
+    begin_anew();
+    assert_int_equal(run_back(0, option, 3), XR_EDIVERGED);
+    expect_error(XR_EDIVERGED, wanted);
+    for (uint64_t at = 3; at <= 5; at++) {
+        assert_int_equal(xr_remove_tree(in_scratch("run")), XR_OK);
+        assert_int_equal(run_back(at, option, 3), XR_ETEMPFAIL);
+        assert_int_equal(run_back(0, option, 3), XR_EDIVERGED);
+        expect_error(XR_EDIVERGED, wanted);
+    }
 }
 
 /* Kept beside the weights, and what best/ and final/ are. */
@@ -904,6 +957,32 @@ static xr_status run_impatiently(uint64_t at, int in_evaluation)
     return status;
 }
 
+/* A run of `steps` updates that begins with another one's checkpoint. */
+static xr_status run_from_15(const char *steps)
+{
+    xr_options o;
+    xr_error_clear();
+    choose(&o, "short");
+    set(&o, "max-steps", steps);
+    set(&o, "resume", in_scratch("run/checkpoints/step-00000015"));
+    xr_status status = xr_finetune_run(&o, NULL, NULL);
+    xr_options_free(&o);
+    return status;
+}
+
+/* A checkpoint of a longer run can be begun with, but not one from behind this run's end. */
+static void shorter(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 16, 0);
+    assert_int_equal(run_from_15("12"), XR_ECONFIG);
+    expect_error(XR_ECONFIG, "step-00000015: is of update 15, and this run ends after 12; give --max-steps 15 or more");
+    assert_int_equal(run_from_15("18"), XR_OK);
+    assert_int_equal(count_in("short/metrics.jsonl", "{\"event\":\"shorter\",\"step\":15,\"from\":24,\"to\":18}"), 1);
+    assert_int_equal(xr_remove_tree(in_scratch("short")), XR_OK);
+}
+
 /* The second evaluation without a better value, after update 12, ends the run. */
 static void early_stop(void **state)
 {
@@ -929,9 +1008,10 @@ int main(void)
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
         TEST(killed), TEST(killed_before_its_last_line), TEST(log_with_a_hole), TEST(leftovers_of_data), TEST(killed_early),
         TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
-        TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(failed_saves), TEST(damaged_data),
+        TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(averaged), TEST(longer), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_are_counted), TEST(averaged),
+        TEST(longer), TEST(shorter), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

@@ -175,8 +175,14 @@ static void test_parse(void **state)
     static const struct { const char *s; double x; } good[] = {
         { "1e-4", 1e-4 }, { "1e4", 1e4 }, { ".1", .1 }, { "1.", 1 }, { "-0.5E+2", -50 }, { "+3", 3 }, { "1e-310", 1e-310 },
     };
+    static const struct { const char *s; double x; } times[] = {
+        { "90s", 90 }, { "30m", 1800 }, { "1.5h", 5400 }, { "0s", 0 }, { "11:30", 41400 }, { "0:00", 0 },
+        { "90", -1 }, { "s", -1 }, { "-1s", -1 }, { "1:60", -1 }, { "1:", -1 }, { "1d", -1 }, { "", -1 }, { "1e10s", -1 },
+    };
     long long i;
     double x;
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++)
+        assert_true(xr_parse_time(times[k].s) == times[k].x);
     assert_true(xr_parse_int("-9223372036854775808", &i) && i == INT64_MIN);
     assert_true(xr_parse_int("+007", &i) && i == 7);
     for (size_t k = 0; k < sizeof bad_ints / sizeof *bad_ints; k++)

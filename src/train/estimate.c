@@ -1,5 +1,6 @@
 #include "train/estimate.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/packed.h"
@@ -7,6 +8,7 @@
 #include "train/runlog.h"
 #include "train/setup.h"
 #include "util/alloc.h"
+#include "util/str.h"
 
 /* Updates that are looked at, and tokens after which no more are. Without data the vocabulary's rows that will be touched are a guess: what the
  * English training set of XNLI uses. */
@@ -277,12 +279,30 @@ static void add_time(survey *s)
     e->evaluation_s = (double)s->run->evaluations * (double)s->run->eval_tokens * forward * 1e-9 / e->step_gflops;
 }
 
+/* Every one of these is also kept for good: those whose step is a multiple of both. */
+static double kept_for_good(const xr_options *o, uint64_t steps)
+{
+    uint64_t a = (uint64_t)o->save_steps, b = (uint64_t)o->keep_every;
+    if (a == 0 || b == 0)
+        return 0.0;
+    while (b) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return floor((double)steps / ((double)o->save_steps / (double)a * (double)o->keep_every));
+}
+
 static void add_disk(survey *s)
 {
     xr_estimate *e = s->e;
     const xr_options *o = s->run->o;
-    double saves = o->save_steps > 0 && s->run->steps > 0 ? (double)(s->run->steps / (uint64_t)o->save_steps) : 1.0;
-    double kept = o->save_total_limit > 0 && (double)o->save_total_limit < saves ? (double)o->save_total_limit : saves;
+    double time = xr_parse_time(o->save_time);
+    double by_steps = o->save_steps > 0 ? floor((double)s->run->steps / (double)o->save_steps) : 0.0;
+    double by_time = time > 0.0 ? floor((e->train_s + e->evaluation_s) / time) : 0.0;
+    double saves = fmax(1.0, by_steps + by_time);
+    double newest = o->save_total_limit > 0 ? (double)o->save_total_limit : saves, best = s->run->evaluations > 0 ? 1.0 : 0.0;
+    double kept = fmin(saves, newest + best + kept_for_good(o, s->run->steps));
     e->model_bytes = e->memory[XR_MEMORY_WEIGHTS];
     e->checkpoint_bytes = e->memory[XR_MEMORY_WEIGHTS] + e->memory[XR_MEMORY_MOMENTS];
     e->disk_bytes = (kept + 1.0) * e->checkpoint_bytes + e->model_bytes * (s->run->evaluations > 0 ? 2.0 : 1.0);  /* one more while it is written */

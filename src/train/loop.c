@@ -61,7 +61,7 @@ static xr_status save_model(const xr_loop *l, const char *name)
 
 static xr_status keep_if_best(xr_loop *l, double value)
 {
-    int better = l->evals == 0 || (l->task->higher ? value > l->best_value : value < l->best_value);
+    int better = l->best_step == 0 || (l->task->higher ? value > l->best_value : value < l->best_value);
     l->evals++;
     l->eval_step = l->trainer->step;
     if (!better) {
@@ -82,7 +82,7 @@ static xr_status judge(xr_loop *l, json_t *line)
     XR_TRY(xr_runlog_metrics(&l->log, json_incref(line)));
     XR_TRY(keep_if_best(l, value));
     xr_info("step %llu: validation loss %.4f, %s %.4f%s", (unsigned long long)l->trainer->step, loss, l->task->metric, value,
-            l->best_step == l->trainer->step ? " (best)" : "");
+            l->evals_since_best == 0 ? " (best)" : "");
     return XR_OK;
 }
 
@@ -154,15 +154,15 @@ static xr_status skip(xr_loop *l, const xr_step_result *r)
     return xr_runlog_metrics(&l->log, j);
 }
 
-/* The newest step at which a checkpoint was due; 0: none was. */
+/* The newest step at which a checkpoint was due by --save-steps; 0: none was. */
 static uint64_t last_due_save(const xr_loop *l)
 {
     uint64_t every = (uint64_t)l->o->save_steps;
     return every ? l->trainer->step / every * every : 0;
 }
 
-/* The checkpoint to go back to: the last that was due, not one that a stop has made since, so that stops do not change what a run learns. NULL with the
- * cause of the trouble and what is missing. Caller frees. */
+/* The checkpoint to go back to: the last that was due by steps, not one that a stop or --save-time has made since, so that they do not change what a run
+ * learns. NULL with the cause of the trouble and what is missing. Caller frees. */
 static char *checkpoint_to_return_to(const xr_loop *l)
 {
     char why[2048], *path = last_due_save(l) ? xr_checkpoint_path(l->o->output_dir, last_due_save(l)) : NULL;
@@ -186,6 +186,10 @@ static xr_status note_return(xr_loop *l, uint64_t failed, const xr_step_result *
                           (json_int_t)l->data_ahead);
     json_object_set_new(j, "loss", xr_json_number(r->loss));
     json_object_set_new(j, "grad_norm", xr_json_number(r->grad_norm));
+    if (l->best_step > l->trainer->step) {
+        json_object_set_new(j, "best", xr_json_number(l->best_value));
+        json_object_set_new(j, "best_step", json_integer((json_int_t)l->best_step));
+    }
     xr_warn("update %llu was not finite (loss %g, gradient norm %g): back to the checkpoint after update %llu; the data of %llu updates are left out "
             "(--on-nonfinite rollback)", (unsigned long long)failed, r->loss, r->grad_norm, (unsigned long long)l->trainer->step,
             (unsigned long long)(failed - l->trainer->step + (uint64_t)l->o->rollback_skip));
@@ -200,17 +204,29 @@ static xr_status note_return(xr_loop *l, uint64_t failed, const xr_step_result *
     return status;
 }
 
+/* What a return does not undo: how often there was one, and best/, whose figure stays the one to beat where that is newer than the checkpoint. */
+static void carry_over(xr_loop *l, const xr_loop *before)
+{
+    l->returns = before->returned_to == l->trainer->step ? before->returns + 1 : 1;
+    l->returned_to = l->trainer->step;
+    if (before->best_step <= l->trainer->step)
+        return;
+    l->best_value = before->best_value;
+    l->best_step = before->best_step;
+    l->evals_since_best = 0;
+}
+
 /* Back to the newest checkpoint, and on with the data behind the update that was not finite. A run that is stopped before its next checkpoint meets that
  * update again and goes back again, to the same bits. */
 static xr_status roll_back(xr_loop *l, const xr_step_result *r)
 {
     uint64_t failed = l->trainer->step + 1, behind = failed + l->data_ahead + (uint64_t)l->o->rollback_skip;
+    const xr_loop before = *l;
     char *path = checkpoint_to_return_to(l);
     xr_status status = path ? xr_loop_load(l, path) : xr_error_status();
     xr_free(path);
     XR_TRY(status);
-    l->returns = l->returned_to == l->trainer->step ? l->returns + 1 : 1;
-    l->returned_to = l->trainer->step;
+    carry_over(l, &before);
     l->data_ahead = behind - l->trainer->step;
     if (l->returns > (uint64_t)l->o->max_skipped)
         return xr_fail(XR_EDIVERGED, "update %llu: loss %g, gradient norm %g: not finite, after %llu returns to the checkpoint after update %llu "
@@ -239,6 +255,7 @@ static xr_status save(xr_loop *l)
     l->save_seconds = seconds > l->save_seconds ? seconds : l->save_seconds;
     l->log.last += seconds;     /* saving is not training time */
     l->saved_step = l->trainer->step;
+    l->saved_at = xr_clock();
     l->failed_saves = status < 0 ? l->failed_saves + 1 : 0;
     return status;
 }
@@ -248,11 +265,19 @@ static int is_saved(const xr_loop *l)
     return l->saved_step == l->trainer->step && l->failed_saves == 0;
 }
 
+static int save_due(const xr_loop *l)
+{
+    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
+    if (step == 0 || l->saved_step == step)
+        return 0;
+    return (every > 0 && step % every == 0) || (l->save_time > 0.0 && l->updates > 0 && xr_clock() - l->saved_at >= l->save_time);
+}
+
 /* A save that fails is tried again when the next is due; the third failure in a row ends the run. */
 static xr_status save_when_due(xr_loop *l)
 {
-    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
-    if (every == 0 || step == 0 || step % every != 0 || l->saved_step == step || save(l) == XR_OK)
+    uint64_t step = l->trainer->step;
+    if (!save_due(l) || save(l) == XR_OK)
         return XR_OK;
     char why[1024];
     snprintf(why, sizeof why, "%s", xr_error_message());
@@ -444,6 +469,7 @@ static xr_status finish(xr_loop *l)
 
 xr_status xr_loop_run(xr_loop *l)
 {
+    l->saved_at = xr_clock();
     XR_TRY(run(l));
     return finish(l);
 }

@@ -61,16 +61,17 @@ struct xr_loop {
     xr_runlog log;
     xr_batch_dump dump;                 /* --dump-batches */
     double began, max_seconds;          /* max_seconds 0: no limit */
+    double saved_at, save_time;         /* clock of the last save or try, before that of the start; seconds after which the next is due, 0: never */
     double save_seconds, step_seconds;  /* the longest of each, for ending in time */
     uint64_t updates;                   /* of this process */
     uint64_t not_finite;                /* the same, of those that were not made for that */
     uint64_t saved_step;                /* the newest that was saved, or tried */
     int failed_saves;                   /* in a row */
-    uint64_t returned_to, returns;      /* the checkpoint of the last rollbacks, and how many there were to it */
     /* progress: rows of the run's state */
     double best_value;
     uint64_t best_step, evals, evals_since_best, eval_step, skipped, skipped_in_row;
     uint64_t data_ahead;                /* updates' data left out by rollbacks: update k takes that of k + data_ahead */
+    uint64_t returned_to, returns;      /* the checkpoint of the last rollbacks, and how many there were to it */
     uint64_t planned_steps;             /* total_steps of the process that wrote the checkpoint */
     double weight;                      /* of all updates */
     /* since the last line of metrics.jsonl; rows as well */
@@ -81,8 +82,8 @@ struct xr_loop {
     char digest[33];                    /* of the final state */
 };
 
-/* Needs l->o only; the rest is zero. Refuses an output directory that will not do, and a --max-time or --resume that means nothing. l->kind then says
- * whether the run is new, goes on, or is finished already: then there is nothing to do. Changes nothing on disk. */
+/* Needs l->o only; the rest is zero. Refuses an output directory that will not do, and a --max-time, --save-time or --resume that means nothing.
+ * l->kind then says whether the run is new, goes on, or is finished already: then there is nothing to do. Changes nothing on disk. */
 xr_status xr_loop_check(xr_loop *l);
 /* The summary of a run that is finished already: output_dir, steps, state_xxh3, finished; metric, best and best_step if it was evaluated. NULL with the
  * error set. */

@@ -11,43 +11,20 @@
 #include "util/fs.h"
 #include "util/log.h"
 #include "util/manifest.h"
+#include "util/str.h"
 #include "util/xxh.h"
+
+#define SHORTEST 1e-6           /* seconds that --max-time may be */
 
 /* --- before anything is read ------------------------------------------------------------------------------------ */
 
-/* 90s, 30m, 2h or 11:30 (hours:minutes); seconds, or < 0. */
-static double parse_time(const char *s)
+/* Without the option the time is 0. */
+static xr_status read_time(double *seconds, const char *option, const char *s, double least)
 {
-    static const char units[] = "smh";
-    long long hours, minutes;
-    char number[32], *colon;
-    size_t n = strlen(s);
-    if (n < 2 || n >= sizeof number)
-        return -1.0;
-    memcpy(number, s, n + 1);
-    if ((colon = strchr(number, ':'))) {
-        *colon = 0;
-        if (!xr_parse_int(number, &hours) || !xr_parse_int(colon + 1, &minutes) || hours < 0 || hours > 100000 || minutes < 0 || minutes > 59)
-            return -1.0;
-        return 3600.0 * (double)hours + 60.0 * (double)minutes;
-    }
-    const char *unit = strchr(units, number[n - 1]);
-    double value;
-    number[n - 1] = 0;
-    if (!unit || !xr_parse_double(number, &value) || !(value >= 0.0 && value < 1e9))
-        return -1.0;
-    return value * (*unit == 's' ? 1.0 : *unit == 'm' ? 60.0 : 3600.0);
-}
-
-static xr_status check_time(xr_loop *l)
-{
-    const char *s = l->o->max_time;
-    if (!s)
+    *seconds = s ? xr_parse_time(s) : 0.0;
+    if (!s || *seconds >= least)
         return XR_OK;
-    l->max_seconds = parse_time(s);
-    if (l->max_seconds > 0.0)
-        return XR_OK;
-    return xr_fail(XR_EUSAGE, "--max-time %s: expected a time such as 90s, 30m, 2h or 11:30 (hours:minutes)", s);
+    return xr_fail(XR_EUSAGE, "--%s %s: expected a time such as 90s, 30m, 2h or 11:30 (hours:minutes)", option, s);
 }
 
 static int names_a_checkpoint(const xr_options *o)
@@ -58,7 +35,8 @@ static int names_a_checkpoint(const xr_options *o)
 xr_status xr_loop_check(xr_loop *l)
 {
     l->began = xr_clock();
-    XR_TRY(check_time(l));
+    XR_TRY(read_time(&l->max_seconds, "max-time", l->o->max_time, SHORTEST));
+    XR_TRY(read_time(&l->save_time, "save-time", l->o->save_time, 0.0));
     if (names_a_checkpoint(l->o) && !xr_path_is_dir(l->o->resume))
         return xr_fail(XR_ENOINPUT, "--resume %s: is no directory; expected auto, never, or a checkpoint such as RUN/checkpoints/step-00001000", l->o->resume);
     XR_TRY(xr_rundir_look(l->o, &l->kind));
@@ -185,6 +163,8 @@ static xr_status declare_rows(xr_loop *l)
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped, 1, "run/skipped"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->skipped_in_row, 1, "run/skipped_in_row"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->data_ahead, 1, "run/data_ahead"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->returned_to, 1, "run/returned_to"));
+    XR_TRY(xr_state_add(s, XR_STATE_U64, &l->returns, 1, "run/returns"));
     XR_TRY(xr_state_add(s, XR_STATE_U64, &l->planned_steps, 1, "run/planned_steps"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->weight, 1, "run/weight"));
     XR_TRY(xr_state_add(s, XR_STATE_F64, &l->window_loss, 1, "log/loss"));
@@ -221,20 +201,25 @@ xr_status xr_loop_load(xr_loop *l, const char *path)
 static xr_status load(xr_loop *l, const char *path)
 {
     XR_TRY(xr_loop_load(l, path));
+    if (l->trainer->step > l->total_steps)
+        return xr_fail(XR_ECONFIG, "%s: is of update %llu, and this run ends after %llu; give --max-steps %llu or more, or an earlier checkpoint", path,
+                       (unsigned long long)l->trainer->step, (unsigned long long)l->total_steps, (unsigned long long)l->trainer->step);
     xr_info("%s: the run goes on after update %llu of %llu", path, (unsigned long long)l->trainer->step, (unsigned long long)l->total_steps);
     return XR_OK;
 }
 
-/* The checkpoint is of a run that was to have fewer updates: rates follow the longer schedule from here on, and the log says since when. */
-static xr_status note_longer(xr_loop *l)
+/* The checkpoint is of a run that was to have fewer updates, or another run's that was to have more: rates follow the new schedule from here on, and the
+ * log says since when. */
+static xr_status note_schedule(xr_loop *l)
 {
+    const char *word = l->planned_steps < l->total_steps ? "longer" : "shorter";
     unsigned long long step = l->trainer->step, before = l->planned_steps, now = l->total_steps;
     if (l->planned_steps == l->total_steps)
         return XR_OK;
-    xr_warn("--max-steps: %llu updates instead of %llu; from update %llu on the learning rate follows the longer schedule", now, before, step + 1);
+    xr_warn("--max-steps: %llu updates instead of %llu; from update %llu on the learning rate follows the %s schedule", now, before, step + 1, word);
     l->planned_steps = l->total_steps;
     XR_TRY(xr_rundir_write_config(l->o->output_dir, l->o));
-    json_t *line = json_pack("{ss sI sI sI}", "event", "longer", "step", (json_int_t)step, "from", (json_int_t)before, "to", (json_int_t)now);
+    json_t *line = json_pack("{ss sI sI sI}", "event", word, "step", (json_int_t)step, "from", (json_int_t)before, "to", (json_int_t)now);
     return xr_runlog_metrics(&l->log, line);
 }
 
@@ -255,7 +240,7 @@ static xr_status begin_anew(xr_loop *l, json_t *start)
     if (names_a_checkpoint(l->o))
         XR_TRY(load(l, l->o->resume));
     else if (l->kind == XR_RUNDIR_RESUME)
-        xr_warn("%s: the run in it ended before its first checkpoint; it begins again (--save-steps makes checkpoints)", l->o->output_dir);
+        xr_warn("%s: the run in it ended before its first checkpoint; it begins again (--save-time makes them sooner)", l->o->output_dir);
     l->saved_step = UINT64_MAX;
     return begin_new(l, start);
 }
@@ -283,7 +268,7 @@ static xr_status begin(xr_loop *l, json_t *start)
     XR_TRY(declare_rows(l));
     XR_TRY(complete_facts(l));
     XR_TRY(begin_or_go_on(l, start));
-    return note_longer(l);
+    return note_schedule(l);
 }
 
 xr_status xr_loop_begin(xr_loop *l, json_t *start)

@@ -195,3 +195,26 @@ int xr_parse_double(const char *s, double *out)
     *out = value;
     return 1;
 }
+
+double xr_parse_time(const char *s)
+{
+    static const char units[] = "smh";
+    long long hours, minutes;
+    char number[32], *colon;
+    size_t n = strlen(s);
+    if (n < 2 || n >= sizeof number)
+        return -1.0;
+    memcpy(number, s, n + 1);
+    if ((colon = strchr(number, ':'))) {
+        *colon = 0;
+        if (!xr_parse_int(number, &hours) || !xr_parse_int(colon + 1, &minutes) || hours < 0 || hours > 100000 || minutes < 0 || minutes > 59)
+            return -1.0;
+        return 3600.0 * (double)hours + 60.0 * (double)minutes;
+    }
+    const char *unit = strchr(units, number[n - 1]);
+    double value;
+    number[n - 1] = 0;
+    if (!unit || !xr_parse_double(number, &value) || !(value >= 0.0 && value < 1e9))
+        return -1.0;
+    return value * (*unit == 's' ? 1.0 : *unit == 'm' ? 60.0 : 3600.0);
+}

@@ -26,5 +26,7 @@ const char *xr_nearest(const char *word, const char *const *names, size_t n);
 /* Decimal numbers independent of the locale (catalogue 15); 0 unless the whole string is a number of that type in range. */
 int xr_parse_int(const char *s, long long *out);
 int xr_parse_double(const char *s, double *out);
+/* A time as options give it, 90s, 30m, 2h or 11:30 (hours:minutes), in seconds; < 0: none. */
+double xr_parse_time(const char *s);
 
 #endif
