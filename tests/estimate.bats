@@ -53,6 +53,11 @@ like_run() {
     "$xlmr" estimate pretrain --model "$dir/m" --batch-size 4 --block-length 64 --max-steps 100 --json --quiet >"$dir/b"
     "$xlmr" estimate pretrain --config-json "$dir/m/config.json" --batch-size 4 --block-length 64 --max-steps 100 --json --quiet >"$dir/c"
     jq -e --slurpfile c "$dir/c" '.parameters == $c[0].parameters and .gflop == $c[0].gflop and .update.in_all == 100' "$dir/b"
+    # two newest checkpoints and one being written; with --keep-every those of updates 20, 40, … 100 as well
+    for more in '--save-steps 10' '--save-steps 10 --keep-every 20'; do
+        # shellcheck disable=SC2086  # words
+        "$xlmr" estimate pretrain --model "$dir/m" --batch-size 4 --block-length 64 --max-steps 100 $more --json
+    done | jq -es '((.[1].disk_mb.all - .[0].disk_mb.all) / .[0].disk_mb.checkpoint - 5) | fabs < 0.01'
     # every part is in the text, too
     run -0 "$xlmr" estimate pretrain --model "$dir/m" --batch-size 4 --block-length 64 --max-steps 100
     for part in 'pretrain of 0.1 million' 'activations' 'program and libraries' 'together' 'an update: 256 tokens of 4 sequences in 1 micro-batches' \

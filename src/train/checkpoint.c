@@ -205,7 +205,8 @@ xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
     char *path = xr_path_join(dir, STATE);
     xr_status status = path ? XR_OK : xr_error_status();
     if (status == XR_OK && rows != (json_int_t)s->n)
-        status = xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model, optimizer or version of xlmr", path, (long long)rows, s->n);
+        status = xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model, optimizer or version of xlmr", path, (long long)rows,
+                         s->n);
     if (status == XR_OK)
         status = read_state(path, s);
     xr_free(path);
