@@ -13,7 +13,8 @@ the first, from timing.jsonl for xlmr. Inference: of xlmr, time of the whole set
 weights at the second batch, which the others do while they load; of the others, the loop alone. Loading has a column of its own. Figures are medians over the
 rounds; ratios are medians of the rounds' ratios, xlmr to the row. Peak memory is VmHWM of a process that does only this. "differs" is the largest difference
 from xlmr's f32 in the first text's vector of <s>. Tokenisation counts for xlmr only. Weights are random: `xlmr init` with the rebuilt 250,000-piece model. The
-slowest ways (stock, padded) and what a row marks run in the first round only. A peer for which memory is short is waited for, then left out, and said to be.
+slowest ways (stock, padded) and what a row marks run in the first round only, unless --every-round asks for more. A peer for which memory is short is waited
+for, then left out, and said to be.
 OPENBLAS_CORETYPE is taken out of every process's environment, except by --avx2, which holds all of them to AVX2: the instructions of the cores that the goals
 were set on.
 """
@@ -131,7 +132,7 @@ class Variant:
 def turns(args, variants):
     for k in range(args.rounds):
         for v in variants:
-            if k < v.times:
+            if k < v.times or args.every_round:
                 v.once(args)
                 note(f"round {k + 1}: {v.name} {v.kind}: {v.trouble or 'done'}")
 
@@ -312,6 +313,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modes", nargs="*", metavar="MODE", help="pretrain, finetune, inference (all three by default), fill-mask")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--every-round", action="store_true", help="the slowest ways in every round too, and not in the first alone")
     parser.add_argument("--steps", type=int, default=4, help="training steps of xlmr; the first does not count")
     parser.add_argument("--peer-steps", type=int, default=3, help="of the peers (stock and padded do 2); the first does not count")
     parser.add_argument("--kinds", default=",".join(KINDS), help="of numbers; those a program does not have are left out")
