@@ -172,7 +172,7 @@ int xr_threads(void)
     return n;
 }
 
-/* The more threads, the longer they take to meet: about 1 us each, in which one computes EACH numbers (docs/performance.md). */
+/* The more threads, the longer they take to meet: about 1 us each, in which one computes EACH numbers (docs/performance/inference.md). */
 int xr_threads_for(size_t n, size_t serial)
 {
     enum { EACH = 1 << 10 };

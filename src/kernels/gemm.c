@@ -129,7 +129,7 @@ static void multiply(const product *p, grid g)
 /* --- few rows --------------------------------------------------------------------------------------------------------- */
 
 /* Up to so many rows of x, laying out w anew for one use, as sgemm does, costs more than the less regular kernel that takes it as it stands
- * (docs/performance.md). */
+ * (docs/performance/products.md). */
 enum { FEW_ROWS = 96, FEW_COLS = 96 };
 
 static void few_cols(void *context, size_t i, int worker)

@@ -54,7 +54,7 @@ const xr_pack_kind xr_pack_f32 = {NULL, NULL, NULL, scratch, multiply, grad_scra
 const xr_pack_kind xr_pack_f32_kept = {NULL, bytes, fill, scratch, multiply_kept, NULL, NULL, NULL, &xr_pack_f32};
 
 /* A copy that stays pays with every vector instruction set; packing at each product does with enough rows. Over an OpenBLAS that does not know this
- * CPU any kernel with its instructions gains more (docs/performance.md). */
+ * CPU any kernel with its instructions gains more (docs/performance/products.md). */
 const xr_pack_kind *xr_pack_for(const xr_pack_kind *wanted, size_t n)
 {
     enum { ENOUGH_ROWS = 512 };

@@ -10,12 +10,12 @@ enum {
     MOST_COLS = XR_TILE_COLS,
     MAX_GROUPS = 8,             /* of a tile's rows: with the words that its kernel takes at a time, half of a second-level cache */
     MAX_WORDS = XR_WORDS_BLOCK, /* of any kernel's block */
-    MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance.md) */
+    MAX_COLS = 3072,            /* of a tile; the more, the less often a block of a is rounded (docs/performance/products.md) */
     MANY_TILES = 8,             /* down, for each thread: then all are as large as they may be, but for smaller ones towards the end */
     LEAST_GROUPS = 2,           /* of a tile among the last: a strip of b is fetched for so few rows */
     GAP = 16,                   /* words between rows of a block, or six of them would share cache sets */
     LINE = 64 / sizeof(uint32_t),   /* words, or f32 numbers, of a cache line */
-    AHEAD = 128                 /* lines that the first rows fetch before they need them; measured (docs/performance.md) */
+    AHEAD = 128                 /* lines that the first rows fetch before they need them; measured (docs/performance/products.md) */
 };
 
 /* Words of a sum over k numbers: whole units. */
@@ -55,7 +55,7 @@ static size_t next_parts(size_t n, size_t parts)
 }
 
 /* About how long tiles keep the threads, in products of one group with one strip. A strip comes from memory or from another core's cache, a tile's rows
- * are laid out first, and a part of a tile is waited for at the end, as cores are not equally fast (docs/performance.md). */
+ * are laid out first, and a part of a tile is waited for at the end, as cores are not equally fast (docs/performance/products.md). */
 static double cost(const xr_isa_words *isa, const tiling *t, size_t down, size_t across, size_t threads)
 {
     const double wait = 0.15;
@@ -249,7 +249,7 @@ static const uint32_t *strip_of(const xr_words_product *p, size_t c, size_t firs
 
 /* Rows [r, r + rows) of the strip that begins with column c, n words of it. `next`: the strip that follows, or NULL. Parts of it are fetched, since
  * the processor foresees too little. A strip of one line a word is spread over all groups of rows. Of a wider one, which lasts longer, the first group
- * fetches what it needs itself a little later, and the following ones a part each of the next strip (docs/performance.md). */
+ * fetches what it needs itself a little later, and the following ones a part each of the next strip (docs/performance/products.md). */
 static void multiply_strip(const xr_words_product *p, const block *k, size_t r, size_t rows, const uint32_t *strip, size_t c, size_t n, int later,
                            const uint32_t *next)
 {
@@ -353,7 +353,7 @@ static void pack_words(const xr_isa_words *isa, uint32_t *to, const float *x, si
 
 void xr_words_pack(const xr_isa_words *isa, uint32_t *to, const float *x, size_t inner, size_t cols, int threads)
 {
-    /* 2 KB of a strip of one line a word, 1 KB of wider ones, of which fewer are packed together; measured (docs/performance.md) */
+    /* 2 KB of a strip of one line a word, 1 KB of wider ones, of which fewer are packed together; measured (docs/performance/products.md) */
     size_t words = words_of(isa, inner), part = isa->strip == LINE ? 32 : 4 * XR_TILE_COLS / isa->strip;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1 && inner * cols > 1 << 14)
     for (size_t k = 0; k < words; k += part)

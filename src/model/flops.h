@@ -1,4 +1,4 @@
-/* Floating-point operations of a step's matrix products, from shapes alone (docs/performance.md): a product of [n, i] with [i, o] is 2 n i o.
+/* Floating-point operations of a step's matrix products, from shapes alone (docs/performance/estimate.md): a product of [n, i] with [i, o] is 2 n i o.
  * Elementwise work is not counted: it is under 2 % of the operations, and no product's rate could be compared with a figure that has it. */
 #ifndef XR_MODEL_FLOPS_H
 #define XR_MODEL_FLOPS_H

@@ -165,7 +165,7 @@ XR_INLINE vf vf_fma(vf a, vf b, vf c)
 XR_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 #endif
 /* *sum += a b, as vf_fma gives it. With 16 registers the sums of a tile have no room to move: told only what to compute, the compiler takes forms of the
- * instruction that write over a factor, and copies and spills around them (docs/performance.md). */
+ * instruction that write over a factor, and copies and spills around them (docs/performance/avx2.md). */
 XR_INLINE void vf_add_product(vf *sum, vf a, vf b)
 {
 #if defined(__AVX2__) && !defined(__AVX512F__)
