@@ -558,12 +558,14 @@ static void room_comes_back(void *context, uint64_t step, double loss, const xr_
         setrlimit(RLIMIT_FSIZE, context);
 }
 
-static xr_status run_without_room(xr_loop_hooks *hooks)
+static xr_status run_without_room(xr_loop_hooks *hooks, const char *save_steps, const char *save_time)
 {
     struct rlimit old, small;
     xr_options o;
     begin_anew();
     choose(&o, "run");
+    set(&o, "save-steps", save_steps);
+    set(&o, "save-time", save_time);
     o.validation_file.n = 0;
     getrlimit(RLIMIT_FSIZE, &old);
     small = (struct rlimit){ 20000, old.rlim_max };
@@ -583,12 +585,16 @@ static void failed_saves(void **state)
 {
     (void)state;
     xr_loop_hooks none = { 0 }, back = { .step = room_comes_back };
-    assert_int_equal(run_without_room(&none), XR_EIO);
+    assert_int_equal(run_without_room(&none, "5", "0s"), XR_EIO);
     expect_error(XR_EIO, "step 15: 3 checkpoints in a row could not be written: ");
     assert_non_null(strstr(warning, "step 10: no checkpoint was written: "));
-    assert_int_equal(run_without_room(&back), XR_OK);
+    assert_int_equal(run_without_room(&back, "5", "0s"), XR_OK);
     assert_false(xr_path_exists(in_scratch("run/checkpoints/step-00000010")));
     assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000015")));
+    expect_same_file("run", "ref", "final/model.safetensors");
+    assert_int_equal(run_without_room(&back, "0", "0.000001s"), XR_OK);     /* eleven failures of what is due by time */
+    assert_non_null(strstr(warning, "step 11: no checkpoint was written: "));
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000024")));
     expect_same_file("run", "ref", "final/model.safetensors");
 }
 

@@ -265,24 +265,23 @@ static int is_saved(const xr_loop *l)
     return l->saved_step == l->trainer->step && l->failed_saves == 0;
 }
 
-static int save_due(const xr_loop *l)
+static int due_by_time(const xr_loop *l)
 {
-    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
-    if (step == 0 || l->saved_step == step)
-        return 0;
-    return (every > 0 && step % every == 0) || (l->save_time > 0.0 && l->updates > 0 && xr_clock() - l->saved_at >= l->save_time);
+    return l->save_time > 0.0 && l->updates > 0 && xr_clock() - l->saved_at >= l->save_time;
 }
 
-/* A save that fails is tried again when the next is due; the third failure in a row ends the run. */
+/* A save that fails is tried again when the next is due. The third failure in a row ends the run, unless nobody asked for it: what is due by time alone
+ * may fail for ever on a disk that has no room for checkpoints. */
 static xr_status save_when_due(xr_loop *l)
 {
-    uint64_t step = l->trainer->step;
-    if (!save_due(l) || save(l) == XR_OK)
+    uint64_t every = (uint64_t)l->o->save_steps, step = l->trainer->step;
+    int by_steps = every > 0 && step % every == 0;
+    if (step == 0 || l->saved_step == step || (!by_steps && !due_by_time(l)) || save(l) == XR_OK)
         return XR_OK;
     char why[1024];
     snprintf(why, sizeof why, "%s", xr_error_message());
     xr_error_clear();
-    if (l->failed_saves >= MAX_FAILED_SAVES)
+    if (by_steps && l->failed_saves >= MAX_FAILED_SAVES)
         return xr_fail(XR_EIO, "step %llu: %d checkpoints in a row could not be written: %s", (unsigned long long)step, l->failed_saves, why);
     xr_warn("step %llu: no checkpoint was written: %s; training goes on", (unsigned long long)step, why);
     return XR_OK;
