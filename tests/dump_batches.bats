@@ -38,6 +38,17 @@ pretrain() {
         END { exit !(masks > 0.7 * all && masks < 0.9 * all) }'
 }
 
+@test "the data of the run are not written over" {
+    cp "$BATS_FILE_TMPDIR/en.txt" "$dir/own.txt"
+    run -73 "$xlmr" pretrain --model "$model" --train-data "$dir/own.txt" --block-length 64 --max-steps 1 --dump-batches "$dir/own.txt" --output-dir "$dir/r"
+    [[ $output == *"own.txt: is also an input"* ]]
+    printf 'a b\tyes\nc d\tno\n' >"$dir/own.tsv"
+    cp "$dir/own.tsv" "$dir/kept"
+    run -73 "$xlmr" finetune --model "$model" --train-file "$dir/own.tsv" --max-steps 1 --dump-batches "$dir/own.tsv" --output-dir "$dir/r"
+    cmp "$dir/own.tsv" "$dir/kept"
+    cmp "$dir/own.txt" "$BATS_FILE_TMPDIR/en.txt"
+}
+
 @test "a run that goes on goes on writing, and writes the same" {
     pretrain --max-steps 6 --dump-batches "$dir/whole" --output-dir "$dir/a" >/dev/null
     run -75 pretrain --max-steps 6 --max-time 0.001s --dump-batches "$dir/parts" --output-dir "$dir/b"

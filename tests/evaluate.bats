@@ -142,6 +142,13 @@ teardown() { rm -rf "$dir"; }
     { printf 'bado\n' | gzip; printf 'lemu\n' | gzip; } | "$xlmr" predict --model "$base/model" - 2>/dev/null >"$dir/pieces"
     printf 'bado\nlemu\n' | "$xlmr" predict --model "$base/model" - 2>/dev/null | cmp - "$dir/pieces"     # the first is held while the second is read
     rm "$dir/pieces"
+    cp "$dir/in" "$dir/same"
+    ln -s same "$dir/link"
+    run -73 "$xlmr" predict --model "$base/model" --output "$dir/link" "$dir/same"
+    [[ $output == *"link: is also an input ("*"same), which would be lost; name another file to write"* ]]
+    run -73 "$xlmr" features --model "$base/model" --output "$dir/same" "$dir/same"
+    cmp "$dir/in" "$dir/same"
+    rm "$dir/same" "$dir/link"
     printf '{"text": "bado"}\n{"text": 1}\n' >"$dir/bad"
     run -65 "$xlmr" predict --model "$base/model" --output "$dir/c" "$dir/bad"
     [[ $output == *"bad:2: the key 'text' holds a number"* ]]

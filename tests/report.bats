@@ -71,6 +71,13 @@ well_formed() {
     grep -qF '<span>de minus the mean of the others</span>' "$dir/page.html"
 }
 
+@test "report: the page does not take the place of a log" {
+    cp -r "$BATS_FILE_TMPDIR/run" "$dir/run"
+    run -73 "$xlmr" report "$dir/run" --output "$dir/run/metrics.jsonl"
+    [[ $output == *"metrics.jsonl: is also an input"* ]]
+    cmp "$dir/run/metrics.jsonl" "$BATS_FILE_TMPDIR/run/metrics.jsonl"
+}
+
 @test "report --json, and the default file" {
     cd "$dir"
     run -0 --separate-stderr "$(cd - >/dev/null && realpath "$xlmr")" report "$BATS_FILE_TMPDIR/run" --json

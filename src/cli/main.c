@@ -15,6 +15,7 @@
 #include "kernels/gemm.h"
 #include "train/profile.h"
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/log.h"
 #include "util/str.h"
 #include "util/utf8.h"
@@ -239,6 +240,8 @@ static xr_status run_with(const xr_cmd *c, const xr_options *o)
                        c->name, c->name);
     if (o->print_config)
         return print_config(o);
+    for (size_t i = 0; i < o->n_args; i++)
+        XR_TRY(xr_path_check_output(o->output, o->args[i]));
     XR_TRY(start_machine(o));
     if (o->profile)
         xr_phases_start();

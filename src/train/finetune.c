@@ -7,6 +7,7 @@
 #include "train/rundir.h"
 #include "train/setup.h"
 #include "util/alloc.h"
+#include "util/fs.h"
 #include "util/log.h"
 #include "util/xxh.h"
 
@@ -108,15 +109,20 @@ static void say_plan(const xr_finetune *f)
         xr_info("%s: keeps its head, trained on the same labels", o->model);
 }
 
+static xr_status check_inputs(const xr_options *o, const xr_data_file *file, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        XR_TRY(xr_rundir_check_input(o->output_dir, file[i].path));
+        XR_TRY(xr_path_check_output(o->dump_batches, file[i].path));
+    }
+    return XR_OK;
+}
+
 static xr_status check_directories(const xr_finetune *f)
 {
-    const xr_options *o = f->o;
-    XR_TRY(xr_rundir_check_input(o->output_dir, o->model));
-    for (size_t i = 0; i < f->n_train_file; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, f->train_file[i].path));
-    for (size_t i = 0; i < f->n_valid_file; i++)
-        XR_TRY(xr_rundir_check_input(o->output_dir, f->valid_file[i].path));
-    return XR_OK;
+    XR_TRY(xr_rundir_check_input(f->o->output_dir, f->o->model));
+    XR_TRY(check_inputs(f->o, f->train_file, f->n_train_file));
+    return check_inputs(f->o, f->valid_file, f->n_valid_file);
 }
 
 static xr_status plan(xr_finetune *f)

@@ -23,6 +23,7 @@ static xr_status check_inputs(const xr_options *o, const xr_strs *path)
         if (!xr_path_exists(path->v[i]))
             return xr_fail(XR_ENOINPUT, "%s: does not exist", path->v[i]);
         XR_TRY(xr_rundir_check_input(o->output_dir, path->v[i]));
+        XR_TRY(xr_path_check_output(o->dump_batches, path->v[i]));
     }
     return XR_OK;
 }

@@ -1,6 +1,7 @@
 #include "train/report.h"
 
 #include "train/report_parts.h"
+#include "util/alloc.h"
 #include "util/fs.h"
 
 static xr_status read_all(xr_report *r)
@@ -8,6 +9,20 @@ static xr_status read_all(xr_report *r)
     for (size_t i = 0; i < r->o->n_args; i++)
         XR_TRY(xr_report_add(r, r->o->args[i]));
     return xr_report_name_all(r);
+}
+
+/* The page must not take the place of what it is about. */
+static xr_status check_output(const xr_options *o)
+{
+    static const char *const part[] = { "config.yaml", "metrics.jsonl", "timing.jsonl", "results.json", "results.tsv", "table.tsv", "errors.jsonl" };
+    xr_status status = XR_OK;
+    for (size_t i = 0; i < o->n_args; i++)
+        for (size_t k = 0; k < sizeof part / sizeof *part && status == XR_OK; k++) {
+            char *path = xr_path_join(o->args[i], part[k]);
+            status = path ? xr_path_check_output(o->output, path) : xr_error_status();
+            xr_free(path);
+        }
+    return status;
 }
 
 static xr_status put_page(const xr_report *r, xr_str *out)
@@ -30,6 +45,7 @@ xr_status xr_report_write(const xr_options *o, xr_report_counts *counts)
 {
     xr_report r = { .o = o };
     xr_str page = { 0 };
+    XR_TRY(check_output(o));
     xr_status status = o->n_args ? read_all(&r)
                                  : xr_fail(XR_EUSAGE, "nothing to report on; name run directories, those of sweeps, or what evaluate --output-dir wrote");
     if (status == XR_OK)

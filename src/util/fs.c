@@ -57,6 +57,14 @@ int xr_path_is_dir(const char *path)
     return stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : is_hidden(path);
 }
 
+xr_status xr_path_check_output(const char *output, const char *input)
+{
+    struct stat a, b;
+    if (!output || stat(output, &a) < 0 || stat(input, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino || !S_ISREG(a.st_mode))
+        return XR_OK;
+    return xr_fail(XR_ECANTCREAT, "%s: is also an input (%s), which would be lost; name another file to write", output, input);
+}
+
 int xr_path_look(const char *path, struct stat *st)
 {
     int there = stat(path, st) == 0;

@@ -17,6 +17,8 @@ int xr_path_is_dir(const char *path);
 /* Where that is no good guess: 1 with *st filled, 0 where nothing is, or < 0 with the error set when that cannot be known. */
 int xr_path_look(const char *path, struct stat *st);
 int xr_dir_has(const char *dir, const char *name);
+/* XR_ECANTCREAT where `output` (may be NULL) is the file `input` by whatever name: writing it would destroy that. */
+xr_status xr_path_check_output(const char *output, const char *input);
 
 /* Whole file into memory (NUL-terminated, length in *len), refused over `cap` bytes. Caller frees; NULL with the error set. */
 char *xr_file_read(const char *path, size_t cap, size_t *len);
