@@ -76,7 +76,9 @@ XR_API void xr_close(xr_context *c);                /* NULL is fine */
  * weights, files and training state stay f32, and a CPU without the instructions is slower but not refused (a warning goes to the log). Before
  * xr_train_begin, which takes f32 and bf16. */
 XR_API int xr_set_precision(xr_context *c, const char *precision);
-/* Writes the model and its tokenizer as a new Hugging Face directory; complete or absent. An existing one is replaced only when replace is 1. */
+/* Writes the model and its tokenizer as a new Hugging Face directory; complete or absent. An existing one is replaced only when replace is 1. The
+ * tokenizer's files are copied from the directory that was opened, which has to be there still (a relative name from the same working directory); one
+ * whose pieces have changed since is an error. */
 XR_API int xr_save(xr_context *c, const char *dir, int replace);
 
 XR_API int xr_hidden_size(const xr_context *c);     /* H */

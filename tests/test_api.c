@@ -8,6 +8,7 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "train/context.h"
+#include "util/alloc.h"
 #include "xr.h"
 
 static const char *const labels[] = { "left", "middle", "right" };
@@ -33,7 +34,7 @@ static const char *masked_lm_dir(void)
     if (!xr_path_exists(in_scratch("lm"))) {
         assert_int_equal(xr_model_load(&m, "tests/golden/tiny", &o), XR_OK);
         assert_int_equal(xr_mkdirs(in_scratch("lm")), XR_OK);
-        assert_int_equal(xr_model_save(&m, in_scratch("lm"), in_scratch("tok")), XR_OK);
+        assert_int_equal(xr_model_save(&m, in_scratch("lm"), in_scratch("tok"), NULL), XR_OK);
         xr_model_free(&m);
     }
     return in_scratch("lm");
@@ -51,6 +52,30 @@ static void fails(long status, long want, const char *part)
 {
     if (status != want || !strstr(xr_error(), part))
         fail_msg("status %ld \"%s\"; expected %ld and \"%s\"", status, xr_error(), want, part);
+}
+
+/* What is saved is the tokenizer that the context works with, or nothing. */
+static void saved_with_its_tokenizer(void **state)
+{
+    (void)state;
+    char *from = xr_path_join(in_scratch("lm2"), "sentencepiece.bpe.model"), *away = xr_path_join(in_scratch("lm2"), "away");
+    xr_model m;
+    xr_load_options o = { .quiet = 1 };
+    assert_int_equal(xr_model_load(&m, "tests/golden/tiny", &o), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch("lm2")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("lm2"), in_scratch("tok"), NULL), XR_OK);
+    xr_model_free(&m);
+    xr_context *c = open_dir("lm2", XR_READ);
+    assert_int_equal(rename(from, away), 0);
+    fails(xr_save(c, in_scratch("lm3"), 0), XR_ERR_NO_INPUT, "lm2/sentencepiece.bpe.model: is gone since it was opened");
+    assert_int_equal(xr_file_write(from, "other", 5), XR_OK);
+    fails(xr_save(c, in_scratch("lm3"), 0), XR_ERR_DATA, "lm2/sentencepiece.bpe.model: has changed since it was opened");
+    assert_false(xr_path_exists(in_scratch("lm3")));
+    assert_int_equal(rename(away, from), 0);
+    assert_int_equal(xr_save(c, in_scratch("lm3"), 0), 0);
+    xr_close(c);
+    xr_free(from);
+    xr_free(away);
 }
 
 static void wrong_arguments(void **state)
@@ -447,7 +472,7 @@ static void threads_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(wrong_arguments, clear_error),
+        cmocka_unit_test_setup(saved_with_its_tokenizer, clear_error), cmocka_unit_test_setup(wrong_arguments, clear_error),
         cmocka_unit_test_setup(guesses, clear_error),
         cmocka_unit_test_setup(only_classifiers_in_own_memory_are_trained, clear_error),
         cmocka_unit_test_setup(class_numbers_mean_the_names_given, clear_error),

@@ -242,7 +242,7 @@ static void validation_is_finite(void **state)
     for (size_t j = 0; j < m.word->t.cols; j++)
         m.word->t.x[XR_ID_UNK * m.word->t.cols + j] = 3e38f;
     assert_int_equal(xr_mkdirs(in_scratch("overflow")), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("overflow"), in_scratch("tok"), NULL), XR_OK);
     xr_model_free(&m);
     write_scratch("foreign.tsv", "\xe4\xbd\xa0\xe5\xa5\xbd\tyes\nbada\tno\n");
     assert_int_equal(short_run("overflow", "foreign.tsv", "metric", "loss", NULL), XR_EDATA);

@@ -604,13 +604,13 @@ static void test_save(void **state)
     write_text("sentencepiece.bpe.model", "not really");
     write_text("tokenizer_config.json", "{\"mine\": 1}");
     load(&m, NULL);
-    assert_int_equal(xr_model_save(&m, out, dir), XR_OK);
+    assert_int_equal(xr_model_save(&m, out, dir, NULL), XR_OK);
     xr_model_free(&m);
     assert_int_equal(xr_model_load(&m, out, &(xr_load_options){ .map = 1 }), XR_OK);
     for (size_t i = 0; i < n_items; i++)
         expect_row(&m, items[i].name, items[i].name);
     assert_int_equal(m.params.n, n_items);
-    assert_int_equal(xr_model_save(&m, again, NULL), XR_OK);
+    assert_int_equal(xr_model_save(&m, again, NULL, NULL), XR_OK);
     done(&m);
     snprintf(a, sizeof a, "%s/model.safetensors", out);
     snprintf(b, sizeof b, "%s/model.safetensors", again);
@@ -643,7 +643,7 @@ static void test_save_bare(void **state)
     finish();
     change_config("XLMRobertaForMaskedLM", "XLMRobertaModel");
     load(&m, NULL);
-    assert_int_equal(xr_model_save(&m, out, NULL), XR_OK);
+    assert_int_equal(xr_model_save(&m, out, NULL, NULL), XR_OK);
     xr_model_free(&m);
     snprintf(path, sizeof path, "%s/model.safetensors", out);
     xr_st_file *f = xr_st_open(path);
@@ -671,7 +671,7 @@ static void test_no_memory(void **state)
         xr_alloc_fail_after(k);
         status = xr_model_load(&m, dir, &(xr_load_options){ .head = "sequence_cls", .label = abc, .num_labels = 3 });
         if (status == XR_OK)
-            status = xr_model_save(&m, out, dir);
+            status = xr_model_save(&m, out, dir, NULL);
         xr_alloc_fail_after(-1);
         if (status < 0 && status != XR_ESYSTEM)
             fail_msg("allocation %ld: %d: %s", k, status, xr_error_message());

@@ -470,7 +470,7 @@ static void moved(void **state)
     xr_load_options quiet = { .quiet = 1 };
     assert_int_equal(xr_mkdirs(in_scratch("moved/cls")), XR_OK);
     assert_int_equal(xr_model_load(&m, in_scratch("cls"), &quiet), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok"), NULL), XR_OK);
     write_labelled("moved/train.tsv", 1, 40, 40);
     write_labelled("moved/dev.tsv", 40, 40, 40);
     begin_anew();
@@ -479,11 +479,11 @@ static void moved(void **state)
     assert_non_null(strstr(xr_error_message(), "belongs to another run: train_xxh3 is "));
     write_labelled("moved/train.tsv", 0, 40, 40);
     m.config.layer_norm_eps *= 2.0f;
-    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok"), NULL), XR_OK);
     assert_int_equal(run_moved(), XR_EDATA);
     assert_non_null(strstr(xr_error_message(), "start_weights_xxh3 is "));
     m.config.layer_norm_eps /= 2.0f;
-    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("moved/cls"), in_scratch("tok"), NULL), XR_OK);
     xr_model_free(&m);
     if (run_moved() != XR_OK)
         fail_msg("%s", xr_error_message());

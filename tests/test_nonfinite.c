@@ -81,7 +81,7 @@ static void make_broken(void (*damage)(xr_model *m))
     assert_int_equal(xr_model_load(&m, in_scratch("cls"), &l), XR_OK);
     damage(&m);
     assert_int_equal(xr_mkdirs(in_scratch("broken")), XR_OK);
-    assert_int_equal(xr_model_save(&m, in_scratch("broken"), in_scratch("tok")), XR_OK);
+    assert_int_equal(xr_model_save(&m, in_scratch("broken"), in_scratch("tok"), NULL), XR_OK);
     xr_model_free(&m);
 }
 

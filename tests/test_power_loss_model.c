@@ -17,7 +17,7 @@ static void record_saves(void)
     begin_recording();
     for (int k = 1; k <= SAVES; k++) {
         m.params.row[0]->t.x[0] = (float)k;
-        if (xr_mkdirs(in_scratch("disk/run")) < 0 || xr_rundir_save_model(in_scratch("disk/run"), "best", &m, NULL, "# A card\n") < 0)
+        if (xr_mkdirs(in_scratch("disk/run")) < 0 || xr_rundir_save_model(in_scratch("disk/run"), "best", &m, NULL, NULL, "# A card\n") < 0)
             fail_msg("%s", xr_error_message());
         end_save(k);
         weights[k] = xr_file_read(in_scratch("disk/run/best/model.safetensors"), 1 << 26, &n_weights[k]);

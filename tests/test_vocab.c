@@ -29,7 +29,7 @@ static void make_model(const char *name, const char *tokenizer, int vocab)
     for (size_t i = 0; i < (size_t)vocab; i++)
         xr_params_find(&m.params, "lm_head.bias")->t.x[i] = (float)i;
     assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    if (xr_model_save(&m, in_scratch(name), in_scratch(tokenizer)) < 0)
+    if (xr_model_save(&m, in_scratch(name), in_scratch(tokenizer), NULL) < 0)
         fail_msg("%s", xr_error_message());
     xr_model_free(&m);
     xr_config_free(&c);
@@ -333,7 +333,7 @@ static void trained_rows_come_back(void **state)
         m.word->t.x[i] += 1.0f;
     m.norm_w->t.x[0] = 0.5f;
     assert_int_equal(xr_mkdirs(in_scratch("run/best")), XR_OK);
-    expect_ok(xr_model_save(&m, in_scratch("run/best"), in_scratch("before")));
+    expect_ok(xr_model_save(&m, in_scratch("run/best"), in_scratch("before"), NULL));
     xr_model_free(&m);
     expect_ok(EXPORT(NULL, "from", "run", "restore_vocab", "full", "output_dir", "trained"));
     expect_ok(xr_model_load(&full, in_scratch("full"), &o));
@@ -360,7 +360,7 @@ static void make_shards(const char *name)
     xr_load_options o = { .quiet = 1 };
     expect_ok(xr_model_load(&m, in_scratch("full"), &o));
     assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    expect_ok(xr_model_save(&m, in_scratch(name), in_scratch("tok")));
+    expect_ok(xr_model_save(&m, in_scratch(name), in_scratch("tok"), NULL));
     assert_int_equal(remove(in_dir(name, "model.safetensors")), 0);
     json_t *index = json_object(), *map = json_object();
     json_object_set_new(index, "weight_map", map);
@@ -693,7 +693,7 @@ static void maps_that_do_not_fit(void **state)
     expect_ok(xr_model_load(&m, in_scratch("full"), &o));
     m.word->t.x[5 * HIDDEN] += 1.0f;
     assert_int_equal(xr_mkdirs(in_scratch("other")), XR_OK);
-    expect_ok(xr_model_save(&m, in_scratch("other"), in_scratch("tok")));
+    expect_ok(xr_model_save(&m, in_scratch("other"), in_scratch("tok"), NULL));
     xr_model_free(&m);
     trim_to("map");
     EXPORT(NULL, "from", "map", "restore_vocab", "other", "output_dir", "no");

@@ -60,7 +60,7 @@ static inline void load_golden(xr_model *m, const char *golden)
 static inline void save_tiny(xr_model *m, const char *name)
 {
     assert_int_equal(xr_mkdirs(in_scratch(name)), XR_OK);
-    if (xr_model_save(m, in_scratch(name), in_scratch("tok")) < 0)
+    if (xr_model_save(m, in_scratch(name), in_scratch("tok"), NULL) < 0)
         fail_msg("%s", xr_error_message());
     xr_model_free(m);
 }

@@ -43,7 +43,7 @@ static xr_status write_directory(const xr_options *o, const xr_model *m, const x
     xr_outdir out = { 0 };
     XR_TRY(o->overwrite_output_dir ? xr_model_dir_check(o->output_dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, o->output_dir, o->overwrite_output_dir, "--overwrite-output-dir"));
-    xr_status st = xr_model_save(m, out.tmp, xr_path_is_dir(o->tokenizer) ? o->tokenizer : NULL);
+    xr_status st = xr_model_save(m, out.tmp, xr_path_is_dir(o->tokenizer) ? o->tokenizer : NULL, NULL);
     if (st >= 0)
         st = copy_tokenizer(t, out.tmp);
     if (st >= 0)

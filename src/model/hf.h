@@ -20,7 +20,8 @@ typedef struct xr_load_options {
  * anything else refused with tensor name, expected and found shape. Peak memory: the weights plus one tensor at most. */
 xr_status xr_model_load(xr_model *m, const char *dir, const xr_load_options *options);
 
-/* Writes config.json and model.safetensors into `dir` (exists), and copies tokenizer files from `tokenizer_dir` when given. */
-xr_status xr_model_save(const xr_model *m, const char *dir, const char *tokenizer_dir);
+/* Writes config.json and model.safetensors into `dir` (exists), and copies tokenizer files from `tokenizer_dir` when given; with `sha256`, 64 hex digits,
+ * the sentencepiece model has to be there and still be that. */
+xr_status xr_model_save(const xr_model *m, const char *dir, const char *tokenizer_dir, const char *sha256);
 
 #endif

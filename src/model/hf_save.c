@@ -99,23 +99,39 @@ static xr_status place_file(const xr_model *m, const struct tokenizer_file *file
     return status;
 }
 
-static xr_status save_tokenizer(const xr_model *m, const char *dir, const char *source)
+/* What was copied is what the weights were computed with: the source may have been changed or removed since it was opened. */
+static xr_status check_pieces(const char *dir, const char *source, const char *sha256)
+{
+    char hex[65];
+    char *path = xr_path_join(dir, tokenizer_files[0].name);
+    xr_status status = !path ? xr_error_status()
+                       : xr_path_exists(path) ? xr_file_sha256(path, hex)
+                                              : xr_fail(XR_ENOINPUT, "%s/%s: is gone since it was opened; put it back, then save again", source,
+                                                        tokenizer_files[0].name);
+    xr_free(path);
+    if (status < 0 || strcmp(hex, sha256) == 0)
+        return status;
+    return xr_fail(XR_EDATA, "%s/%s: has changed since it was opened (sha256 %s then, %s now); put the old one back, then save again", source,
+                   tokenizer_files[0].name, sha256, hex);
+}
+
+static xr_status save_tokenizer(const xr_model *m, const char *dir, const char *source, const char *sha256)
 {
     if (source && !xr_path_is_dir(source))
         return xr_fail(XR_ENOINPUT, "%s: no such directory; the tokenizer's files were to be copied from it", source);
     for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
         XR_TRY(place_file(m, &tokenizer_files[i], dir, source));
-    return XR_OK;
+    return source && sha256 ? check_pieces(dir, source, sha256) : XR_OK;
 }
 
-xr_status xr_model_save(const xr_model *m, const char *dir, const char *tokenizer_dir)
+xr_status xr_model_save(const xr_model *m, const char *dir, const char *tokenizer_dir, const char *sha256)
 {
     char *config = xr_path_join(dir, "config.json"), *weights = xr_path_join(dir, "model.safetensors");
     xr_status status = config && weights ? xr_config_write(&m->config, config) : xr_error_status();
     if (status == XR_OK)
         status = save_weights(m, weights);
     if (status == XR_OK)
-        status = save_tokenizer(m, dir, tokenizer_dir);
+        status = save_tokenizer(m, dir, tokenizer_dir, sha256);
     xr_free(config);
     xr_free(weights);
     return status;

@@ -130,7 +130,7 @@ int xr_save(xr_context *c, const char *dir, int replace)
     catch_up(c);
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
-    xr_status status = xr_model_save(&c->model, out.tmp, c->dir);
+    xr_status status = xr_model_save(&c->model, out.tmp, c->dir, xr_tokenizer_sha256(c->tokenizer));
     if (status == XR_OK)
         status = xr_model_seal(out.tmp);
     if (status == XR_OK)

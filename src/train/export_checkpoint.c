@@ -220,7 +220,7 @@ static xr_status export_from(const chosen *c, const char *base, const char *head
     if (status == XR_OK)
         status = load_rows(c, &m);
     if (status == XR_OK)
-        status = xr_model_save(&m, out, base);
+        status = xr_model_save(&m, out, base, NULL);
     *vocab_size = m.config.vocab_size;
     xr_model_free(&m);
     return status;

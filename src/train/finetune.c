@@ -183,7 +183,8 @@ static xr_status save_model(void *context, const char *name)
     xr_finetune *f = context;
     XR_TRY(score_again(f));
     char *card = xr_finetune_card(f, f->trainer.step, scored_now(f));
-    xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, card) : xr_error_status();
+    xr_status status = card ? xr_rundir_save_model(f->o->output_dir, name, &f->model, f->o->model, xr_tokenizer_sha256(f->tokenizer), card)
+                            : xr_error_status();
     xr_free(card);
     return status;
 }

@@ -221,7 +221,8 @@ static xr_status save_model(void *context, const char *name)
 {
     xr_pretrain *p = context;
     char *card = xr_pretrain_card(p);
-    xr_status status = card ? xr_rundir_save_model(p->o->output_dir, name, &p->model, p->dir, card) : xr_error_status();
+    xr_status status = card ? xr_rundir_save_model(p->o->output_dir, name, &p->model, p->dir, xr_tokenizer_sha256(p->tokenizer), card)
+                            : xr_error_status();
     xr_free(card);
     return status;
 }

@@ -325,10 +325,10 @@ xr_status xr_rundir_create(const char *path, const xr_options *o)
     return xr_rundir_write_config(path, o);
 }
 
-static xr_status write_model(const char *dir, const xr_model *m, const char *tokenizer_dir, const char *card)
+static xr_status write_model(const char *dir, const xr_model *m, const char *tokenizer_dir, const char *sha256, const char *card)
 {
     char *readme = xr_path_join(dir, "README.md");
-    xr_status status = readme ? xr_model_save(m, dir, tokenizer_dir) : xr_error_status();
+    xr_status status = readme ? xr_model_save(m, dir, tokenizer_dir, sha256) : xr_error_status();
     if (status == XR_OK)
         status = xr_file_write(readme, card, strlen(card));
     if (status == XR_OK)
@@ -337,14 +337,14 @@ static xr_status write_model(const char *dir, const xr_model *m, const char *tok
     return status;
 }
 
-xr_status xr_rundir_save_model(const char *path, const char *name, const xr_model *m, const char *tokenizer_dir, const char *card)
+xr_status xr_rundir_save_model(const char *path, const char *name, const xr_model *m, const char *tokenizer_dir, const char *sha256, const char *card)
 {
     xr_outdir out = { 0 };
     char *dir = xr_path_join(path, name);
     xr_status status = dir ? xr_outdir_begin(&out, dir, 1, "") : xr_error_status();
     xr_free(dir);
     XR_TRY(status);
-    status = write_model(out.tmp, m, tokenizer_dir, card);
+    status = write_model(out.tmp, m, tokenizer_dir, sha256, card);
     if (status == XR_OK)
         status = xr_outdir_commit(&out);
     if (status < 0)

@@ -40,6 +40,6 @@ xr_status xr_rundir_create(const char *path, const xr_options *o);
 xr_status xr_rundir_write_config(const char *path, const xr_options *o);
 int xr_rundir_is_over(const char *path);        /* 1: the run in it has ended: its log says so, and final/ is there */
 /* Writes the model as the Hugging Face directory path/name with `card` as its README.md; the directory is complete or absent. */
-xr_status xr_rundir_save_model(const char *path, const char *name, const xr_model *m, const char *tokenizer_dir, const char *card);
+xr_status xr_rundir_save_model(const char *path, const char *name, const xr_model *m, const char *tokenizer_dir, const char *sha256, const char *card);
 
 #endif
