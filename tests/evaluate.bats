@@ -144,6 +144,8 @@ teardown() { rm -rf "$dir"; }
     rm "$dir/pieces"
     cp "$dir/in" "$dir/same"
     ln -s same "$dir/link"
+    run -0 --separate-stderr "$xlmr" predict --model "$base/model" < <(seq -s ' bado ' 1 900 | tr -d '0-9'; echo lemu)
+    [[ $stderr == *"<stdin>: 1 of 2 records are longer than "*" tokens; what is behind that was not read"* ]]
     run -73 "$xlmr" predict --model "$base/model" --output "$dir/link" "$dir/same"
     [[ $output == *"link: is also an input ("*"same), which would be lost; name another file to write"* ]]
     run -73 "$xlmr" features --model "$base/model" --output "$dir/same" "$dir/same"

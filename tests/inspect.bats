@@ -70,6 +70,8 @@ flip() {
     grep -q "4 of [0-9]* checks failed" <<<"$stderr"
     run -65 --separate-stderr "$xlmr" verify --json "$dir/run"
     grep -q '"ok":false,"bad":4,"checks":\[' <<<"$output"
+    run -65 --separate-stderr "$xlmr" verify "$dir/none" "$BATS_FILE_TMPDIR/model"      # the others are looked at all the same
+    [[ $stderr == *"none"*"does not exist"* && $output == *"ok "*"model"* ]]
     refused 66 'does not exist' -- verify "$dir/none"
     refused 65 'is no run directory' -- verify "$BATS_FILE_TMPDIR/runs"
 }

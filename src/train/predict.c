@@ -267,6 +267,7 @@ static xr_status open_texts(xr_predicting *g, const char *path)
 {
     XR_TRY(xr_source_open(&g->reader, path, g->data.format, &g->data.columns));
     g->stream = g->reader.stream;
+    g->n_cut = 0;
     return XR_OK;
 }
 
@@ -276,7 +277,9 @@ static xr_status add_text(xr_predicting *g, const xr_record *r)
     if (!r->text || r->text[strspn(r->text, " \t\r\n")] == '\0')
         return xr_fail(XR_EDATA, "%s:%zu: the text is empty; expected at least one word; remove the row, or answer it "
                        "with an error by --on-bad-record skip", path, r->line);
+    uint64_t cut = g->chunk.n_truncated;
     xr_status status = xr_dataset_add_text(&g->chunk, g->c->tokenizer, r->text, r->text_pair, &g->data);
+    g->n_cut += g->chunk.n_truncated - cut;
     return status == XR_EDATA ? xr_fail_context("%s:%zu", path, r->line) : status;
 }
 
@@ -299,6 +302,9 @@ static xr_status answer_text(xr_predicting *g, size_t i, const float *logits)
 
 static void close_texts(xr_predicting *g)
 {
+    if (g->n_cut > 0)
+        xr_info("%s: %llu of %llu records are longer than %zu tokens; what is behind that was not read", xr_stream_path(g->stream),
+                (unsigned long long)g->n_cut, (unsigned long long)g->n_records, g->data.max_len);
     xr_source_close(&g->reader);
 }
 

@@ -25,6 +25,7 @@ typedef struct xr_predicting {
     xr_str lines;
     /* texts */
     xr_source_reader reader;
+    uint64_t n_cut;             /* those of the file that are longer than the model takes */
     /* questions */
     xr_question_reader questions;
     /* questions about texts */

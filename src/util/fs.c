@@ -405,9 +405,13 @@ static int remove_at(int folder, const char *name)
 
 xr_status xr_remove_tree(const char *path)
 {
+    struct stat st;
     if (remove_at(AT_FDCWD, path) == 0)
         return XR_OK;
-    return xr_fail(XR_EIO, "%s: cannot be removed: %s", path, strerror(errno));
+    int why = errno;
+    if (lstat(path, &st) < 0 && errno == ENOENT)    /* on a read-only disk what is not there cannot be removed either */
+        return XR_OK;
+    return xr_fail(XR_EIO, "%s: cannot be removed: %s", path, strerror(why));
 }
 
 static xr_status sync_tree(const char *path);
