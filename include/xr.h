@@ -9,7 +9,8 @@
  *
  * Rules that hold for every function:
  *  - Nothing here prints, exits or aborts on bad input; failures come back as a negative status (XR_ERR_…) or NULL, with a message for people in
- *    xr_error(), which names the file and what to do. Out of memory is such a failure. A wrong argument (NULL, index out of range) is a failure too.
+ *    xr_error(), which names the file, or the number of the text (the first is text 0), and what to do. Out of memory is such a failure. A wrong
+ *    argument (NULL, index out of range) is a failure too.
  *  - Text is UTF-8, NUL-terminated. "<mask>", "</s>" and the like are read as special tokens by xr_encode_text, xr_guess_masks and
  *    xr_sentence_features, as in transformers; in texts to classify or train on they are ordinary characters, as for `xlmr predict`.
  *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.
@@ -103,7 +104,8 @@ typedef enum xr_pooling { XR_POOL_FIRST, XR_POOL_MEAN } xr_pooling;     /* vecto
 
 /* One vector a text: out[n, H], in the order given, from hidden states of `layer` (0 = embeddings, -1 = last); a text is cut to xr_max_tokens. Texts are
  * computed together, at most 1,024 tokens at once, or one text that has more, which bounds the memory. In bf16 and int8, and in f32 with XR_READ and AVX2 or
- * AVX-512, the bits of a vector do not depend on the other texts; in f32 otherwise they may, by rounding. After a failure some of out may have been written. */
+ * AVX-512, the bits of a vector do not depend on the other texts; in f32 otherwise they may, by rounding. After a failure some of out may have been written,
+ * but none over a NULL among the texts. */
 XR_API int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out);
 
 typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence; } xr_guess;
@@ -113,7 +115,8 @@ typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence
 XR_API int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess);
 XR_API void xr_free_guesses(xr_guess *guess, int n);
 
-/* Logits of the classification head: logits[n, C]. pair may be NULL (single texts). */
+/* Logits of the classification head: logits[n, C]. pair may be NULL (single texts). After a failure some of logits may have been written, but none over a
+ * NULL among the texts. */
 XR_API int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits);
 
 /* --- training -------------------------------------------------------------------------------------------------- */

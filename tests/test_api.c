@@ -90,8 +90,8 @@ static void wrong_arguments(void **state)
     assert_null(xr_open_classifier(in_scratch("cls"), holes, C, 1));
     fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open_classifier");
     xr_context *c = open_dir("cls", XR_READ);
-    fails(xr_classify(c, text, NULL, 2, logits), XR_ERR_USAGE, "text");
-    fails(xr_classify(c, text, text + 1, 1, logits), XR_ERR_USAGE, "text");
+    fails(xr_classify(c, text, NULL, 2, logits), XR_ERR_USAGE, "xr_classify: text 1: is NULL");
+    fails(xr_classify(c, text, text + 1, 1, logits), XR_ERR_USAGE, "xr_classify: text_pair 0: is NULL");
     fails(xr_classify(NULL, text, NULL, 1, logits), XR_ERR_USAGE, "xr_classify");
     fails(xr_encode_text(c, NULL, NULL, NULL, 0), XR_ERR_USAGE, "xr_encode_text");
     fails(xr_sentence_features(c, text, 1, 99, XR_POOL_MEAN, logits), XR_ERR_USAGE, "layer 99");
@@ -316,6 +316,48 @@ static void vectors_after_a_failure(void **state)
     xr_close(c);
 }
 
+/* A failure says which text it was; a NULL is found before anything is computed. */
+static void failures_name_the_text(void **state)
+{
+    (void)state;
+    enum { N = 100, BAD = 77 };
+    static const float untouched[N * C];
+    const char *text[N], *good[N];
+    int32_t label[N] = { 0 };
+    float logits[N * C] = { 0 }, vectors[2 * H];
+    for (size_t i = 0; i < N; i++)
+        text[i] = good[i] = "ba";
+    xr_context *c = open_dir("cls", XR_READ), *t = in_training();
+    text[BAD] = NULL;
+    fails(xr_classify(c, text, NULL, N, logits), XR_ERR_USAGE, "xr_classify: text 77: is NULL");
+    fails(xr_classify(c, good, text, N, logits), XR_ERR_USAGE, "xr_classify: text_pair 77: is NULL");
+    fails(xr_sentence_features(c, text, N, -1, XR_POOL_FIRST, vectors), XR_ERR_USAGE, "xr_sentence_features: text 77: is NULL");
+    fails(xr_train_step(t, text, NULL, label, N, NULL), XR_ERR_USAGE, "xr_train_step: text 77: is NULL");
+    assert_memory_equal(logits, untouched, sizeof logits);
+    text[BAD] = "\xff";
+    fails(xr_classify(c, text, NULL, N, logits), XR_ERR_DATA, "text 77: byte 0 (0xFF) is not UTF-8");
+    fails(xr_classify(c, good, text, N, logits), XR_ERR_DATA, "text_pair 77: byte 0 (0xFF) is not UTF-8");
+    fails(xr_train_step(t, text, good, label, N, NULL), XR_ERR_DATA, "text 77: byte 0 (0xFF)");
+    fails(xr_train_step(t, good, text, label, N, NULL), XR_ERR_DATA, "text_pair 77: byte 0 (0xFF)");
+    fails(xr_sentence_features(c, text + BAD - 1, 2, -1, XR_POOL_FIRST, vectors), XR_ERR_DATA, "text 1: byte 0 (0xFF)");
+    xr_close(c);
+    xr_close(t);
+}
+
+/* Texts that are computed when the next one finds no room: damaged weights are not that one's fault. */
+static void failures_of_the_model_name_no_text(void **state)
+{
+    (void)state;
+    static texts t;
+    static float out[MANY * H];
+    fill_texts(&t);
+    make_overflowing_dir("damaged", "tiny-cls", 3);
+    xr_context *c = open_dir("damaged", XR_READ);
+    fails(xr_sentence_features(c, t.text, MANY, -1, XR_POOL_FIRST, out), XR_ERR_DATA, "weights are damaged");
+    assert_null(strstr(xr_error(), "text "));
+    xr_close(c);
+}
+
 /* Rounded products give other numbers, near those of f32, coarser with eight bits; f32 again gives the first ones. */
 static void precisions_of_answers(void **state)
 {
@@ -481,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup(vectors_of_many_texts, clear_error),
         cmocka_unit_test_setup(vectors_take_bounded_memory, clear_error),
         cmocka_unit_test_setup(vectors_after_a_failure, clear_error),
+        cmocka_unit_test_setup(failures_name_the_text, clear_error),
+        cmocka_unit_test_setup(failures_of_the_model_name_no_text, clear_error),
         cmocka_unit_test_setup(precisions_of_answers, clear_error),
         cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),

@@ -41,6 +41,25 @@ static xr_status begin(int arguments_are_good, const char *function)
     return arguments_are_good ? XR_OK : xr_fail(XR_EUSAGE, "%s: an argument is NULL or out of range; see xr.h", function);
 }
 
+/* None of n strings may be NULL; `what` they are. */
+static xr_status check_strings(const char *function, const char *what, const char *const *string, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!string[i])
+            return xr_fail(XR_EUSAGE, "%s: %s %zu: is NULL; give a string, \"\" where there is none", function, what, i);
+    return XR_OK;
+}
+
+/* After a failure at example i: names the text that cannot be encoded, if one of the two it is. The first message stays. */
+static xr_status name_text(xr_context *c, size_t i, const char *text, const char *pair)
+{
+    if (xr_error_status() != XR_EDATA)
+        return xr_error_status();
+    if (xr_context_encode(c, text, NULL, 0, 0) < 0)
+        return xr_fail_context("text %zu", i);
+    return pair && xr_context_encode(c, pair, NULL, 0, 0) < 0 ? xr_fail_context("text_pair %zu", i) : xr_error_status();
+}
+
 const char *xr_version(void) { return XR_VERSION; }
 const char *xr_error(void) { return xr_error_message(); }
 
@@ -193,16 +212,15 @@ static xr_status copy_vectors(void *context, const xr_batch *batch, const float 
 
 int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
 {
-    int good = c && text && out;
-    for (size_t i = 0; good && i < n; i++)
-        good = text[i] != NULL;
-    XR_TRY(begin(good, "xr_sentence_features"));
+    XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    XR_TRY(check_strings("xr_sentence_features", "text", text, n));
     catch_up(c);
     vectors v = { out, (size_t)c->model.config.hidden_size };
     xr_features_run r = { c, FEATURES_TOKENS, layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST, copy_vectors, &v };
     xr_batch_clear(&c->batch);
     for (size_t i = 0; i < n; i++)
-        XR_TRY(xr_features_add(&r, text[i], 0));
+        if (xr_features_add(&r, text[i], 0) < 0)
+            return name_text(c, i, text[i], NULL);
     return xr_features_flush(&r);
 }
 
@@ -237,24 +255,41 @@ static xr_status need_classifier(const xr_context *c)
     return xr_fail(XR_EUSAGE, "%s: has no classification head for texts; fine-tune it, or open it with xr_open_classifier", c->dir);
 }
 
-/* Fills the context's batch with n texts; label may be NULL. */
-static xr_status fill_batch(xr_context *c, const char *const *text, const char *const *pair, size_t n, const int32_t *label, uint64_t first_sample)
+/* The texts of a call. */
+typedef struct examples {
+    xr_context *c;
+    const char *const *text, *const *pair;      /* pair, label: may be NULL */
+    const int32_t *label;
+    size_t n;
+} examples;
+
+static xr_status check_examples(const char *function, const examples *e)
 {
+    XR_TRY(check_strings(function, "text", e->text, e->n));
+    return e->pair ? check_strings(function, "text_pair", e->pair, e->n) : XR_OK;
+}
+
+/* Fills the context's batch with the examples [from, to); samples are counted from `first`, that of example 0. */
+static xr_status fill_batch(const examples *e, size_t from, size_t to, uint64_t first)
+{
+    xr_context *c = e->c;
     xr_batch_clear(&c->batch);
-    for (size_t i = 0; i < n; i++) {
-        XR_TRY(begin(text[i] && (!pair || pair[i]), "text"));
-        XR_TRY(xr_context_encode(c, text[i], pair ? pair[i] : NULL, 0, 0));
-        XR_TRY(xr_context_push(c, (uint32_t)(first_sample + i)));
-        if (label)
-            XR_TRY(xr_batch_add_label(&c->batch, label[i]));
+    for (size_t i = from; i < to; i++) {
+        const char *pair = e->pair ? e->pair[i] : NULL;
+        if (xr_context_encode(c, e->text[i], pair, 0, 0) < 0)
+            return name_text(c, i, e->text[i], pair);
+        XR_TRY(xr_context_push(c, (uint32_t)(first + i)));
+        if (e->label)
+            XR_TRY(xr_batch_add_label(&c->batch, e->label[i]));
     }
     return XR_OK;
 }
 
-/* Logits of n texts at once. */
-static xr_status classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
+/* Logits of the examples [from, to) at once. */
+static xr_status classify(const examples *e, size_t from, size_t to, float *logits)
 {
-    XR_TRY(fill_batch(c, text, pair, n, NULL, 0));
+    xr_context *c = e->c;
+    XR_TRY(fill_batch(e, from, to, 0));
     const xr_batch *batch = xr_batch_finish(&c->batch);
     xr_tape *t = xr_context_tape(c, batch);
     if (!t)
@@ -266,15 +301,17 @@ static xr_status classify(xr_context *c, const char *const *text, const char *co
     return XR_OK;
 }
 
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
 {
+    examples e = { c, text, pair, NULL, n };
     XR_TRY(begin(c && text && n > 0 && logits, "xr_classify"));
+    XR_TRY(check_examples("xr_classify", &e));
     XR_TRY(need_classifier(c));
     catch_up(c);
-    for (size_t i = 0; i < n; i += CLASSIFY_PART) {
-        size_t part = n - i < CLASSIFY_PART ? n - i : CLASSIFY_PART;
-        XR_TRY(classify(c, text + i, pair ? pair + i : NULL, part, logits + i * (size_t)xr_label_count(c)));
-    }
+    for (size_t i = 0; i < n; i += CLASSIFY_PART)
+        XR_TRY(classify(&e, i, i + smaller(n - i, CLASSIFY_PART), logits + i * (size_t)xr_label_count(c)));
     return XR_OK;
 }
 
@@ -318,31 +355,24 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
     return status;
 }
 
-typedef struct examples {
-    xr_context *c;
-    const char *const *text, *const *pair;
-    const int32_t *label;
-    size_t n;
-} examples;
-
 static const xr_batch *part(void *context, int k)
 {
     const examples *e = context;
-    xr_context *c = e->c;
-    size_t from = (size_t)k * TRAIN_PART, n = e->n - from < TRAIN_PART ? e->n - from : TRAIN_PART;
-    if (fill_batch(c, e->text + from, e->pair ? e->pair + from : NULL, n, e->label + from, c->trainer->samples + from) < 0)
+    size_t from = (size_t)k * TRAIN_PART;
+    if (fill_batch(e, from, from + smaller(e->n - from, TRAIN_PART), e->c->trainer->samples) < 0)
         return NULL;
-    return xr_batch_finish(&c->batch);
+    return xr_batch_finish(&e->c->batch);
 }
 
 int xr_train_step(xr_context *c, const char *const *text, const char *const *pair, const int32_t *label, size_t n, double *loss)
 {
     xr_step_result r;
+    examples e = { c, text, pair, label, n };
     int good = c && c->trainer && text && label && n > 0 && n < 1u << 30;
     for (size_t i = 0; good && i < n; i++)
-        good = text[i] && (!pair || pair[i]) && label[i] >= 0 && label[i] < xr_label_count(c);
+        good = label[i] >= 0 && label[i] < xr_label_count(c);
     XR_TRY(begin(good, "xr_train_step"));
-    examples e = { c, text, pair, label, n };
+    XR_TRY(check_examples("xr_train_step", &e));
     XR_TRY(xr_trainer_step(c->trainer, (int)((n + TRAIN_PART - 1) / TRAIN_PART), part, &e, &r));
     if (loss)
         *loss = r.loss;
