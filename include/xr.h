@@ -68,7 +68,7 @@ typedef enum xr_mode {
 
 /* Opens a Hugging Face directory (config.json, model.safetensors, sentencepiece.bpe.model). NULL on failure. */
 XR_API xr_context *xr_open(const char *dir, xr_mode mode);
-/* For training: a classification head for these n labels, whatever head the directory has. Label k is class k. A head for other labels is freshly
+/* For training: a classification head for these n labels (2 or more), whatever head the directory has. Label k is class k. A head for other labels is freshly
  * initialised by `seed`; one for the same labels in another order is refused (XR_ERR_USAGE), with the order to give. */
 XR_API xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed);
 XR_API void xr_close(xr_context *c);                /* NULL is fine */
@@ -121,22 +121,26 @@ XR_API int xr_classify(xr_context *c, const char *const *text, const char *const
 
 /* --- training -------------------------------------------------------------------------------------------------- */
 
+/* Ranges; what is out of them is XR_ERR_USAGE. The rate rises in a line from 0 in the first update to its peak in update warmup_steps (updates are counted
+ * from 0), then the schedule brings it down to 0 in update total_steps, or not ("constant"). Steps beyond total_steps are not refused: "linear" and
+ * "polynomial" stay at 0, so that nothing is learned any more; "constant" goes on; "cosine" rises again, as in transformers. */
 typedef struct xr_recipe {
-    double learning_rate;       /* peak; 2e-5 */
-    double weight_decay;        /* decoupled; biases and LayerNorm excluded */
-    double max_grad_norm;       /* 0 = no clipping; 1.0 */
-    const char *schedule;       /* "linear", "cosine", "constant" */
-    uint64_t total_steps, warmup_steps;
-    uint64_t seed;              /* of dropout */
+    double learning_rate;       /* peak, >= 0 and finite; 2e-5 */
+    double weight_decay;        /* >= 0 and finite; decoupled; biases and LayerNorm excluded; 0 */
+    double max_grad_norm;       /* >= 0; 0 = no clipping; 1.0 */
+    const char *schedule;       /* "linear", "cosine", "constant", or "polynomial", which is of power 1 here and so as linear; "linear" */
+    uint64_t total_steps;       /* 1 or more */
+    uint64_t warmup_steps;      /* 0 to total_steps; 0 */
+    uint64_t seed;              /* of dropout; 42 */
 } xr_recipe;
 
-/* The values that xlmr finetune has by default, for `total_steps` updates. */
+/* The values above that stand last in their line, those that xlmr finetune has by default, for `total_steps` updates. */
 XR_API xr_recipe xr_recipe_default(uint64_t total_steps);
 
-/* Prepares AdamW for a context from xr_open_classifier (or xr_open with XR_TRAIN and a head for single-label classification). */
+/* Prepares AdamW for a context from xr_open_classifier (or xr_open with XR_TRAIN and a head for single-label classification); once a context. */
 XR_API int xr_train_begin(xr_context *c, const xr_recipe *recipe);
-/* One update on n examples with class numbers `label`; *loss (may be NULL) receives the mean loss before the update. A step that fails changes
- * nothing. */
+/* One update on n (1 to 2^30 - 1) examples with class numbers `label`, after xr_train_begin; *loss (may be NULL) receives the mean loss before
+ * the update. A step that fails changes nothing. */
 XR_API int xr_train_step(xr_context *c, const char *const *text, const char *const *pair, const int32_t *label, size_t n, double *loss);
 
 #ifdef __cplusplus

@@ -141,6 +141,92 @@ static void only_classifiers_in_own_memory_are_trained(void **state)
     xr_close(c);
 }
 
+/* What is out of range, or called out of order, is named with what to do. */
+static void messages_say_what_to_do(void **state)
+{
+    (void)state;
+    const char *text[] = { "ba", "tu" };
+    int32_t label[] = { 1, C };
+    float logits[C];
+    xr_guess *guess;
+    assert_null(xr_open_classifier(in_scratch("cls"), labels, 1, 1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "n is 1; a classifier needs 2 labels or more");
+    xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+    xr_recipe good = xr_recipe_default(5);
+    fails(xr_train_step(c, text, NULL, label, 1, NULL), XR_ERR_USAGE, "call xr_train_begin before xr_train_step");
+    assert_int_equal(xr_train_begin(c, &good), 0);
+    fails(xr_train_begin(c, &good), XR_ERR_USAGE, "being trained already; to begin anew, open it again");
+    fails(xr_train_step(c, text, NULL, label, 0, NULL), XR_ERR_USAGE, "n is 0; expected 1 to 1073741823");
+    fails(xr_train_step(c, text, NULL, label, 2, NULL), XR_ERR_USAGE, "label 1: is 3; expected 0 to 2");
+    fails(xr_classify(c, text, NULL, 0, logits), XR_ERR_USAGE, "n is 0; give 1 text or more");
+    fails(xr_guess_masks(c, "ba", 0, &guess), XR_ERR_USAGE, "top_k is 0; expected 1 to the size of the vocabulary, 120");
+    assert_null(xr_decode_ids(c, (const int32_t[]){ 5, 120 }, 2));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "id 1: is 120; expected 0 to 119");
+    xr_close(c);
+}
+
+static void refuses_recipe(const xr_recipe *recipe, const char *part)
+{
+    xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+    assert_non_null(c);
+    fails(xr_train_begin(c, recipe), XR_ERR_USAGE, part);
+    xr_close(c);
+}
+
+static void recipes_out_of_range(void **state)
+{
+    (void)state;
+    xr_recipe r = xr_recipe_default(0);
+    refuses_recipe(&r, "total_steps is 0; give the number of updates");
+    r = xr_recipe_default(5);
+    r.warmup_steps = 6;
+    refuses_recipe(&r, "warmup_steps is 6, more than total_steps, 5");
+    r = xr_recipe_default(5);
+    r.schedule = "Linear";
+    refuses_recipe(&r, "schedule is \"Linear\"; expected one of \"constant\", \"cosine\", \"linear\", \"polynomial\"");
+    r = xr_recipe_default(5);
+    r.learning_rate = -1.0;
+    refuses_recipe(&r, "learning_rate is -1;");
+    r = xr_recipe_default(5);
+    r.weight_decay = (double)INFINITY;
+    refuses_recipe(&r, "weight_decay is inf;");
+    r = xr_recipe_default(5);
+    r.max_grad_norm = (double)NAN;
+    refuses_recipe(&r, "max_grad_norm is ");
+}
+
+/* Whether an update changes anything: not once the rate is 0. */
+static int step_moves(xr_context *c)
+{
+    const char *text[] = { "ba" };
+    const int32_t label[] = { 1 };
+    float before[C], after[C];
+    assert_int_equal(xr_classify(c, text, NULL, 1, before), 0);
+    assert_int_equal(xr_train_step(c, text, NULL, label, 1, NULL), 0);
+    assert_int_equal(xr_classify(c, text, NULL, 1, after), 0);
+    return memcmp(before, after, sizeof before) != 0;
+}
+
+/* As xr.h says of xr_recipe. */
+static void steps_beyond_the_schedule(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int moves[4]; } schedule[] = {
+        { "linear", { 1, 1, 0, 0 } }, { "polynomial", { 1, 1, 0, 0 } }, { "cosine", { 1, 1, 0, 1 } }, { "constant", { 1, 1, 1, 1 } }
+    };
+    for (size_t k = 0; k < sizeof schedule / sizeof *schedule; k++) {
+        xr_recipe recipe = xr_recipe_default(2);
+        recipe.schedule = schedule[k].name;
+        recipe.learning_rate = 1e-3;
+        xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+        assert_int_equal(xr_train_begin(c, &recipe), 0);
+        for (int step = 0; step < 4; step++)
+            if (step_moves(c) != schedule[k].moves[step])
+                fail_msg("%s, update %d: moves the weights or not, other than xr.h says", schedule[k].name, step);
+        xr_close(c);
+    }
+}
+
 static void class_numbers_mean_the_names_given(void **state)
 {
     (void)state;
@@ -447,7 +533,7 @@ static void a_failed_step_changes_nothing(void **state)
         assert_true(memcmp(&got, &want, sizeof got) == 0);
     }
     label[0] = C;
-    fails(xr_train_step(a, text, NULL, label, N, &got), XR_ERR_USAGE, "xr_train_step");
+    fails(xr_train_step(a, text, NULL, label, N, &got), XR_ERR_USAGE, "xr_train_step: label 0");
     xr_close(a);
     xr_close(b);
 }
@@ -517,6 +603,9 @@ int main(void)
         cmocka_unit_test_setup(saved_with_its_tokenizer, clear_error), cmocka_unit_test_setup(wrong_arguments, clear_error),
         cmocka_unit_test_setup(guesses, clear_error),
         cmocka_unit_test_setup(only_classifiers_in_own_memory_are_trained, clear_error),
+        cmocka_unit_test_setup(messages_say_what_to_do, clear_error),
+        cmocka_unit_test_setup(recipes_out_of_range, clear_error),
+        cmocka_unit_test_setup(steps_beyond_the_schedule, clear_error),
         cmocka_unit_test_setup(class_numbers_mean_the_names_given, clear_error),
         cmocka_unit_test_setup(many_texts, clear_error),
         cmocka_unit_test_setup(answers_are_of_the_newest_weights, clear_error),

@@ -2,6 +2,8 @@
 #include "xr.h"
 
 #include <float.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,7 @@ enum {
     TRAIN_PART = 8,         /* examples computed at once, so that any number fits */
     CLASSIFY_PART = 32,
     FEATURES_TOKENS = 1024, /* computed at once, as by `xlmr features` */
+    MAX_EXAMPLES = (1 << 30) - 1,
     MAX_THREADS = 4096      /* as --threads; OpenMP would end the program over what it cannot start */
 };
 
@@ -34,11 +37,11 @@ static void forward_log(xr_level level, const char *message)
         user_log((int)level, message);
 }
 
-/* Every call begins here: the previous failure is forgotten, the arguments are looked at. */
-static xr_status begin(int arguments_are_good, const char *function)
+/* Every call begins here: the previous failure is forgotten, the pointers are looked at. */
+static xr_status begin(int none_is_null, const char *function)
 {
     xr_error_clear();
-    return arguments_are_good ? XR_OK : xr_fail(XR_EUSAGE, "%s: an argument is NULL or out of range; see xr.h", function);
+    return none_is_null ? XR_OK : xr_fail(XR_EUSAGE, "%s: an argument is NULL that may not be; see xr.h", function);
 }
 
 /* None of n strings may be NULL; `what` they are. */
@@ -46,7 +49,16 @@ static xr_status check_strings(const char *function, const char *what, const cha
 {
     for (size_t i = 0; i < n; i++)
         if (!string[i])
-            return xr_fail(XR_EUSAGE, "%s: %s %zu: is NULL; give a string, \"\" where there is none", function, what, i);
+            return xr_fail(XR_EUSAGE, "%s: %s %zu: is NULL; give a string", function, what, i);
+    return XR_OK;
+}
+
+/* n numbers from 0 to below `end`; `what` they are. */
+static xr_status check_ids(const char *function, const char *what, const int32_t *id, size_t n, int end)
+{
+    for (size_t i = 0; i < n; i++)
+        if (id[i] < 0 || id[i] >= end)
+            return xr_fail(XR_EUSAGE, "%s: %s %zu: is %" PRId32 "; expected 0 to %d", function, what, i, id[i], end - 1);
     return XR_OK;
 }
 
@@ -101,6 +113,13 @@ static xr_status check_order(const xr_context *c, const char *const *label)
     return XR_OK;
 }
 
+static xr_status check_labels(const char *const *label, int n)
+{
+    if (n < 2)
+        return xr_fail(XR_EUSAGE, "xr_open_classifier: n is %d; a classifier needs 2 labels or more", n);
+    return check_strings("xr_open_classifier", "label", label, (size_t)n);
+}
+
 xr_context *xr_open_classifier(const char *dir, const char *const *label, int n, uint64_t seed)
 {
     xr_load_options o = { 0 };
@@ -109,10 +128,7 @@ xr_context *xr_open_classifier(const char *dir, const char *const *label, int n,
     o.num_labels = n;
     o.problem = XR_PROBLEM_SINGLE_LABEL;
     o.seed = seed;
-    int good = dir && label && n > 1;
-    for (int k = 0; good && k < n; k++)
-        good = label[k] != NULL;
-    if (begin(good, "xr_open_classifier") < 0 || xr_blas_start() < 0)
+    if (begin(dir && label, "xr_open_classifier") < 0 || check_labels(label, n) < 0 || xr_blas_start() < 0)
         return NULL;
     xr_context *c = xr_context_open(dir, &o);
     if (c && check_order(c, label) < 0) {
@@ -183,10 +199,9 @@ long xr_encode_text(xr_context *c, const char *text, const char *pair, int32_t *
 
 char *xr_decode_ids(const xr_context *c, const int32_t *id, size_t n)
 {
-    int good = c && (id || n == 0);
-    for (size_t i = 0; good && i < n; i++)
-        good = id[i] >= 0 && id[i] < c->model.config.vocab_size;
-    return begin(good, "xr_decode_ids") < 0 ? NULL : xr_tokenizer_decode(c->tokenizer, id, n, 1);
+    if (begin(c && (id || n == 0), "xr_decode_ids") < 0 || check_ids("xr_decode_ids", "id", id, n, c->model.config.vocab_size) < 0)
+        return NULL;
+    return xr_tokenizer_decode(c->tokenizer, id, n, 1);
 }
 
 void xr_free_text(char *text)
@@ -227,7 +242,9 @@ int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int l
 int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)
 {
     xr_filled f;
-    XR_TRY(begin(c && text && top_k > 0 && top_k <= xr_vocabulary_size(c) && guess, "xr_guess_masks"));
+    XR_TRY(begin(c && text && guess, "xr_guess_masks"));
+    if (top_k < 1 || top_k > xr_vocabulary_size(c))
+        return xr_fail(XR_EUSAGE, "xr_guess_masks: top_k is %d; expected 1 to the size of the vocabulary, %d", top_k, xr_vocabulary_size(c));
     XR_TRY(xr_fill_mask_text(c, text, top_k, &f));
     int n = f.n_masks * f.top_k, masks = f.n_masks;
     *guess = xr_alloc((size_t)n, sizeof **guess);
@@ -266,7 +283,8 @@ typedef struct examples {
 static xr_status check_examples(const char *function, const examples *e)
 {
     XR_TRY(check_strings(function, "text", e->text, e->n));
-    return e->pair ? check_strings(function, "text_pair", e->pair, e->n) : XR_OK;
+    XR_TRY(e->pair ? check_strings(function, "text_pair", e->pair, e->n) : XR_OK);
+    return e->label ? check_ids(function, "label", e->label, e->n, xr_label_count(e->c)) : XR_OK;
 }
 
 /* Fills the context's batch with the examples [from, to); samples are counted from `first`, that of example 0. */
@@ -306,7 +324,9 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits)
 {
     examples e = { c, text, pair, NULL, n };
-    XR_TRY(begin(c && text && n > 0 && logits, "xr_classify"));
+    XR_TRY(begin(c && text && logits, "xr_classify"));
+    if (n == 0)
+        return xr_fail(XR_EUSAGE, "xr_classify: n is 0; give 1 text or more");
     XR_TRY(check_examples("xr_classify", &e));
     XR_TRY(need_classifier(c));
     catch_up(c);
@@ -322,16 +342,40 @@ xr_recipe xr_recipe_default(uint64_t total_steps)
     return (xr_recipe){ 2e-5, 0.0, 1.0, "linear", total_steps, 0, 42 };
 }
 
-static int recipe_is_good(const xr_recipe *r)
+static xr_status check_schedule(const char *name)
 {
-    return r && r->learning_rate >= 0.0 && r->learning_rate <= DBL_MAX && r->weight_decay >= 0.0 && r->weight_decay <= DBL_MAX &&
-           r->max_grad_norm >= 0.0 && r->schedule && xr_schedule_find(r->schedule) && r->total_steps > 0 &&
-           r->warmup_steps <= r->total_steps;
+    char known[256] = "";
+    for (const xr_schedule *const *s = xr_schedules; *s; s++) {
+        size_t n = strlen(known);
+        if (strcmp((*s)->name, name) == 0)
+            return XR_OK;
+        snprintf(known + n, sizeof known - n, "%s\"%s\"", n ? ", " : "", (*s)->name);
+    }
+    return xr_fail(XR_EUSAGE, "xr_recipe: schedule is \"%s\"; expected one of %s", name, known);
+}
+
+static xr_status check_recipe(const xr_recipe *r)
+{
+    if (!(r->learning_rate >= 0.0 && r->learning_rate <= DBL_MAX))
+        return xr_fail(XR_EUSAGE, "xr_recipe: learning_rate is %g; expected a number >= 0; 2e-5 is usual", r->learning_rate);
+    if (!(r->weight_decay >= 0.0 && r->weight_decay <= DBL_MAX))
+        return xr_fail(XR_EUSAGE, "xr_recipe: weight_decay is %g; expected a number >= 0, such as 0.01", r->weight_decay);
+    if (!(r->max_grad_norm >= 0.0))
+        return xr_fail(XR_EUSAGE, "xr_recipe: max_grad_norm is %g; expected a number >= 0; 0 is no clipping", r->max_grad_norm);
+    if (r->total_steps == 0)
+        return xr_fail(XR_EUSAGE, "xr_recipe: total_steps is 0; give the number of updates that will be made");
+    if (r->warmup_steps > r->total_steps)
+        return xr_fail(XR_EUSAGE, "xr_recipe: warmup_steps is %" PRIu64 ", more than total_steps, %" PRIu64 "; give at most that", r->warmup_steps,
+                       r->total_steps);
+    return check_schedule(r->schedule);
 }
 
 int xr_train_begin(xr_context *c, const xr_recipe *recipe)
 {
-    XR_TRY(begin(c && !c->trainer && recipe_is_good(recipe), "xr_train_begin"));
+    XR_TRY(begin(c && recipe && recipe->schedule, "xr_train_begin"));
+    if (c->trainer)
+        return xr_fail(XR_EUSAGE, "%s: is being trained already; to begin anew, open it again", c->dir);
+    XR_TRY(check_recipe(recipe));
     XR_TRY(need_classifier(c));
     if (c->model.config.problem != XR_PROBLEM_SINGLE_LABEL)
         return xr_fail(XR_EUSAGE, "%s: its head is for regression or several labels a text; only single-label classification is trained here: use "
@@ -368,10 +412,11 @@ int xr_train_step(xr_context *c, const char *const *text, const char *const *pai
 {
     xr_step_result r;
     examples e = { c, text, pair, label, n };
-    int good = c && c->trainer && text && label && n > 0 && n < 1u << 30;
-    for (size_t i = 0; good && i < n; i++)
-        good = label[i] >= 0 && label[i] < xr_label_count(c);
-    XR_TRY(begin(good, "xr_train_step"));
+    XR_TRY(begin(c && text && label, "xr_train_step"));
+    if (!c->trainer)
+        return xr_fail(XR_EUSAGE, "%s: training has not begun; call xr_train_begin before xr_train_step", c->dir);
+    if (n < 1 || n > MAX_EXAMPLES)
+        return xr_fail(XR_EUSAGE, "xr_train_step: n is %zu; expected 1 to %d examples", n, MAX_EXAMPLES);
     XR_TRY(check_examples("xr_train_step", &e));
     XR_TRY(xr_trainer_step(c->trainer, (int)((n + TRAIN_PART - 1) / TRAIN_PART), part, &e, &r));
     if (loss)
