@@ -1,11 +1,14 @@
-/* Classifies a pair of texts with a fine-tuned model directory and shows the tokens it sees.
+/* Classifies a text or a pair of texts with a fine-tuned model directory and shows its tokens.
  *
  *   classify DIR TEXT [PAIR [PRECISION]]
  *
- * An empty PAIR is none; PRECISION is f32, bf16 or int8. */
+ * An empty PAIR is none; PRECISION is f32, bf16 or int8. What stands behind a label is its probability, or its value where the model is for regression. The
+ * tokens are those of xr_encode_text, which reads "</s>" and the like as special tokens; to xr_classify they are ordinary characters, so that the model sees
+ * others for a text with such a string in it. That is said where it happens. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "xr.h"
 
@@ -22,14 +25,32 @@ static void show_tokens(xr_context *c, const char *text, const char *pair)
     printf("\n");
 }
 
-static void show_labels(xr_context *c, const float *logit)
+static int has_special(const char *text)
+{
+    static const char *const special[] = { "<s>", "<pad>", "</s>", "<unk>", "<mask>" };
+    int found = 0;
+    for (size_t k = 0; k < sizeof special / sizeof *special; k++)
+        found |= strstr(text, special[k]) != NULL;
+    return found;
+}
+
+/* The softmax of label k among n. */
+static double share(const float *logit, int n, int k)
 {
     double sum = 0.0;
-    int n = xr_label_count(c);
-    for (int k = 0; k < n; k++)
-        sum += exp((double)logit[k]);
-    for (int k = 0; k < n; k++)
-        printf("%-16s %.4f\n", xr_label_name(c, k), exp((double)logit[k]) / sum);
+    for (int j = 0; j < n; j++)
+        sum += exp((double)logit[j] - (double)logit[k]);
+    return 1.0 / sum;
+}
+
+static void show_answer(xr_context *c, const float *logit)
+{
+    int n = xr_label_count(c), kind = xr_answer(c);
+    for (int k = 0; k < n; k++) {
+        double z = (double)logit[k];
+        double x = kind == XR_ANSWER_VALUES ? z : kind == XR_ANSWER_ANY_LABELS ? 1.0 / (1.0 + exp(-z)) : share(logit, n, k);
+        printf("%-16s %.4f\n", xr_label_name(c, k), x);
+    }
 }
 
 int main(int argc, char **argv)
@@ -40,12 +61,13 @@ int main(int argc, char **argv)
     }
     const char *text = argv[2], *pair = argc > 3 && *argv[3] ? argv[3] : NULL;
     xr_context *c = xr_open(argv[1], XR_READ);
-    int n = xr_label_count(c);
-    float *logit = malloc((size_t)(n > 0 ? n : 1) * sizeof *logit);
-    int good = c && logit && xr_set_precision(c, argc > 4 ? argv[4] : "f32") == 0 && xr_classify(c, &text, pair ? &pair : NULL, 1, logit) == 0;
+    float *logit = c ? malloc((size_t)(xr_label_count(c) + 1) * sizeof *logit) : NULL;      /* one more: never of no bytes */
+    int good = logit && xr_set_precision(c, argc > 4 ? argv[4] : "f32") == 0 && xr_classify(c, &text, pair ? &pair : NULL, 1, logit) == 0;
     if (good) {
         show_tokens(c, text, pair);
-        show_labels(c, logit);
+        if (has_special(text) || (pair && has_special(pair)))
+            printf("note: the answer is for other tokens: to xr_classify \"</s>\" and the like are ordinary characters\n");
+        show_answer(c, logit);
     } else {
         fprintf(stderr, "classify: %s\n", xr_error());
     }

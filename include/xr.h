@@ -86,13 +86,23 @@ XR_API int xr_hidden_size(const xr_context *c);     /* H */
 XR_API int xr_layer_count(const xr_context *c);
 XR_API int xr_vocabulary_size(const xr_context *c);      /* V */
 XR_API int xr_max_tokens(const xr_context *c);      /* of one text, with <s> and </s> */
-XR_API int xr_label_count(const xr_context *c);          /* C; 0 when there is no classification head */
+
+/* What xr_classify's logits are, which makes them answers in different ways. */
+typedef enum xr_answer_kind {
+    XR_ANSWER_NONE,             /* there are none: no head, or one of another task (masked words, tags of words, question answering, multiple choice) */
+    XR_ANSWER_ONE_LABEL,        /* the text has one label, the one of the largest logit; probabilities: softmax over the C logits */
+    XR_ANSWER_ANY_LABELS,       /* the text has every label whose logit is above 0, if any; probability of each: 1 / (1 + exp(-logit)) */
+    XR_ANSWER_VALUES            /* regression: the logits are the values themselves */
+} xr_answer_kind;
+XR_API int xr_answer(const xr_context *c);          /* an xr_answer_kind */
+XR_API int xr_label_count(const xr_context *c);     /* C, also of values; 0 with XR_ANSWER_NONE */
 XR_API const char *xr_label_name(const xr_context *c, int k);    /* name of label k, owned by the context; NULL out of range */
 
 /* --- text and ids ---------------------------------------------------------------------------------------------- */
 
 /* Ids of <s> text </s>, or <s> text </s></s> pair </s> when pair is not NULL, cut longest-first to what the model takes. Returns how many there are and
- * writes at most cap of them; negative on failure. */
+ * writes at most cap of them; negative on failure. Of a text with "</s>" or the like in it these are not the ids that xr_classify and xr_train_step
+ * see, for which such a string is ordinary characters. */
 XR_API long xr_encode_text(xr_context *c, const char *text, const char *pair, int32_t *id, size_t cap);
 /* Text of n ids, special tokens left out. Free with xr_free_text. NULL on failure. */
 XR_API char *xr_decode_ids(const xr_context *c, const int32_t *id, size_t n);
@@ -115,8 +125,8 @@ typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence
 XR_API int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess);
 XR_API void xr_free_guesses(xr_guess *guess, int n);
 
-/* Logits of the classification head: logits[n, C]. pair may be NULL (single texts). After a failure some of logits may have been written, but none over a
- * NULL among the texts. */
+/* Logits of the classification head: logits[n, C]; xr_answer says what they mean. pair may be NULL (single texts). After a failure some of
+ * logits may have been written, but none over a NULL among the texts. */
 XR_API int xr_classify(xr_context *c, const char *const *text, const char *const *pair, size_t n, float *logits);
 
 /* --- training -------------------------------------------------------------------------------------------------- */

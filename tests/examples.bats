@@ -66,6 +66,35 @@ TEXTS
     [[ $output == *"f32, bf16 or int8"* ]]
 }
 
+@test "classify shows values and probabilities of several labels as predict gives them" {
+    cd "$BATS_TEST_TMPDIR"
+    awk 'BEGIN { print "text\tlabel"; for (i = 0; i < 40; i++) printf "%s\t%.2f\n", i % 2 ? "I live here." : "Was ist das?", i % 2 ? 2.5 : -1.5 }' >values.tsv
+    awk 'BEGIN { for (i = 0; i < 40; i++) printf "{\"text\": \"%s\", \"label\": [%s]}\n", i % 2 ? "I live here." : "Was ist das?",
+                     i % 4 == 0 ? "\"a\", \"b\"" : i % 4 == 1 ? "\"b\"" : "" }' >several.jsonl
+    for kind in values.tsv several.jsonl; do
+        "$xlmr" finetune --quiet --model "$model" --train-file $kind --output-dir run-$kind --max-steps 10 --learning-rate 1e-3 >/dev/null 2>&1
+    done
+    for text in 'Was ist das?' 'You see here today.'; do
+        run -0 "$examples/classify" run-values.tsv/final "$text"
+        [ "${#lines[@]}" -eq 2 ]
+        want=$(echo "{\"text\": \"$text\"}" | "$xlmr" predict --quiet --model run-values.tsv/final | jq .value)
+        [ "$(awk '{ print $2 }' <<<"${lines[1]}")" = "$(printf '%.4f' "$want")" ]
+        run -0 "$examples/classify" run-several.jsonl/final "$text"
+        [ "${#lines[@]}" -eq 3 ]
+        for label in a b; do
+            want=$(echo "{\"text\": \"$text\"}" | "$xlmr" predict --quiet --model run-several.jsonl/final | jq ".scores.$label")
+            [ "$(printf '%s\n' "${lines[@]}" | awk -v l=$label '$1 == l { print $2 }')" = "$(printf '%.4f' "$want")" ]
+        done
+    done
+}
+
+@test "classify says where its tokens are not those of the answer" {
+    run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "Was ist das?"
+    [[ $output != *"note: "* ]]
+    run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "Was ist das?" "I </s> live here."
+    [[ ${lines[1]} == "note: the answer is for other tokens: to xr_classify \"</s>\" and the like are ordinary characters" ]]
+}
+
 @test "classify reads pairs" {
     run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "I live here." "Das ist ein Haus."
     [[ ${lines[0]} =~ ^tokens:\ 0\ .*\ 2\ 2\ .*\ 2$ ]]

@@ -14,6 +14,14 @@
 static const char *const labels[] = { "left", "middle", "right" };
 enum { C = 3 };
 
+/* As scratch/NAME, with that tokenizer. */
+static void make_golden_dir(const char *name, const char *golden)
+{
+    xr_model m;
+    load_golden(&m, golden);
+    save_tiny(&m, name);
+}
+
 static int make_everything(void **state)
 {
     static const int same[] = { 0, 1, 2 };
@@ -23,21 +31,10 @@ static int make_everything(void **state)
     make_tiny_dir("cls", "tiny-cls", labels, same, 10, NULL);
     make_tiny_dir("multi", "tiny-multi", NULL, NULL, 10, NULL);
     make_tiny_dir("value", "tiny-reg", NULL, NULL, 10, NULL);
+    make_tiny_dir("tag", "tiny-tag", NULL, NULL, 10, NULL);
+    make_golden_dir("lm", "tiny");
+    make_golden_dir("qa", "tiny-qa");
     return 0;
-}
-
-/* A masked-LM directory: the golden model and the tokenizer beside it. */
-static const char *masked_lm_dir(void)
-{
-    xr_model m;
-    xr_load_options o = { .quiet = 1 };
-    if (!xr_path_exists(in_scratch("lm"))) {
-        assert_int_equal(xr_model_load(&m, "tests/golden/tiny", &o), XR_OK);
-        assert_int_equal(xr_mkdirs(in_scratch("lm")), XR_OK);
-        assert_int_equal(xr_model_save(&m, in_scratch("lm"), in_scratch("tok"), NULL), XR_OK);
-        xr_model_free(&m);
-    }
-    return in_scratch("lm");
 }
 
 static xr_context *open_dir(const char *name, xr_mode mode)
@@ -108,8 +105,7 @@ static void guesses(void **state)
 {
     (void)state;
     xr_guess *guess;
-    xr_context *c = xr_open(masked_lm_dir(), XR_READ);
-    assert_non_null(c);
+    xr_context *c = open_dir("lm", XR_READ);
     int V = xr_vocabulary_size(c);
     fails(xr_guess_masks(c, "ba <mask>", V + 1, &guess), XR_ERR_USAGE, "xr_guess_masks");
     assert_int_equal(xr_guess_masks(c, "ba <mask> be <mask>", V, &guess), 2);
@@ -136,9 +132,32 @@ static void only_classifiers_in_own_memory_are_trained(void **state)
     c = open_dir("multi", XR_TRAIN);
     fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "single-label");
     xr_close(c);
-    c = xr_open(masked_lm_dir(), XR_TRAIN);
+    c = open_dir("lm", XR_TRAIN);
     fails(xr_train_begin(c, &recipe), XR_ERR_USAGE, "classification head");
     xr_close(c);
+}
+
+/* Labels are those of texts: heads that xr_classify refuses have none, whatever their config.json lists. */
+static void heads_say_what_they_answer(void **state)
+{
+    (void)state;
+    static const struct { const char *dir; xr_answer_kind answer; int labels; } head[] = {
+        { "cls", XR_ANSWER_ONE_LABEL, C }, { "multi", XR_ANSWER_ANY_LABELS, 4 }, { "value", XR_ANSWER_VALUES, 1 },
+        { "tag", XR_ANSWER_NONE, 0 },      { "qa", XR_ANSWER_NONE, 0 },          { "lm", XR_ANSWER_NONE, 0 },
+    };
+    const char *text[] = { "ba" };
+    float logits[8];
+    for (size_t k = 0; k < sizeof head / sizeof *head; k++) {
+        xr_context *c = open_dir(head[k].dir, XR_READ);
+        assert_int_equal(xr_answer(c), head[k].answer);
+        assert_int_equal(xr_label_count(c), head[k].labels);
+        assert_int_equal(xr_label_name(c, 0) != NULL, head[k].labels > 0);
+        if (head[k].labels)
+            assert_int_equal(xr_classify(c, text, NULL, 1, logits), 0);
+        else
+            fails(xr_classify(c, text, NULL, 1, logits), XR_ERR_USAGE, "no classification head for texts");
+        xr_close(c);
+    }
 }
 
 /* What is out of range, or called out of order, is named with what to do. */
@@ -603,6 +622,7 @@ int main(void)
         cmocka_unit_test_setup(saved_with_its_tokenizer, clear_error), cmocka_unit_test_setup(wrong_arguments, clear_error),
         cmocka_unit_test_setup(guesses, clear_error),
         cmocka_unit_test_setup(only_classifiers_in_own_memory_are_trained, clear_error),
+        cmocka_unit_test_setup(heads_say_what_they_answer, clear_error),
         cmocka_unit_test_setup(messages_say_what_to_do, clear_error),
         cmocka_unit_test_setup(recipes_out_of_range, clear_error),
         cmocka_unit_test_setup(steps_beyond_the_schedule, clear_error),

@@ -179,7 +179,22 @@ int xr_hidden_size(const xr_context *c) { return c ? c->model.config.hidden_size
 int xr_layer_count(const xr_context *c) { return c ? c->model.config.num_hidden_layers : 0; }
 int xr_vocabulary_size(const xr_context *c) { return c ? c->model.config.vocab_size : 0; }
 int xr_max_tokens(const xr_context *c) { return c ? xr_config_max_tokens(&c->model.config) : 0; }
-int xr_label_count(const xr_context *c) { return c && c->model.head ? c->model.config.num_labels : 0; }
+
+int xr_answer(const xr_context *c)
+{
+    if (!c || !c->model.head || c->model.config.num_labels == 0)
+        return XR_ANSWER_NONE;
+    switch (c->model.config.problem) {
+    case XR_PROBLEM_SINGLE_LABEL: return XR_ANSWER_ONE_LABEL;
+    case XR_PROBLEM_MULTI_LABEL: return XR_ANSWER_ANY_LABELS;
+    case XR_PROBLEM_REGRESSION: return XR_ANSWER_VALUES;
+    case XR_PROBLEM_TAGS:
+    case XR_PROBLEM_CHOICE: break;
+    }
+    return XR_ANSWER_NONE;
+}
+
+int xr_label_count(const xr_context *c) { return xr_answer(c) == XR_ANSWER_NONE ? 0 : c->model.config.num_labels; }
 
 const char *xr_label_name(const xr_context *c, int k)
 {
@@ -267,7 +282,7 @@ void xr_free_guesses(xr_guess *guess, int n)
 
 static xr_status need_classifier(const xr_context *c)
 {
-    if (xr_label_count(c) > 0 && c->model.config.problem != XR_PROBLEM_TAGS)
+    if (xr_answer(c) != XR_ANSWER_NONE)
         return XR_OK;
     return xr_fail(XR_EUSAGE, "%s: has no classification head for texts; fine-tune it, or open it with xr_open_classifier", c->dir);
 }
@@ -377,7 +392,7 @@ int xr_train_begin(xr_context *c, const xr_recipe *recipe)
         return xr_fail(XR_EUSAGE, "%s: is being trained already; to begin anew, open it again", c->dir);
     XR_TRY(check_recipe(recipe));
     XR_TRY(need_classifier(c));
-    if (c->model.config.problem != XR_PROBLEM_SINGLE_LABEL)
+    if (xr_answer(c) != XR_ANSWER_ONE_LABEL)
         return xr_fail(XR_EUSAGE, "%s: its head is for regression or several labels a text; only single-label classification is trained here: use "
                        "xlmr finetune", c->dir);
     if (c->read_only)
