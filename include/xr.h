@@ -11,6 +11,8 @@
  *  - Nothing here prints, exits or aborts on bad input; failures come back as a negative status (XR_ERR_…) or NULL, with a message for people in
  *    xr_error(), which names the file, or the number of the text (the first is text 0), and what to do. Out of memory is such a failure. A wrong
  *    argument (NULL, index out of range) is a failure too.
+ *  - Where there is nothing to answer, n = 0 is fine: xr_sentence_features writes nothing, xr_decode_ids gives "", the xr_free_… functions free what they
+ *    are given. xr_classify and xr_train_step want 1 text or more, xr_open_classifier 2 labels or more: fewer are XR_ERR_USAGE.
  *  - Text is UTF-8, NUL-terminated. "<mask>", "</s>" and the like are read as special tokens by xr_encode_text, xr_guess_masks and
  *    xr_sentence_features, as in transformers; in texts to classify or train on they are ordinary characters, as for `xlmr predict`.
  *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.
@@ -82,6 +84,7 @@ XR_API int xr_set_precision(xr_context *c, const char *precision);
  * whose pieces have changed since is an error. */
 XR_API int xr_save(xr_context *c, const char *dir, int replace);
 
+/* Of an open context. These six and xr_label_name leave the message of an earlier failure as it is, unless they fail: over NULL, with XR_ERR_USAGE. */
 XR_API int xr_hidden_size(const xr_context *c);     /* H */
 XR_API int xr_layer_count(const xr_context *c);
 XR_API int xr_vocabulary_size(const xr_context *c);      /* V */
@@ -96,7 +99,7 @@ typedef enum xr_answer_kind {
 } xr_answer_kind;
 XR_API int xr_answer(const xr_context *c);          /* an xr_answer_kind */
 XR_API int xr_label_count(const xr_context *c);     /* C, also of values; 0 with XR_ANSWER_NONE */
-XR_API const char *xr_label_name(const xr_context *c, int k);    /* name of label k, owned by the context; NULL out of range */
+XR_API const char *xr_label_name(const xr_context *c, int k);    /* name of label k, owned by the context; NULL, a failure, out of range */
 
 /* --- text and ids ---------------------------------------------------------------------------------------------- */
 

@@ -94,8 +94,6 @@ static void wrong_arguments(void **state)
     fails(xr_sentence_features(c, text, 1, 99, XR_POOL_MEAN, logits), XR_ERR_USAGE, "layer 99");
     fails(xr_sentence_features(c, text, 2, 0, XR_POOL_MEAN, logits), XR_ERR_USAGE, "xr_sentence_features");
     fails(xr_guess_masks(c, "ba <mask>", 3, &guess), XR_ERR_USAGE, "masked-LM");
-    assert_null(xr_label_name(c, C));
-    assert_null(xr_label_name(c, -1));
     xr_close(c);
     xr_close(NULL);
 }
@@ -463,6 +461,61 @@ static void failures_of_the_model_name_no_text(void **state)
     xr_close(c);
 }
 
+/* Questions about no context are failures too; an answered one leaves the message of the failure before it. */
+static void questions_with_wrong_arguments(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int (*ask)(const xr_context *c); } question[] = {
+        { "xr_hidden_size", xr_hidden_size }, { "xr_layer_count", xr_layer_count }, { "xr_vocabulary_size", xr_vocabulary_size },
+        { "xr_max_tokens", xr_max_tokens },   { "xr_answer", xr_answer },           { "xr_label_count", xr_label_count },
+    };
+    xr_context *c = open_dir("cls", XR_READ);
+    for (size_t k = 0; k < sizeof question / sizeof *question; k++) {
+        fails(question[k].ask(NULL), XR_ERR_USAGE, question[k].name);
+        assert_true(question[k].ask(c) > 0);
+        fails(XR_ERR_USAGE, XR_ERR_USAGE, question[k].name);
+    }
+    assert_null(xr_label_name(NULL, 0));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_label_name: an argument is NULL");
+    assert_null(xr_label_name(c, C));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_label_name: k is 3; the model has 3 labels");
+    assert_null(xr_label_name(c, -1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "k is -1");
+    xr_close(c);
+}
+
+static void unknown_modes_and_poolings(void **state)
+{
+    (void)state;
+    const char *text[] = { "ba" };
+    float out[H];
+    assert_null(xr_open(in_scratch("cls"), (xr_mode)17));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open: mode 17 is not known; give XR_READ or XR_TRAIN");
+    xr_context *c = open_dir("cls", XR_READ);
+    fails(xr_sentence_features(c, text, 1, -1, (xr_pooling)7, out), XR_ERR_USAGE, "pooling 7 is not known; give XR_POOL_FIRST or XR_POOL_MEAN");
+    xr_close(c);
+}
+
+/* As xr.h says of n = 0. */
+static void no_texts(void **state)
+{
+    (void)state;
+    const char *text[] = { "ba" };
+    const int32_t label[] = { 0 };
+    float out[1];
+    xr_context *c = in_training();
+    assert_int_equal(xr_sentence_features(c, text, 0, -1, XR_POOL_FIRST, out), 0);
+    char *nothing = xr_decode_ids(c, NULL, 0);
+    assert_string_equal(nothing, "");
+    xr_free_text(nothing);
+    xr_free_guesses(NULL, 0);
+    fails(xr_classify(c, text, NULL, 0, out), XR_ERR_USAGE, "n is 0");
+    fails(xr_train_step(c, text, NULL, label, 0, NULL), XR_ERR_USAGE, "n is 0");
+    assert_null(xr_open_classifier(in_scratch("cls"), labels, 0, 1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "n is 0");
+    xr_close(c);
+}
+
 /* Rounded products give other numbers, near those of f32, coarser with eight bits; f32 again gives the first ones. */
 static void precisions_of_answers(void **state)
 {
@@ -634,6 +687,9 @@ int main(void)
         cmocka_unit_test_setup(vectors_after_a_failure, clear_error),
         cmocka_unit_test_setup(failures_name_the_text, clear_error),
         cmocka_unit_test_setup(failures_of_the_model_name_no_text, clear_error),
+        cmocka_unit_test_setup(questions_with_wrong_arguments, clear_error),
+        cmocka_unit_test_setup(unknown_modes_and_poolings, clear_error),
+        cmocka_unit_test_setup(no_texts, clear_error),
         cmocka_unit_test_setup(precisions_of_answers, clear_error),
         cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),

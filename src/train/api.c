@@ -53,6 +53,14 @@ static xr_status check_strings(const char *function, const char *what, const cha
     return XR_OK;
 }
 
+/* An enumeration of the two values 0 and 1, by name. */
+static xr_status check_choice(const char *function, const char *what, int value, const char *zero, const char *one)
+{
+    if (value == 0 || value == 1)
+        return XR_OK;
+    return xr_fail(XR_EUSAGE, "%s: %s %d is not known; give %s or %s", function, what, value, zero, one);
+}
+
 /* n numbers from 0 to below `end`; `what` they are. */
 static xr_status check_ids(const char *function, const char *what, const int32_t *id, size_t n, int end)
 {
@@ -93,7 +101,7 @@ xr_context *xr_open(const char *dir, xr_mode mode)
 {
     xr_load_options o = { 0 };
     o.map = mode == XR_READ;
-    if (begin(dir != NULL, "xr_open") < 0 || xr_blas_start() < 0)
+    if (begin(dir != NULL, "xr_open") < 0 || check_choice("xr_open", "mode", (int)mode, "XR_READ", "XR_TRAIN") < 0 || xr_blas_start() < 0)
         return NULL;
     return xr_context_open(dir, &o);
 }
@@ -175,14 +183,40 @@ int xr_save(xr_context *c, const char *dir, int replace)
     return status;
 }
 
-int xr_hidden_size(const xr_context *c) { return c ? c->model.config.hidden_size : 0; }
-int xr_layer_count(const xr_context *c) { return c ? c->model.config.num_hidden_layers : 0; }
-int xr_vocabulary_size(const xr_context *c) { return c ? c->model.config.vocab_size : 0; }
-int xr_max_tokens(const xr_context *c) { return c ? xr_config_max_tokens(&c->model.config) : 0; }
+/* What a context is asked for changes no message: it may be asked for while one is being told. */
+static xr_status need_context(const xr_context *c, const char *function)
+{
+    return c ? XR_OK : begin(0, function);
+}
+
+int xr_hidden_size(const xr_context *c)
+{
+    XR_TRY(need_context(c, "xr_hidden_size"));
+    return c->model.config.hidden_size;
+}
+
+int xr_layer_count(const xr_context *c)
+{
+    XR_TRY(need_context(c, "xr_layer_count"));
+    return c->model.config.num_hidden_layers;
+}
+
+int xr_vocabulary_size(const xr_context *c)
+{
+    XR_TRY(need_context(c, "xr_vocabulary_size"));
+    return c->model.config.vocab_size;
+}
+
+int xr_max_tokens(const xr_context *c)
+{
+    XR_TRY(need_context(c, "xr_max_tokens"));
+    return xr_config_max_tokens(&c->model.config);
+}
 
 int xr_answer(const xr_context *c)
 {
-    if (!c || !c->model.head || c->model.config.num_labels == 0)
+    XR_TRY(need_context(c, "xr_answer"));
+    if (!c->model.head || c->model.config.num_labels == 0)
         return XR_ANSWER_NONE;
     switch (c->model.config.problem) {
     case XR_PROBLEM_SINGLE_LABEL: return XR_ANSWER_ONE_LABEL;
@@ -194,11 +228,22 @@ int xr_answer(const xr_context *c)
     return XR_ANSWER_NONE;
 }
 
-int xr_label_count(const xr_context *c) { return xr_answer(c) == XR_ANSWER_NONE ? 0 : c->model.config.num_labels; }
+int xr_label_count(const xr_context *c)
+{
+    XR_TRY(need_context(c, "xr_label_count"));
+    return xr_answer(c) == XR_ANSWER_NONE ? 0 : c->model.config.num_labels;
+}
 
 const char *xr_label_name(const xr_context *c, int k)
 {
-    return k >= 0 && k < xr_label_count(c) ? c->model.config.label[k] : NULL;
+    if (need_context(c, "xr_label_name") < 0)
+        return NULL;
+    int n = xr_label_count(c);
+    if (k >= 0 && k < n)
+        return c->model.config.label[k];
+    xr_error_clear();
+    xr_fail(XR_EUSAGE, "xr_label_name: k is %d; the model has %d labels, from 0 on", k, n);
+    return NULL;
 }
 
 /* --- text and ids ---------------------------------------------------------------------------------------------- */
@@ -243,6 +288,7 @@ static xr_status copy_vectors(void *context, const xr_batch *batch, const float 
 int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
 {
     XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    XR_TRY(check_choice("xr_sentence_features", "pooling", (int)pooling, "XR_POOL_FIRST", "XR_POOL_MEAN"));
     XR_TRY(check_strings("xr_sentence_features", "text", text, n));
     catch_up(c);
     vectors v = { out, (size_t)c->model.config.hidden_size };
