@@ -18,7 +18,11 @@
  *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.
  *  - A context is used by one thread at a time; different contexts may be used by different threads, except that all share one pool of OpenMP
  *    threads (xr_set_threads). The error message is per thread.
- *  - Results do not depend on the number of threads. */
+ *  - Results do not depend on the number of threads.
+ *  - fork(): a child hangs in its first call if its parent had opened a context, since the threads of libgomp's pool do not survive a fork. Fork before the
+ *    first call, or let the child exec, or call xr_set_threads(1) before the first context is opened, which leaves the pool without threads.
+ *  - What nothing here can catch: a number of threads that the system refuses (ulimit -u, no memory for their stacks). libgomp then prints a message
+ *    and ends the program. The number is that of the cores (or OMP_NUM_THREADS) until xr_set_threads: choose one that is granted. */
 #ifndef XR_H
 #define XR_H
 
