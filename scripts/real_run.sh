@@ -14,11 +14,11 @@ mkdir -p "$out"
 # Lines in a fixed order of chance: Common Voice is sorted.
 mix() { awk 'BEGIN { x = 1 } { x = (x * 16807) % 2147483647; print x "\t" $0 }' | sort -s -n -k1,1 | cut -f2-; }
 
-# text LANG: into OUT/text/train and OUT/text/held-out. Repeated paragraphs are dropped; every 25th document (a line of Common Voice, a paragraph of
+# text LANG: into OUT/text.part/train and OUT/text.part/held-out. Repeated paragraphs are dropped; every 25th document (a line of Common Voice, a paragraph of
 # Wikipedia, a chapter of the Bible) is held out.
 text() {
     for source in common-voice wiki-paragraphs bible-nt; do
-        from=$data/text/$source/$1.txt.gz train=$out/text/train/$source/$1.txt held=$out/text/held-out/$source/$1.txt
+        from=$data/text/$source/$1.txt.gz train=$out/text.part/train/$source/$1.txt held=$out/text.part/held-out/$source/$1.txt
         [ -f "$from" ] || continue
         mkdir -p "${train%/*}" "${held%/*}"
         if [ "$source" = common-voice ]; then
@@ -29,11 +29,19 @@ text() {
     done
 }
 
+# all_text: of every language, under its name OUT/text only when it is whole.
+all_text() {
+    [ ! -d "$out/text" ] || return 0
+    rm -rf "$out/text.part"
+    for lang in $langs; do text "$lang"; done
+    mv "$out/text.part" "$out/text"
+}
+
 pretrain() {
     # shellcheck disable=SC2046  # names without spaces
     [ -f "$out/spm32k.model" ] || "$xlmr" train-tokenizer --vocab-size 32000 --output "$out/spm32k.model" $(find "$data/text" -name '*.txt*' | sort)
     [ -d "$out/random" ] || "$xlmr" init --preset mini --tokenizer "$out/spm32k.model" --position-init sinusoidal --output-dir "$out/random"
-    [ -d "$out/text" ] || for lang in $langs; do text "$lang"; done
+    all_text
     for part in train held-out; do
         # shellcheck disable=SC2046
         "$xlmr" prepare --model "$out/random" --output-dir "$out/store/$part" $(find "$out/text/$part" -name '*.txt' | sort)
