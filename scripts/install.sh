@@ -8,7 +8,11 @@ for blas in /usr/lib/*/openblas-openmp/pkgconfig; do
     PKG_CONFIG_PATH=$blas:${PKG_CONFIG_PATH-}
 done
 export PKG_CONFIG_PATH
-libs=$(pkg-config --libs openblas hdf5-serial sentencepiece jansson yaml-0.1 zlib libxxhash)
+# shellcheck disable=SC2046  # a list of words
+libs=$(pkg-config --libs $(sed -n 's/^PKGS := //p' Makefile))
+# Where that OpenBLAS lies no loader looks, or it finds another flavour: the same rpath as in the Makefile.
+blas=$(pkg-config --variable=libdir openblas)
+libs="$libs ${blas:+-Wl,-rpath,${blas%/}}"
 
 install -d "$dest/bin" "$dest/lib/pkgconfig" "$dest/include" "$dest/share/man/man1" "$dest/share/bash-completion/completions"
 install -m 755 "$build/xlmr" "$dest/bin/xlmr"

@@ -45,6 +45,20 @@ runs() {
     $cc -o "$BATS_TEST_TMPDIR/static" examples/classify.c $(pkg-config --cflags xlmr) ${libs/-lxlmr/-l:libxlmr.a} -lm
     runs "$BATS_TEST_TMPDIR/static"
     run ! grep -q libxlmr < <(ldd "$BATS_TEST_TMPDIR/static")
+    # the OpenBLAS that the installed program was linked with, whatever flavour the system's alternatives point to
+    blas() { ldd "$1" | awk '/libopenblas/ { print $3 }'; }
+    [ -n "$(blas "$prefix/bin/xlmr")" ]
+    [ "$(blas "$BATS_TEST_TMPDIR/static")" = "$(blas "$prefix/bin/xlmr")" ]
+}
+
+@test "pkg-config --static names every library of the build, and where OpenBLAS lies" {
+    libs=" $(pkg-config --static --libs xlmr) "
+    for lib in openblas hdf5 sentencepiece jansson yaml z lzma zstd xxhash; do
+        [[ $libs == *" -l$lib "* ]]
+    done
+    path=$(readelf -d "$build/libxlmr.so" | sed -n 's/.*R\(UN\)*PATH.*\[\(.*\)\]/\2/p')
+    [[ -z $path || $libs == *" -Wl,-rpath,$path "* ]]
+    run ! grep -q -- -rpath < <(pkg-config --libs xlmr)
 }
 
 @test "the header compiles as C++ and as strict C11" {
