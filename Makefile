@@ -278,4 +278,4 @@ install: all
 	scripts/install.sh $(BUILD) '$(DESTDIR)$(PREFIX)' '$(PREFIX)' $(VERSION)
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(call quote,$(BUILD))

@@ -74,3 +74,9 @@ runs() {
     grep -o '^XR_API .*(' "$prefix/include/xr.h" | sed 's/ (\*.*//' | grep -oE 'xr_[a-z_]+\(' | tr -d '(' | sort -u >"$BATS_TEST_TMPDIR/declared"
     diff "$BATS_TEST_TMPDIR/declared" "$BATS_TEST_TMPDIR/shown"
 }
+
+@test "make clean removes the build folder and nothing else, with blanks in its name too" {
+    mkdir "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b" "$BATS_TEST_TMPDIR/a b"
+    make -C "$BATS_TEST_TMPDIR" -f "$PWD/Makefile" clean BUILD="a b"
+    [ "$(ls "$BATS_TEST_TMPDIR")" = "$(printf 'a\nb')" ]
+}
