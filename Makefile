@@ -90,7 +90,7 @@ SEEDS := $(FUZZERS:$(BUILD)/tests/fuzz/%=$(BUILD)/tests/seeds/%)
 BENCHES := $(sort $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)))
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all programs setup demo test check torture tsan valgrind fuzz fuzzers lint bench bench-peers bench-kernels golden parity install clean help FORCE
+.PHONY: all programs setup demo test check torture tsan valgrind fuzz fuzzers lint bench bench-peers bench-kernels golden parity install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -111,6 +111,7 @@ help:
 	@echo 'make golden     make the reference values again (PYTHON= one with torch and transformers, REFERENCES= and SEQEVAL_0= see scripts/scorers.py, golden_tags.py)'
 	@echo 'make parity     compare with transformers, side by side (PYTHON= as above)'
 	@echo 'make install    PREFIX=$(PREFIX): program, library, header, pkg-config file, man pages, completion'
+	@echo 'make uninstall  remove what make install put under PREFIX=$(PREFIX)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo 'DEV=1           strict warnings as errors;  CC=clang builds with clang;  V=1 shows the commands'
 
@@ -276,6 +277,9 @@ parity: all
 
 install: all
 	scripts/install.sh $(BUILD) '$(DESTDIR)$(PREFIX)' '$(PREFIX)' $(VERSION)
+
+uninstall:
+	scripts/uninstall.sh '$(DESTDIR)$(PREFIX)'
 
 clean:
 	rm -rf $(call quote,$(BUILD))

@@ -25,6 +25,10 @@ runs() {
         n=$((n + 1))
     done
     [ "$n" -ge 8 ]
+    # xlmr(1) points to each of them
+    diff <(sed -n 's/^\.BR xlmr\\-\(.*\) (1)/xlmr-\1.1/p' "$prefix/share/man/man1/xlmr.1" | tr -d '\\' | sort) \
+        <(cd "$prefix/share/man/man1" && ls xlmr-*)
+    if command -v groff >/dev/null; then [ -z "$(groff -man -Tutf8 -ww -z "$prefix/share/man/man1/xlmr.1" 2>&1)" ]; fi
     bash -n "$prefix/share/bash-completion/completions/xlmr"
 }
 
@@ -73,6 +77,25 @@ runs() {
     nm -D --defined-only "$prefix/lib/libxlmr.so" | awk '$2 ~ /[TDBWVu]/ { print $3 }' | sort >"$BATS_TEST_TMPDIR/shown"
     grep -o '^XR_API .*(' "$prefix/include/xr.h" | sed 's/ (\*.*//' | grep -oE 'xr_[a-z_]+\(' | tr -d '(' | sort -u >"$BATS_TEST_TMPDIR/declared"
     diff "$BATS_TEST_TMPDIR/declared" "$BATS_TEST_TMPDIR/shown"
+}
+
+@test "uninstall removes what install put there, and nothing else" {
+    local at=$BATS_TEST_TMPDIR
+    mkdir -p "$at/p/lib" "$at/p/share/man/man1"
+    echo theirs | tee "$at/p/lib/libother.so" "$at/p/share/man/man1/other.1" >/dev/null
+    (cd "$at/p" && find . | sort) >"$at/before"
+    scripts/install.sh "$build" "$at/p" /usr 0.0.9
+    scripts/install.sh "$build" "$at/p" /usr 0.1.0
+    [ -e "$at/p/lib/libxlmr.so.0.0.9" ]
+    make uninstall PREFIX=/p DESTDIR="$at"
+    (cd "$at/p" && find . | sort) | diff "$at/before" -
+    run -2 make uninstall PREFIX=/p DESTDIR="$at"
+    [[ $output == *"$at/p/share/xlmr/installed: does not exist"* ]]
+    # what others put into a folder that install made stays, with the folder
+    scripts/install.sh "$build" "$at/p" /usr 0.1.0
+    echo theirs >"$at/p/bin/other"
+    make uninstall PREFIX=/p DESTDIR="$at"
+    [ "$(find "$at/p/bin" -type f)" = "$at/p/bin/other" ]
 }
 
 @test "make clean removes the build folder and nothing else, with blanks in its name too" {

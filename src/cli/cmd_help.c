@@ -1,4 +1,5 @@
 /* xlmr help: help of a command, man pages, shell completion. */
+#include <string.h>
 #include "cli/cmd.h"
 #include "cli/help.h"
 
@@ -17,6 +18,8 @@ static xr_status run(const xr_options *o)
     const xr_cmd *c = name ? xr_cmd_find(name) : NULL;
     if (o->completion)
         return print(&text, xr_help_bash(&text));
+    if (o->man && strcmp(o->man, "xlmr") == 0)
+        return print(&text, xr_help_man_program(&text));
     if (name && !c)
         return xr_fail(XR_EUSAGE, "%s: unknown command; xlmr --help lists them", name);
     if (o->man)

@@ -6,6 +6,9 @@
 
 enum { FLAG_WIDTH = 30, WIDTH = 100 };
 
+static const char program[] = "train, fine-tune, evaluate and run XLM-RoBERTa on the CPU";
+static const char program_usage[] = "xlmr COMMAND [--config FILE.yaml] [--KEY VALUE ...]";
+static const char more_help[] = "xlmr COMMAND -h shows examples and the main options, --help all of them. xlmr --version prints the version.\n";
 static const char *const group_title[XR_N_GROUPS] = {
     "Input", "Output", "Steps", "Optimisation", "Loss and regularisation", "Watching and choosing", "Common"
 };
@@ -158,13 +161,11 @@ xr_status xr_help_print(const xr_cmd *c, int full)
 
 static xr_status build_program(xr_str *out)
 {
-    XR_TRY(xr_str_puts(out, "xlmr: train, fine-tune, evaluate and run XLM-RoBERTa on the CPU\n\n"
-                            "usage: xlmr COMMAND [--config FILE.yaml] [--KEY VALUE ...]\n\nCommands\n"));
+    XR_TRY(xr_str_printf(out, "xlmr: %s\n\nusage: %s\n\nCommands\n", program, program_usage));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
         if ((*c)->verb & XR_V_ALL)
             XR_TRY(xr_str_printf(out, "  %-18s%s\n", (*c)->name, (*c)->summary));
-    return xr_str_puts(out, "\nxlmr COMMAND -h shows examples and the main options, --help all of them. xlmr --version "
-                            "prints the version.\n");
+    return xr_str_printf(out, "\n%s", more_help);
 }
 
 xr_status xr_help_program(int to_stdout)
@@ -268,7 +269,32 @@ xr_status xr_help_man(const xr_cmd *c, xr_str *out)
     XR_TRY(xr_str_puts(out, exit_codes));
     XR_TRY(xr_str_puts(out, ".SH EXAMPLES\n.nf\n"));
     XR_TRY(put_troff(out, c->examples ? c->examples : ""));
-    return xr_str_puts(out, ".fi\n");
+    return xr_str_puts(out, ".fi\n.SH SEE ALSO\n.BR xlmr (1)\n");
+}
+
+/* ".TP", the name of its man page, and what it is for. */
+static xr_status man_command(xr_str *out, const xr_cmd *c)
+{
+    XR_TRY(xr_str_puts(out, ".TP\n.BR xlmr\\-"));
+    XR_TRY(put_troff(out, c->name));
+    XR_TRY(xr_str_puts(out, " (1)\n"));
+    XR_TRY(put_troff(out, c->summary));
+    return xr_str_putc(out, '\n');
+}
+
+xr_status xr_help_man_program(xr_str *out)
+{
+    XR_TRY(xr_str_printf(out, ".TH XLMR 1 \"\" \"xlmr %s\" \"xlmr\"\n.SH NAME\nxlmr \\- ", XR_VERSION));
+    XR_TRY(put_troff(out, program));
+    XR_TRY(xr_str_puts(out, "\n.SH SYNOPSIS\n.B "));
+    XR_TRY(put_troff(out, program_usage));
+    XR_TRY(xr_str_puts(out, "\n.SH COMMANDS\n"));
+    for (const xr_cmd *const *c = xr_cmds; *c; c++)
+        if ((*c)->verb & XR_V_ALL)
+            XR_TRY(man_command(out, *c));
+    XR_TRY(xr_str_puts(out, ".SH DESCRIPTION\n"));
+    XR_TRY(put_troff(out, more_help));
+    return xr_str_puts(out, exit_codes);
 }
 
 /* estimate takes the options of the commands that it can be about. */
