@@ -60,20 +60,45 @@ refused() {
     [[ $output == *'"learning_rate":2e-05'* || $output == *'"learning_rate":2e-5'* ]]
 }
 
+# completes WORDS... -- REPLIES...: what TAB behind the last word offers.
+completes() {
+    local -a words=() got
+    while [ "$1" != -- ]; do words+=("$1"); shift; done
+    shift
+    COMP_WORDS=("${words[@]}") COMP_CWORD=$((${#words[@]} - 1)) COMPREPLY=()
+    _xlmr
+    mapfile -t got < <(printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort)
+    echo "${words[*]}: ${got[*]@Q}, expected ${*@Q}"
+    [ "${got[*]@Q}" = "${*@Q}" ]
+}
+
 @test "bash completion knows commands, flags and choices" {
     source <("$xlmr" help --completion bash)
-    COMP_WORDS=(xlmr fill) COMP_CWORD=1
-    _xlmr
-    [ "${COMPREPLY[*]}" = fill-mask ]
-    COMP_WORDS=(xlmr finetune --learning) COMP_CWORD=2
-    _xlmr
-    [ "${COMPREPLY[*]}" = --learning-rate ]
-    COMP_WORDS=(xlmr estimate pretrain --block) COMP_CWORD=3
-    _xlmr
-    [ "${COMPREPLY[*]}" = --block-length ]
-    COMP_WORDS=(xlmr init --preset b) COMP_CWORD=3
-    _xlmr
-    [ "${COMPREPLY[*]}" = base ]
+    completes xlmr fill -- fill-mask
+    completes xlmr --v -- --version
+    completes xlmr finetune --learning -- --learning-rate
+    completes xlmr estimate pretrain --block -- --block-length
+    completes xlmr init --preset b -- base
+    completes xlmr finetune --task = c -- choice classify
+    completes xlmr finetune --task = -- choice classify qa tag
+    completes xlmr help fi -- fill-mask finetune
+    completes xlmr help --man fi -- fill-mask finetune
+    completes xlmr help --man x -- xlmr
+    completes xlmr estimate "" -- finetune pretrain
+}
+
+@test "bash completion takes file names as they are, and tells bash that they are file names" {
+    source <("$xlmr" help --completion bash)
+    compopt() { echo "$*" >>"$dir/told"; }      # bash's own works only behind a TAB
+    mkdir "$dir/f"
+    cd "$dir/f"
+    touch "a b.txt" "a*" "finetune"
+    completes xlmr predict a -- "a b.txt" "a*"
+    completes xlmr predict --model = "a " -- "a b.txt"
+    [ "$(sort -u "$dir/told")" = "-o filenames" ]
+    rm "$dir/told"
+    completes xlmr estimate fi -- finetune
+    [ ! -e "$dir/told" ]
 }
 
 @test "wrong command lines are 2" {

@@ -333,25 +333,54 @@ static xr_status bash_choices(xr_str *out, const xr_cmd *c)
     return XR_OK;
 }
 
+/* The names of listed commands with a bit of `verbs`, each with a blank behind. */
+static xr_status bash_verbs(xr_str *out, unsigned verbs)
+{
+    for (const xr_cmd *const *c = xr_cmds; *c; c++)
+        if ((*c)->verb & verbs)
+            XR_TRY(xr_str_printf(out, "%s ", (*c)->name));
+    return XR_OK;
+}
+
+/* bash breaks "--task=c" into three words; of "--task=" the last is the equals sign. A value is then looked up as if a blank stood there. */
+static const char bash_head[] =
+    "# bash completion for xlmr; made by: xlmr help --completion bash\n"
+    "_xlmr() {\n"
+    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags='' choices=''\n"
+    "    if [[ $cur == = ]]; then cur=''; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+    "    case \"$verb\" in\n";
+
+static const char bash_tail[] =
+    "    esac\n"
+    "    if [[ $cur == -* ]]; then mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\")\n"
+    "    elif [[ -n $choices ]]; then mapfile -t COMPREPLY < <(compgen -W \"$choices\" -- \"$cur\")\n"
+    "    else compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+    "    fi\n"
+    "}\n"
+    "complete -F _xlmr xlmr\n";
+
+/* Where a command's name can stand: first, behind help or its --man, behind estimate. */
+static xr_status bash_places(xr_str *out)
+{
+    XR_TRY(xr_str_puts(out, "    esac\n    case \"$COMP_CWORD:$verb:$prev\" in\n        1:*) flags='--help --version' choices='"));
+    XR_TRY(bash_verbs(out, XR_V_ALL));
+    XR_TRY(xr_str_puts(out, "' ;;\n        *:help:--man) choices='xlmr "));
+    XR_TRY(bash_verbs(out, XR_V_ALL));
+    XR_TRY(xr_str_puts(out, "' ;;\n        2:help:help) choices='"));
+    XR_TRY(bash_verbs(out, XR_V_ALL));
+    XR_TRY(xr_str_puts(out, "' ;;\n        2:estimate:estimate) choices='"));
+    XR_TRY(bash_verbs(out, XR_V_TRAIN));
+    return xr_str_puts(out, "' ;;\n");
+}
+
 xr_status xr_help_bash(xr_str *out)
 {
-    XR_TRY(xr_str_puts(out,
-                       "# bash completion for xlmr; made by: xlmr help --completion bash\n_xlmr() {\n"
-                       "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags='' choices=''\n"
-                       "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '"));
-    for (const xr_cmd *const *c = xr_cmds; *c; c++)
-        if ((*c)->verb & XR_V_ALL)
-            XR_TRY(xr_str_printf(out, "%s ", (*c)->name));
-    XR_TRY(xr_str_puts(
-        out, "--help --version' -- \"$cur\"))\n        return\n    fi\n    case \"${COMP_WORDS[1]}:$prev\" in\n"));
-    for (const xr_cmd *const *c = xr_cmds; *c; c++)
-        XR_TRY(bash_choices(out, *c));
-    XR_TRY(xr_str_puts(out, "    esac\n    case \"${COMP_WORDS[1]}\" in\n"));
+    XR_TRY(xr_str_puts(out, bash_head));
     for (const xr_cmd *const *c = xr_cmds; *c; c++)
         XR_TRY(bash_flags(out, *c));
-    return xr_str_puts(out, "    esac\n"
-                            "    if [ -n \"$choices\" ]; then COMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
-                            "    elif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$flags\" -- \"$cur\"))\n"
-                            "    else COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n}\n"
-                            "complete -o filenames -F _xlmr xlmr\n");
+    XR_TRY(xr_str_puts(out, "    esac\n    case \"$verb:$prev\" in\n"));
+    for (const xr_cmd *const *c = xr_cmds; *c; c++)
+        XR_TRY(bash_choices(out, *c));
+    XR_TRY(bash_places(out));
+    return xr_str_puts(out, bash_tail);
 }
