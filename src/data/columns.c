@@ -79,6 +79,14 @@ static xr_status fail_columns(const xr_source_reader *r, char *const *cell, size
     return status;
 }
 
+/* Column `at` of the header is the only one of its name, which the user may have written otherwise (`given`); -1: there is none to ask about. */
+static xr_status check_only(const xr_source_reader *r, char *const *cell, size_t n, int at, const char *given)
+{
+    if (at < 0 || find(cell + at + 1, n - (size_t)at - 1, cell[at]) < 0)
+        return XR_OK;
+    return fail_columns(r, cell, n, "two columns are called", given ? given : cell[at]);
+}
+
 /* A column that the user named: by header name first, then by number. */
 static xr_status find_given(const xr_source_reader *r, char *const *cell, size_t n, int is_header, const char *given,
                             int *at)
@@ -88,11 +96,8 @@ static xr_status find_given(const xr_source_reader *r, char *const *cell, size_t
     *at = -1;
     if (!*given)
         return XR_OK;
-    if (is_header && (*at = find(cell, n, given)) >= 0) {
-        if (find(cell + *at + 1, n - (size_t)*at - 1, given) >= 0)
-            return fail_columns(r, cell, n, "two columns are called", given);
-        return XR_OK;
-    }
+    if (is_header && (*at = find(cell, n, given)) >= 0)
+        return check_only(r, cell, n, *at, given);
     if (!is_number(given))
         return fail_columns(r, cell, n, "there is no column", given);
     if (!xr_parse_int(given, &number) || number < 1 || (unsigned long long)number > n)
@@ -101,21 +106,14 @@ static xr_status find_given(const xr_source_reader *r, char *const *cell, size_t
     return XR_OK;
 }
 
-/* A column found by convention is the only one of its name. */
-static xr_status check_only(const xr_source_reader *r, char *const *cell, size_t n, const char *given, int at)
-{
-    if (given || at < 0 || find(cell + at + 1, n - (size_t)at - 1, cell[at]) < 0)
-        return XR_OK;
-    return fail_columns(r, cell, n, "two columns are called", cell[at]);
-}
-
+/* Columns that were found by convention; of two that have one name a number may choose. */
 static xr_status check_header(const xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
 {
     const xr_columns *c = &r->columns;
-    XR_TRY(check_only(r, cell, n, c->text, m->text));
-    XR_TRY(check_only(r, cell, n, c->text_pair, m->text_pair));
-    XR_TRY(check_only(r, cell, n, c->label, m->label));
-    return check_only(r, cell, n, c->language, m->language);
+    XR_TRY(check_only(r, cell, n, c->text ? -1 : m->text, NULL));
+    XR_TRY(check_only(r, cell, n, c->text_pair ? -1 : m->text_pair, NULL));
+    XR_TRY(check_only(r, cell, n, c->label ? -1 : m->label, NULL));
+    return check_only(r, cell, n, c->language ? -1 : m->language, NULL);
 }
 
 static xr_status map_header(xr_column_map *m, const xr_source_reader *r, char *const *cell, size_t n)
