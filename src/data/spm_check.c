@@ -168,10 +168,11 @@ static xr_status check_trie(const check *c, span trie, size_t n_text)
     size_t n = (size_t)(trie.end - trie.p) / 4;
     for (size_t i = 0; i < n; i++) {
         uint32_t unit = load32(trie.p + 4 * i);
-        if (unit >> 31 && i > 0)
+        if (unit >> 31) {
+            if (i == 0)
+                return damaged(c, trie.p, "character map begins with a value");
             continue;
-        if (unit >> 31)
-            return damaged(c, trie.p, "character map begins with a value");
+        }
         size_t block = i ^ (size_t)((unit >> 10) << ((unit & 0x200) >> 6));
         if ((block | 0xFF) >= n)
             return damaged(c, trie.p + 4 * i, "character map points out of its table");
