@@ -380,12 +380,16 @@ static xr_status find_member(xr_packed *p)
     }
 }
 
+void xr_packed_pass_lines(xr_packed *p, const char *text, size_t n)
+{
+    for (const char *at = text, *end = text + n; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+        p->line++;
+}
+
 /* What was decoded and nobody will read; its lines count. */
 static void drop_decoded(xr_packed *p)
 {
-    const char *at = p->decoded + p->decoded_pos, *end = p->decoded + p->decoded_len;
-    for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
-        p->line++;
+    xr_packed_pass_lines(p, p->decoded + p->decoded_pos, p->decoded_len - p->decoded_pos);
     p->decoded_pos = p->decoded_len;
 }
 

@@ -43,6 +43,8 @@ xr_status xr_packed_read(xr_packed *p, char *to, size_t room, size_t *got);
  * further member, < 0. */
 int xr_packed_next_member(xr_packed *p);
 int xr_packed_is_plain(const xr_packed *p);
+/* Lines that end in text[0 .. n) count as read. */
+void xr_packed_pass_lines(xr_packed *p, const char *text, size_t n);
 /* An error that names path, line and byte; the file stays failed. */
 xr_status xr_packed_fail(xr_packed *p, xr_status status, const char *what);
 /* The error just met is raised when what was decoded before it has been handed out. */

@@ -182,10 +182,8 @@ long xr_stream_head(xr_stream *s, size_t want, const char **text)
 void xr_stream_skip(xr_stream *s, size_t n)
 {
     XR_ASSERT(n <= s->out_len - s->out_pos, "%zu bytes skipped, %zu held", n, s->out_len - s->out_pos);
-    const char *at = s->out + s->out_pos, *end = at + n;
+    xr_packed_pass_lines(s->file, s->out + s->out_pos, n);
     s->out_pos += n;
-    for (; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
-        s->file->line++;
 }
 
 void xr_stream_by_member(xr_stream *s, int on)
