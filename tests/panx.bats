@@ -92,6 +92,32 @@ teardown() { rm -rf "$dir"; }
     cmp "$dir/a/panx/dev-en.tsv" "$dir/b/panx/dev-en.tsv"
 }
 
+@test "evaluate: tags that the model has not learnt are misses, with one warning; a file that has no other is refused" {
+    mkdir "$dir/data" "$dir/strange"
+    sed '/B-LOC/{s/^\([bdf].*\)B-LOC/\1B-DATE/; s/^\([gk].*\)B-LOC/\1B-EVENT/}' "$base/data/dev-en.tsv" >"$dir/data/dev-en.tsv"
+    gzip -dc "$base/data/dev-sw.tsv.gz" | sed 's/B-LOC/B-DATE/' >"$dir/data/dev-sw.tsv"
+    dates=$(grep -h B-DATE "$dir/data/"*.tsv | wc -l)
+    events=$(grep -c B-EVENT "$dir/data/dev-en.tsv")
+    local a=(evaluate --task panx --split dev --data-dir "$dir/data" --per-type)
+    run -0 --separate-stderr "$xlmr" "${a[@]}" --model "$base/run/best" --output-dir "$dir/out"
+    [ "$(grep -c 'has not learnt' <<<"$stderr")" -eq 1 ]
+    [[ $stderr == *"warning: $base/run/best: tags that the model has not learnt, with how many words have them: "*"; they count as missed"* ]]
+    [[ $stderr == *"B-DATE ($dates)"* && $stderr == *"B-EVENT ($events)"* ]]
+    [[ $output =~ DATE\ +0\.00\ +0\.00\ +0\.00 ]]
+    # the same figures as those of the predictions alone, for which no tag is unknown
+    "$xlmr" "${a[@]}" --quiet --predictions "$dir/out" | sed 1d | diff <(sed 1d <<<"$output") -
+    # their words have no loss, which would be infinite
+    [ "$(grep -c '"loss": [0-9.]*,$' "$dir/out/results.json")" -eq 2 ]
+    run ! grep -v '"loss":[0-9.]*,' "$dir/out/errors.jsonl"
+    sed 's/B-LOC/B-DATE/; s/[BI]-PER/B-EVENT/' "$base/data/dev-en.tsv" >"$dir/strange/dev-en.tsv"
+    line=$(grep -n -m1 '[BI]-' "$dir/strange/dev-en.tsv" | cut -d: -f1)
+    run -65 --separate-stderr "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$dir/strange"
+    [[ $stderr == *"$dir/strange/dev-en.tsv:$line: unknown tags, and no other but O; with how many words have them: B-"*"B-"*"; the known tags are: "* ]]
+    # training is as strict as it was
+    run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --validation-file "$dir/data/dev-sw.tsv" --output-dir "$dir/no"
+    [[ $output == *"dev-sw.tsv:"*": unknown tag 'B-DATE'"* ]]
+}
+
 @test "predict: the tags of evaluate, and entities" {
     "$xlmr" evaluate --quiet --task panx --split dev --model "$base/run/best" --data-dir "$base/data" --languages sw --output-dir "$dir/out" >/dev/null
     awk 'function flush() { if (s != "") print "{\"tokens\": [" s "]}"; s = "" }

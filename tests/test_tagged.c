@@ -190,6 +190,43 @@ static void refusals(void **state)
     xr_dataset_free(&d);
 }
 
+static xr_status add_learnt(const char *text, xr_dataset *d, xr_labels *l)
+{
+    xr_data_options o = { .max_len = 128, .n_learnt = 3 };
+    static const char *const learnt[] = { "O", "I-PER", "B-LOC" };
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(xr_labels_add(l, learnt[k]), k);
+    return add(d, l, text, &o);
+}
+
+/* Tags that a model has not learnt are labels behind its own, and no B- of theirs is put in the place of an I- of its own. */
+static void not_learnt(void **state)
+{
+    (void)state;
+    static const int32_t tag[] = { 1, 0, 3, 4, 4, 2 };
+    uint64_t count[6] = { 0 };
+    xr_dataset d = { 0 };
+    xr_labels l = { 0 };
+    xr_str list = { 0 };
+    assert_int_equal(add_learnt("babo\tI-PER\nnulu\tO\nsasa\tI-DATE\n\nti\tB-PER\n\nti\tB-PER\nnulu\tI-LOC\n", &d, &l), XR_OK);
+    assert_memory_equal(d.words.tag, tag, 5 * sizeof *tag);
+    assert_string_equal(l.name[3], "I-DATE");
+    xr_words_count_tags(&d.words, 1, count);
+    assert_int_equal(xr_labels_list_counted(&l, 3, count, &list), XR_OK);
+    assert_string_equal(list.s, "I-DATE (1), B-PER (2), I-LOC (1)");
+    xr_str_free(&list);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+    assert_int_equal(add_learnt("babo\tO\nnulu\tB-X\n\nti\tB-Y\nti\tB-X\n", &d, &l), XR_EDATA);
+    expect_error(XR_EDATA, "words.tsv:2: unknown tags, and no other but O; with how many words have them: B-X (2), B-Y (1); "
+                           "the known tags are: O, I-PER, B-LOC;");
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+    assert_int_equal(add_learnt("babo\tO\n", &d, &l), XR_OK);
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+}
+
 /* No empty line between words: told, since it may be a table of texts. */
 static void one_sentence(void **state)
 {
@@ -598,12 +635,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_tags),      cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
-        cmocka_unit_test(refusals),            cmocka_unit_test(mapped_names),
+        cmocka_unit_test(words_and_tags), cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
+        cmocka_unit_test(refusals), cmocka_unit_test(not_learnt), cmocka_unit_test(mapped_names),
         cmocka_unit_test(one_sentence), cmocka_unit_test(dash), cmocka_unit_test(skipping_and_limits),
-        cmocka_unit_test(batches),             cmocka_unit_test(out_of_memory),   cmocka_unit_test(real_files),
-        cmocka_unit_test(formats),             cmocka_unit_test(schemes),         cmocka_unit_test(windows),
-        cmocka_unit_test(all_pieces),          cmocka_unit_test(all_real_files),
+        cmocka_unit_test(batches), cmocka_unit_test(out_of_memory), cmocka_unit_test(real_files),
+        cmocka_unit_test(formats), cmocka_unit_test(schemes), cmocka_unit_test(windows),
+        cmocka_unit_test(all_pieces), cmocka_unit_test(all_real_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

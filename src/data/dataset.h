@@ -48,6 +48,8 @@ typedef struct xr_data_options {
     int language_optional;          /* with language: records that say none are kept as well */
     xr_label_kind kind;
     int grow_labels; /* 1: a new label name is added (training); 0: it is an error naming the known ones */
+    int n_learnt;                   /* of tagged words that a model is scored on: the first labels, which it has. Another tag becomes a label
+                                     * behind them, but it is an error if the file has none of theirs, O apart. 0: as grow_labels says */
     int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */
     int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
     int skip_bad;                   /* --on-bad-record skip */

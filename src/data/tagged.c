@@ -8,7 +8,7 @@
 #include "util/alloc.h"
 #include "util/log.h"
 
-enum { SHOWN = 5, MANY_WORDS = 60 };        /* bad sentences shown per file; words that are hardly one sentence */
+enum { SHOWN = 5, MANY_WORDS = 60, NAMED = 50 };    /* bad sentences shown per file; words that are hardly one sentence; tags in a message */
 
 /* ---- one file ---- */
 
@@ -21,6 +21,7 @@ typedef struct reading {
     const char **word;          // [r.n]
     int32_t *tag;               // [r.n]
     size_t cap_word, cap_tag, first;
+    size_t unlearnt_line;       /* the first with a tag that is none of the first o->n_learnt labels; 0: none yet */
     int tagged;                 /* the file's lines have tags: 1 yes, 0 no, -1 not known yet */
     size_t tagged_line;         /* that says so */
     size_t kind_line[XR_TAG_PLAIN + 1];     /* the first line with a tag of each kind; 0: none yet */
@@ -64,7 +65,7 @@ static int new_tag(const reading *g, const xr_tagged_word *w, const char *name)
     if (w->number && strcmp(name, w->tag) == 0)
         return xr_fail(XR_EDATA, "%s:%zu: the tag is the number %s; expected its name, such as B-PER: ids mean nothing without their names; write the names, "
                        "or give them with --label-map 0=O,1=B-PER,…", path_of(g), w->line, w->tag);
-    if (!g->o->grow_labels)
+    if (!g->o->grow_labels && !g->o->n_learnt)
         return unknown_tag(g, w);
     if (strlen(name) > 200)
         return xr_fail(XR_EDATA, "%s:%zu: a tag of %zu bytes ('%.40s…'); expected a name of at most 200; is the last column the tag?", path_of(g), w->line,
@@ -78,7 +79,10 @@ static int tag_of(reading *g, const xr_tagged_word *w)
     const char *name = xr_labels_resolve(g->labels, w->tag);
     int id = xr_labels_find(g->labels, w->tag);
     XR_TRY(check_kind(g, w, name));
-    return id >= 0 ? id : new_tag(g, w, name);
+    id = id >= 0 ? id : new_tag(g, w, name);
+    if (g->o->n_learnt && id >= g->o->n_learnt && !g->unlearnt_line)
+        g->unlearnt_line = w->line;
+    return id;
 }
 
 /* All lines of a file have a tag, or none has. */
@@ -152,7 +156,76 @@ static xr_status read_sentences(reading *g)
     return XR_OK;
 }
 
+/* ---- tags that the model has not learnt ---- */
+
+void xr_words_count_tags(const xr_words *w, size_t first, uint64_t *count)
+{
+    for (size_t i = first; i < w->n; i++)
+        if (w->tag[i] >= 0)
+            count[w->tag[i]]++;
+}
+
+xr_status xr_labels_list_counted(const xr_labels *l, int from, const uint64_t *count, xr_str *out)
+{
+    int named = 0, more = 0;
+    for (int k = from; k < l->n; k++) {
+        if (!count[k])
+            continue;
+        if (named == NAMED)
+            more++;
+        else
+            XR_TRY(xr_str_printf(out, "%s%.80s (%llu)", named++ ? ", " : "", l->name[k], (unsigned long long)count[k]));
+    }
+    return more ? xr_str_printf(out, " and %d more", more) : XR_OK;
+}
+
+/* O says nothing about whose tags they are: every set of entities has it. */
+static int knows_one(const reading *g, const uint64_t *count)
+{
+    for (int k = 0; k < g->o->n_learnt; k++)
+        if (count[k] && xr_tag_kind_of(g->labels->name[k]) != XR_TAG_NONE)
+            return 1;
+    return 0;
+}
+
+static xr_status fail_unlearnt(const reading *g, const uint64_t *count)
+{
+    xr_labels learnt = *g->labels;
+    learnt.n = g->o->n_learnt;
+    xr_str found = { 0 };
+    char *known = xr_labels_list(&learnt);
+    xr_status status = known ? xr_labels_list_counted(g->labels, g->o->n_learnt, count, &found) : xr_error_status();
+    if (status == XR_OK)
+        status = xr_fail(XR_EDATA, "%s:%zu: unknown tags, and no other but O; with how many words have them: %s; the known tags are: %s; give a model that has "
+                         "learnt such tags, or give them the known names with --label-map FROM=TO", path_of(g), g->unlearnt_line, found.s, known);
+    xr_free(known);
+    xr_str_free(&found);
+    return status;
+}
+
+/* Some tags may be unknown to a model that is scored, not all of them: then it is the wrong model, or they have other names. */
+static xr_status check_learnt(const reading *g)
+{
+    const xr_words *w = &g->d->words;
+    if (!g->unlearnt_line || w->n_sentences == g->first)
+        return XR_OK;
+    uint64_t *count = xr_alloc((size_t)g->labels->n, sizeof *count);
+    if (!count)
+        return xr_error_status();
+    xr_words_count_tags(w, (size_t)w->sentence[g->first], count);
+    xr_status status = knows_one(g, count) ? XR_OK : fail_unlearnt(g, count);
+    xr_free(count);
+    return status;
+}
+
 /* ---- the scheme ---- */
+
+/* A label that words of this model may be given: one that it has not learnt is never predicted. */
+static int find_beginning(const reading *g, const char *name)
+{
+    int id = xr_labels_find(g->labels, name);
+    return g->o->n_learnt && id >= g->o->n_learnt ? -1 : id;
+}
 
 /* to_b[label] = B-TYPE of I-TYPE, added where labels may grow; -1: there is none. */
 static xr_status map_beginnings(const reading *g, int n, int32_t *to_b)
@@ -162,7 +235,7 @@ static xr_status map_beginnings(const reading *g, int n, int32_t *to_b)
         if (g->labels->name[k][0] != 'I' || xr_tag_kind_of(g->labels->name[k]) == XR_TAG_PLAIN)
             continue;
         char *name = xr_asprintf("B%s", g->labels->name[k] + 1);
-        to_b[k] = !name ? -1 : g->o->grow_labels ? xr_labels_add(g->labels, name) : xr_labels_find(g->labels, name);
+        to_b[k] = !name ? -1 : g->o->grow_labels ? xr_labels_add(g->labels, name) : find_beginning(g, name);
         xr_free(name);
         if (!name || (g->o->grow_labels && to_b[k] < 0))
             return xr_error_status();
@@ -254,6 +327,8 @@ xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokeni
         d->n_bad += g.n_bad;
         status = check_file(&g);
     }
+    if (status == XR_OK)
+        status = check_learnt(&g);
     if (status == XR_OK)
         status = settle_scheme(&g);
     xr_tagged_close(&g.r);

@@ -53,7 +53,7 @@ const char *xr_tagged_format_name(xr_tagged_format format);     /* for people */
 xr_status xr_tagged_put(xr_tagged_reader *r, const char *word, size_t len, const char *tag, size_t tag_len, size_t line);
 xr_status xr_tagged_json(xr_tagged_reader *r, const char *line, size_t len, size_t number);
 
-/* Appends one file's sentences. Of `o` it reads max_len, stride, max_samples (sentences), grow_labels, need_label,
+/* Appends one file's sentences. Of `o` it reads max_len, stride, max_samples (sentences), grow_labels, n_learnt, need_label,
  * skip_bad and max_bad_fraction. A file has tags on every line or on none. IOB1 is read as IOB2 where the labels that
  * this needs are known. */
 xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
@@ -63,6 +63,10 @@ xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokeni
  * pieces is <unk>, and one that alone is too long keeps its first pieces. */
 xr_status xr_dataset_add_words(xr_dataset *d, const xr_tokenizer *tok, const char *const *word, const int32_t *tag,
                                size_t n, size_t max_len, size_t stride);
+/* Adds to count[label] the words from `first` on that have it; a list of the labels from `from` on that were counted, "B-DATE (12), I-DATE (3)",
+ * of which 50 are named. */
+void xr_words_count_tags(const xr_words *w, size_t first, uint64_t *count);
+xr_status xr_labels_list_counted(const xr_labels *l, int from, const uint64_t *count, xr_str *out);
 /* Rows of logits that words [first, last) have: one each, or one a piece with all_pieces. */
 size_t xr_words_rows(const xr_words *w, uint64_t first, uint64_t last);
 

@@ -6,6 +6,7 @@
 
 #include "train/benchmark.h"
 #include "train/evaluate_predictions.h"
+#include "train/evaluate_words.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -77,6 +78,7 @@ static xr_status read_all(xr_evaluation *e)
     for (size_t i = 0; i < e->n && e->o->predictions; i++)
         XR_TRY(xr_predictions_read(e, &e->v[i]));
     warn_partial(e);
+    XR_TRY(xr_words_tell(e));
     return tell(e);
 }
 

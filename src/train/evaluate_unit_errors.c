@@ -43,6 +43,15 @@ static xr_status add_words(const xr_evaluation *e, const xr_scored *s, size_t i,
     return got < 0 ? xr_error_status() : XR_OK;     /* the error of a bad record has been cleared */
 }
 
+/* Of a tag that the model has not learnt, which has no loss, that of its least likely one. */
+static double loss_of(const xr_evaluation *e, const float *z, size_t gold)
+{
+    size_t n = (size_t)e->context->model.config.num_labels, least = 0;
+    for (size_t k = 1; k < n; k++)
+        least = z[k] < z[least] ? k : least;
+    return xr_error_loss(z, n, gold < n ? gold : least);
+}
+
 /* The losses of the words with a wrong tag. */
 xr_status xr_words_error(const xr_evaluation *e, const xr_scored *s, size_t i, double *badness, json_t *line)
 {
@@ -52,7 +61,7 @@ xr_status xr_words_error(const xr_evaluation *e, const xr_scored *s, size_t i, d
     for (size_t k = (size_t)w->sentence[i]; k < w->sentence[i + 1]; k++) {
         const float *z = s->logits + k * n;
         if (w->tag[k] >= 0 && xr_argmax(z, (int)n) != w->tag[k])
-            *badness += xr_error_loss(z, n, (size_t)w->tag[k]);
+            *badness += loss_of(e, z, (size_t)w->tag[k]);
     }
     if (!line)
         return XR_OK;

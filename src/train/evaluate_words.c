@@ -1,14 +1,17 @@
 #include "train/evaluate_words.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "data/tagged.h"
 #include "train/evaluate_classes.h"
 #include "util/alloc.h"
+#include "util/log.h"
 
 enum { ENTITY_PARTS = 3, PLAIN_PARTS = 2 };
 
 static const char *const *names(const xr_evaluation *e) { return (const char *const *)e->labels.name; }
+static int n_learnt(const xr_evaluation *e) { return e->context->model.config.num_labels; }
 static int is_plain(const xr_evaluation *e) { return xr_tags_plain(names(e), e->labels.n); }
 
 /* ---- model and data ---- */
@@ -48,11 +51,54 @@ xr_status xr_words_read(xr_evaluation *e, xr_scored *s)
     xr_evaluate_data_options(e, &d);
     d.stride = (size_t)e->o->tag_stride;
     d.grow_labels = e->o->predictions != NULL;
+    d.n_learnt = d.grow_labels ? 0 : n_learnt(e);
     XR_TRY(xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     const xr_words *w = &s->data.words;
     s->labelled = w->n > 0 && w->tag[0] >= 0;   /* a file has tags everywhere or nowhere */
     s->n_rows = w->n_sentences;
     s->n = s->labelled ? s->n_rows : 0;
+    return XR_OK;
+}
+
+/* ---- tags that the model has not learnt ---- */
+
+static xr_status warn_unlearnt(const xr_evaluation *e, uint64_t *count)
+{
+    xr_str list = { 0 };
+    for (size_t i = 0; i < e->n; i++)
+        xr_words_count_tags(&e->v[i].data.words, 0, count);
+    xr_status status = xr_labels_list_counted(&e->labels, n_learnt(e), count, &list);
+    if (status == XR_OK && list.len)
+        xr_warn("%s: tags that the model has not learnt, with how many words have them: %s; they count as missed, as seqeval counts them; if the model has "
+                "other names for them, give --label-map FROM=TO", e->context->dir, list.s);
+    xr_str_free(&list);
+    return status;
+}
+
+xr_status xr_words_tell(const xr_evaluation *e)
+{
+    if (e->labels.n <= n_learnt(e) || e->o->predictions)
+        return XR_OK;
+    uint64_t *count = xr_alloc((size_t)e->labels.n, sizeof *count);
+    xr_status status = count ? warn_unlearnt(e, count) : xr_error_status();
+    xr_free(count);
+    return status;
+}
+
+/* The model gives them no probability at all. */
+static xr_status widen_logits(const xr_evaluation *e, xr_scored *s)
+{
+    size_t learnt = (size_t)n_learnt(e), C = (size_t)e->labels.n, n = s->data.words.n;
+    if (C == learnt)
+        return XR_OK;
+    float *wide = xr_alloc(n * C, sizeof *wide);
+    if (!wide)
+        return xr_error_status();
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < C; c++)
+            wide[i * C + c] = c < learnt ? s->logits[i * learnt + c] : -INFINITY;
+    xr_free(s->logits);
+    s->logits = wide;
     return XR_OK;
 }
 
@@ -118,6 +164,7 @@ xr_status xr_words_score(xr_evaluation *e, xr_scored *s, xr_words_kind kind, con
     xr_tagset t;
     XR_TRY(check_kind(e, kind));
     XR_TRY(xr_evaluate_logits(e, s, h));
+    XR_TRY(widen_logits(e, s));
     if (!s->labelled)
         return XR_OK;
     xr_figures *f = s->private = xr_alloc(1, sizeof *f);

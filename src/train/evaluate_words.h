@@ -11,6 +11,8 @@ typedef enum xr_words_kind { XR_WORDS_ANY, XR_WORDS_ENTITIES, XR_WORDS_PLAIN } x
 xr_status xr_words_open(xr_evaluation *e, xr_words_kind kind);
 xr_status xr_words_read(xr_evaluation *e, xr_scored *s);
 extern const char *const xr_words_options[];
+/* One warning for all languages: tags of theirs that the model has not learnt (e->labels behind the model's); nothing where there are none. */
+xr_status xr_words_tell(const xr_evaluation *e);
 /* All figures of the columns that an xr_figures has; parts: gold, predicted, right entities of a sentence, or right words and words. */
 xr_status xr_words_score(xr_evaluation *e, xr_scored *s, xr_words_kind kind, const xr_evaluate_hooks *h);
 const xr_report_column *xr_words_columns(const xr_evaluation *e);

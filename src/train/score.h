@@ -51,7 +51,8 @@ typedef struct xr_figures {
 } xr_figures;
 xr_status xr_figures_compute(xr_figures *f, const xr_config *c, const xr_dataset *d, const float *logits);
 /* score_tags.c: the same for tagged sentences, all of which have their tags, under other names than the configuration's, which have to outlive f;
- * `where` is for messages. Plain tags (parts of speech) have accuracy and f1_macro, and no entities. */
+ * `where` is for messages. A label that the model has not learnt has logits of -INFINITY: it is never predicted, and words that have it count for all figures
+ * but the loss. Plain tags (parts of speech) have accuracy and f1_macro, and no entities. */
 xr_status xr_figures_tags(xr_figures *f, const char *const *name, int n_labels, const xr_dataset *d, const float *logits, const char *where);
 void xr_figures_free(xr_figures *f);
 

@@ -22,20 +22,23 @@ static double cross_entropy(const float *z, int n, int gold, int best)
     return (double)z[best] + log(sum) - (double)z[gold];
 }
 
-/* Loss, accuracy and the predicted labels. */
+/* Loss, accuracy and the predicted labels. A tag that the model has not learnt (score.h) has no loss. */
 static void score_words(xr_figures *f, scoring *g, const float *logits)
 {
     const xr_words *w = g->w;
     double loss = 0.0;
-    size_t right = 0;
+    size_t right = 0, learnt = 0;
     for (size_t i = 0; i < w->n; i++) {
         const float *z = logits + i * (size_t)g->s->n;
         g->predicted[i] = xr_argmax(z, g->s->n);
         right += g->predicted[i] == w->tag[i];
+        if (isinf(z[w->tag[i]]))
+            continue;
         loss += cross_entropy(z, g->s->n, w->tag[i], g->predicted[i]);
+        learnt++;
     }
     f->n = w->n_sentences;
-    f->loss = w->n ? loss / (double)w->n : 0.0;
+    f->loss = learnt ? loss / (double)learnt : 0.0;
     f->accuracy = w->n ? (double)right / (double)w->n : 0.0;
 }
 
