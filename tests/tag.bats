@@ -66,6 +66,19 @@ teardown() { rm -rf "$dir"; }
     grep -q '"scheme": "plain"' "$dir/out/results.json"
     run -65 "$xlmr" evaluate --task panx --split dev --model "$base/run/best" --data-dir "$base/data"
     [[ $output == *"--task panx counts entities, which plain tags do not spell; score it with --task udpos"* ]]
+    # a folder of texts: the task that is named is that of the model's labels
+    mkdir "$dir/texts"
+    printf 'a\tb\tneutral\n' >"$dir/texts/test-en.tsv"
+    run -2 "$xlmr" evaluate --task xnli --model "$base/run/best" --data-dir "$dir/texts"
+    [[ $output == *"classifies words; score it with --task udpos,"* ]]
+    for type in MISC:conll GENE:tag; do
+        "$xlmr" finetune --quiet --task tag --model "$base/model" --train-file "$base/data/dev-en.tsv" --max-steps 1 --output-dir "$dir/${type%:*}" \
+            --label-map "NOUN=B-${type%:*},VERB=B-PER,ADV=O,PUNCT=O" >/dev/null
+        run -2 "$xlmr" evaluate --task xnli --model "$dir/${type%:*}/final" --data-dir "$dir/texts"
+        [[ $output == *"classifies words; score it with --task ${type#*:},"* ]]
+    done
+    run -65 "$xlmr" evaluate --task udpos --split dev --model "$dir/GENE/final" --data-dir "$base/data"
+    [[ $output == *"these spell entities; score it with --task tag" ]]
     run -0 "$xlmr" evaluate --quiet --task tag --split dev --model "$base/run/best" --data-dir "$base/data" --confusion
     [[ $output == *accuracy* ]]
 }

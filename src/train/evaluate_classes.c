@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/evaluate_words.h"
 #include "util/alloc.h"
 
 static xr_problem problem_of(const xr_evaluation *e)
@@ -15,8 +16,10 @@ static xr_problem problem_of(const xr_evaluation *e)
 xr_status xr_classes_open(xr_evaluation *e)
 {
     XR_TRY(xr_evaluate_check_head(e->context));
+    const xr_config *c = &e->context->model.config;
     if (problem_of(e) == XR_PROBLEM_TAGS)
-        return xr_fail(XR_EUSAGE, "--task %s: %s has a head that classifies words; score it with --task panx", e->o->task, e->context->dir);
+        return xr_fail(XR_EUSAGE, "--task %s: %s has a head that classifies words; score it with --task %s, or give a model that classifies texts",
+                       e->o->task, e->context->dir, xr_words_task((const char *const *)c->label, c->num_labels));
     return xr_evaluate_labels(e);
 }
 

@@ -14,6 +14,38 @@ static const char *const *names(const xr_evaluation *e) { return (const char *co
 static int n_learnt(const xr_evaluation *e) { return e->context->model.config.num_labels; }
 static int is_plain(const xr_evaluation *e) { return xr_tags_plain(names(e), e->labels.n); }
 
+/* ---- which task ---- */
+
+static int stands_in(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(*list, name) == 0)
+            return 1;
+    return 0;
+}
+
+/* Every label but O is an entity's, of one of these types. */
+static int has_types(const char *const *name, int n, const char *const *types)
+{
+    for (int k = 0; k < n; k++) {
+        xr_tag_kind kind = xr_tag_kind_of(name[k]);
+        if (kind != XR_TAG_NONE && (kind != XR_TAG_ENTITY || !stands_in(name[k] + 2, types)))
+            return 0;
+    }
+    return 1;
+}
+
+const char *xr_words_task(const char *const *name, int n)
+{
+    static const char *const upos[] = { "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+                                        "VERB", "X", NULL };
+    static const char *const wikiann[] = { "LOC", "ORG", "PER", NULL }, *const conll[] = { "LOC", "MISC", "ORG", "PER", NULL };
+    int k = 0;
+    while (k < n && stands_in(name[k], upos))
+        k++;
+    return k == n ? "udpos" : has_types(name, n, wikiann) ? "panx" : has_types(name, n, conll) ? "conll" : "tag";
+}
+
 /* ---- model and data ---- */
 
 static xr_status check_kind(const xr_evaluation *e, xr_words_kind kind)
@@ -25,10 +57,11 @@ static xr_status check_kind(const xr_evaluation *e, xr_words_kind kind)
     if (kind == XR_WORDS_ANY || plain == (kind == XR_WORDS_PLAIN))
         return XR_OK;
     char *list = xr_labels_list(&e->labels);
-    xr_fail(XR_EDATA, "%s/config.json: the model's labels are: %.200s; --task %s %s; score it with --task %s, or with tag for data of your own",
+    const char *task = xr_words_task(names(e), e->labels.n);
+    xr_fail(XR_EDATA, "%s/config.json: the model's labels are: %.200s; --task %s %s; score it with --task %s%s",
             e->context->dir, list ? list : "?", e->o->task,
             plain ? "counts entities, which plain tags do not spell" : "scores plain tags word by word, and these spell entities",
-            plain ? "udpos" : "panx");
+            task, strcmp(task, "tag") == 0 ? "" : ", or with tag for data of your own");
     xr_free(list);
     return xr_error_status();
 }

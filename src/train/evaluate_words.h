@@ -6,6 +6,8 @@
 
 typedef enum xr_words_kind { XR_WORDS_ANY, XR_WORDS_ENTITIES, XR_WORDS_PLAIN } xr_words_kind;
 
+/* The value of --task whose labels a tagger with these has: udpos, panx, conll, or tag for any others. */
+const char *xr_words_task(const char *const *name, int n);
 /* A tagger whose labels are of this kind; of the other, a figure would mean nothing (XR_EDATA). Where predictions are scored, the labels are those of the
  * data, and the score looks at them. */
 xr_status xr_words_open(xr_evaluation *e, xr_words_kind kind);
