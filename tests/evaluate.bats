@@ -43,6 +43,14 @@ teardown() { rm -rf "$dir"; }
     [[ $output == '{"task":"xnli","split":"test",'*'"languages":{"en":{'* && $stderr != *"evaluate en"* ]]
 }
 
+@test "evaluate: unknown characters of Latin text are not called a script" {
+    mkdir "$dir/data"
+    tr b-g B-G <"$base/data/test-en.tsv" | sed 's/\t[^\t]*$/\tneutral/' >"$dir/data/test-en.tsv"
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data"
+    [[ $stderr == *"tokens that are <unk>: en "*" %; the tokenizer has no piece for some of their characters, which the model does not see"* ]]
+    [[ $stderr != *script* ]]
+}
+
 @test "evaluate: options of other tasks are told to have no effect, and only when they were given" {
     run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$base/data" --languages en --layer 1 --n-best 3
     [[ $stderr == *"layer has no effect with --task xnli; these tasks have it: bucc2018 tatoeba"* ]]

@@ -40,7 +40,7 @@ static xr_status tell(const xr_evaluation *e)
             xr_info("%s: no gold labels; predictions only, no figures", s->path);
     }
     if (status == XR_OK && unk.len)
-        xr_warn("tokens that are <unk>: %s; the tokenizer does not know these scripts", unk.s);
+        xr_warn("tokens that are <unk>: %s; the tokenizer has no piece for some of their characters, which the model does not see", unk.s);
     if (status == XR_OK && cut.len)
         xr_warn("examples %s to %zu tokens: %s; raise --max-seq-length if the model allows it", e->v[0].data.words.n_sentences ? "split" : "cut",
                 e->max_len, cut.s);

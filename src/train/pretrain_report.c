@@ -8,7 +8,7 @@
 #include "util/alloc.h"
 #include "util/log.h"
 
-enum { MUCH_UNK = 1 };      /* percent: a tokenizer that knows the script has far less */
+enum { MUCH_UNK = 1 };      /* percent: a tokenizer that knows the characters has far less */
 
 static xr_sampling_row part_of(const xr_pretrain *p, size_t lang)
 {
@@ -38,7 +38,8 @@ static xr_status warn_unknown(const xr_corpus *c, const char *what)
         if (100.0 * c->unk[i] > MUCH_UNK)
             status = xr_str_printf(&list, "%s%s %.1f %%", list.len ? ", " : "", xr_blocks_language(c->blocks, i), 100.0 * c->unk[i]);
     if (status == XR_OK && list.len)
-        xr_warn("%s: tokens that are <unk>: %s; the tokenizer does not know these scripts", what, list.s);
+        xr_warn("%s: tokens that are <unk>: %s; the tokenizer has no piece for some of their characters, which the model does not see; add pieces with "
+                "--extend-vocab, or train a tokenizer on such text (xlmr train-tokenizer)", what, list.s);
     xr_str_free(&list);
     return status;
 }
