@@ -43,6 +43,17 @@ teardown() { rm -rf "$dir"; }
     [[ $output == '{"task":"xnli","split":"test",'*'"languages":{"en":{'* && $stderr != *"evaluate en"* ]]
 }
 
+@test "evaluate: a name of two letters that no language has is left out of the table, unless it is asked for" {
+    mkdir "$dir/data"
+    for name in en v2 zz-old sh gsw; do cp "$base/data/test-en.tsv" "$dir/data/test-$name.tsv"; done
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data"
+    [[ $output == *"average "*"of 3 languages"* && $output == *$'\nsh '* && $output == *$'\ngsw '* && $output != *v2* && $output != *zz* ]]
+    [[ $stderr == *"data/test-v2.tsv: left out; no language is called 'v2'; to score it as one, name it with --languages"* ]]
+    [[ $stderr == *"no language is called 'zz-old'"* ]]
+    run -0 --separate-stderr "$xlmr" evaluate --model "$base/model" --data-dir "$dir/data" --languages 'en, v2 '
+    [[ $output == *"of 2 languages"* && $output == *$'\nv2 '* ]]
+}
+
 @test "evaluate: unknown characters of Latin text are not called a script" {
     mkdir "$dir/data"
     tr b-g B-G <"$base/data/test-en.tsv" | sed 's/\t[^\t]*$/\tneutral/' >"$dir/data/test-en.tsv"

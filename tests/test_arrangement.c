@@ -36,6 +36,32 @@ static void languages_of_names(void **state)
     }
 }
 
+/* Turkish, Telugu, Burmese; or train, test, my data. */
+static void names_that_may_mean_something_else(void **state)
+{
+    (void)state;
+    static const char *const doubtful[] = { "tr.tsv", "a/te.tsv.gz", "my.tsv", "my-train.tsv", "my.dev.jsonl" };
+    static const char *const sure[] = { "train-my.tsv", "dev-tr.tsv", "te-train.tsv", "my_xx-ud-dev.conllu", "de.tsv" };
+    char out[XR_LANGUAGE_MAX];
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(xr_language_of_examples(doubtful[i], out), 2);
+        assert_int_equal(xr_language_of_examples(sure[i], out), 1);
+    }
+    assert_true(xr_language_is_code("sw", 2) && xr_language_is_code("nb", 2) && xr_language_is_code("de-AT", 2));
+    assert_false(xr_language_is_code("zz", 2) || xr_language_is_code("v2", 2) || xr_language_is_code("swa", 3));
+    /* alone they are no languages, beside others they are */
+    const char *v[] = { "tr.tsv", "en.tsv", "data.tsv", NULL };
+    const xr_strs one = { v, 1 }, all = { v, 3 };
+    xr_data_file *f;
+    assert_int_equal(xr_data_files_parse(&f, &one, 1, "--train-file"), XR_OK);
+    assert_string_equal(f[0].name, "tr");
+    assert_false(f[0].language);
+    xr_data_files_free(f, 1);
+    assert_int_equal(xr_data_files_parse(&f, &all, 1, "--train-file"), XR_OK);
+    assert_true(f[0].language && f[1].language && !f[2].language);
+    xr_data_files_free(f, 3);
+}
+
 /* --- what is typed ------------------------------------------------------------------------------------------------ */
 
 static void expect_file(const char *text, int weighted, const char *path, const char *name, int language, double weight)
@@ -221,7 +247,8 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(languages_of_names), cmocka_unit_test(parts_of_what_is_typed), cmocka_unit_test(files_that_are_there),
+        cmocka_unit_test(languages_of_names), cmocka_unit_test(names_that_may_mean_something_else),
+        cmocka_unit_test(parts_of_what_is_typed), cmocka_unit_test(files_that_are_there),
         cmocka_unit_test(weights_that_mean_nothing), cmocka_unit_test(xtreme_folder), cmocka_unit_test(folders_of_others), cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

@@ -145,6 +145,22 @@ static int has_word(const words *w, const char *name)
     return 0;
 }
 
+/* Abbreviations of train and test, and a word, which are Turkish, Telugu and Burmese, too. */
+static int is_doubtful(const words *w, size_t i)
+{
+    return i == 0 && (w->n == 1 ? in_list(" tr te my ", w->word[0]) : strcmp(w->word[0], "my") == 0 && !has_word(w, "ud"));
+}
+
+int xr_language_is_code(const char *s, size_t n)
+{
+    static const char older[] = " iw jw mo nb sh ";     /* that corpora still have: Hebrew, Javanese, Moldavian, Norwegian, Serbo-Croatian */
+    char word[3] = { 0 }, out[XR_LANGUAGE_MAX];
+    if (n != 2)
+        return 0;
+    memcpy(word, s, n);
+    return find_known(word, out) || in_list(older, word);
+}
+
 int xr_language_of_examples(const char *path, char out[XR_LANGUAGE_MAX])
 {
     words w;
@@ -156,8 +172,10 @@ int xr_language_of_examples(const char *path, char out[XR_LANGUAGE_MAX])
         last--;
     if (find_known(w.word[last], out)) {
         follow(w.word, w.separator, last, w.n, out);
-        return 1;
+        return is_doubtful(&w, last) ? 2 : 1;
     }
     int split_next = w.n == 2 && w.separator[1] != '_' && in_list(" train dev test valid validation ", w.word[1]);
-    return (split_next || has_word(&w, "ud")) && find_known(w.word[0], out);
+    if (!(split_next || has_word(&w, "ud")) || !find_known(w.word[0], out))
+        return 0;
+    return is_doubtful(&w, 0) ? 2 : 1;
 }

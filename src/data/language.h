@@ -2,6 +2,8 @@
 #ifndef XR_DATA_LANGUAGE_H
 #define XR_DATA_LANGUAGE_H
 
+#include <stddef.h>
+
 enum { XR_LANGUAGE_MAX = 32 };
 #define XR_LANGUAGE_UNKNOWN "und"
 
@@ -13,7 +15,9 @@ int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX]);
 int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX]);
 /* The same for files of labelled examples, whose names hold more words, so that fewer places count: at the end (train-de.tsv, xnli.dev.zh-Hant.tsv.gz,
  * squad.translate.train.en-de.json: de), before the name of a split (de-train.tsv, de.dev.tsv), and as Universal Dependencies has it
- * (de_gsd-ud-dev.conllu). */
+ * (de_gsd-ud-dev.conllu). 2 where the name may as well mean something else: tr.tsv and te.tsv are also called so for "train" and "test". */
 int xr_language_of_examples(const char *path, char out[XR_LANGUAGE_MAX]);
+/* Two letters that are a language's in ISO 639-1, or were and are still written. */
+int xr_language_is_code(const char *s, size_t n);
 
 #endif

@@ -72,9 +72,21 @@ static xr_status parse(xr_data_file *f, const char *text, int weighted, const ch
     if (!f->path)
         return xr_error_status();
     f->given = p.path > text;
-    f->language = f->given || xr_language_of_examples(f->path, language);
-    f->name = f->language ? xr_strdup(language) : stem(f->path);
+    int named = f->given ? 1 : xr_language_of_examples(f->path, language);
+    f->language = named == 1;
+    f->doubtful = named == 2;
+    f->name = named ? xr_strdup(language) : stem(f->path);
     return f->name ? XR_OK : xr_error_status();
+}
+
+/* A name that may mean something else is a language's where another file of the option is named for one. */
+static void settle_doubts(xr_data_file *f, size_t n)
+{
+    int some = 0;
+    for (size_t i = 0; i < n; i++)
+        some |= f[i].language;
+    for (size_t i = 0; i < n; i++)
+        f[i].language |= some & f[i].doubtful;
 }
 
 xr_status xr_data_files_parse(xr_data_file **out, const xr_strs *given, int weighted, const char *flag)
@@ -87,6 +99,7 @@ xr_status xr_data_files_parse(xr_data_file **out, const xr_strs *given, int weig
         return xr_error_status();
     for (size_t i = 0; i < given->n; i++)
         XR_TRY(parse(&(*out)[i], given->v[i], weighted, flag));
+    settle_doubts(*out, given->n);
     return XR_OK;
 }
 

@@ -11,6 +11,7 @@ typedef struct xr_data_file {
     char *path;
     char *name;                 /* its language: as given, else as the file's name says (data/language.h); else that name without folders and endings */
     int language;               /* name is that of a language */
+    int doubtful;               /* the name may mean something else (data/language.h): a language only beside another */
     int given;                  /* as LANG=: of a file with a language column (XNLI's xnli.dev.tsv) only that language is meant */
     double weight;              /* 1 where none is given */
 } xr_data_file;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/language.h"
 #include "train/evaluate.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -68,6 +69,21 @@ int xr_evaluate_is_tag(const char *s, size_t len)
     return part > 0 && isalpha((unsigned char)s[0]);
 }
 
+/* A tag whose two letters are no language's, such as test-v2.tsv, is another file of the same language; but --languages may name it. */
+static int is_strange(const xr_evaluation *e, const char *s, size_t len)
+{
+    size_t letters = 0, n;
+    while (letters < len && s[letters] != '-' && s[letters] != '_')
+        letters++;
+    for (const char *list = e->o->languages; list; list = list[n] ? list + n + 1 : NULL) {
+        list += strspn(list, " \t");
+        n = strcspn(list, ",");
+        if (n >= len && memcmp(list, s, len) == 0 && len + strspn(list + len, " \t") == n)
+            return 0;
+    }
+    return letters == 2 && !xr_language_is_code(s, letters);
+}
+
 /* Bytes of the language in what stands between split and ending; 0 = none. Under translate-test it is followed by XTREME's
  * "-en-translated", and English stands for itself. */
 static size_t language_of(const xr_evaluation *e, const char *s, size_t len)
@@ -100,9 +116,11 @@ static xr_status take_name(xr_evaluation *e, const char *name)
         return XR_OK;
     const char *language = name + n + 1;
     size_t between = end - n - 1, len = language_of(e, language, between);
-    if (len)
+    if (len && !is_strange(e, language, len))
         return take_file(e, name, language, len);
-    if (!xr_evaluate_translated(e))
+    if (len)
+        xr_warn("%s/%s: left out; no language is called '%.*s'; to score it as one, name it with --languages", e->o->data_dir, name, (int)len, language);
+    else if (!xr_evaluate_translated(e))
         xr_info("%s/%s: left out; '%.*s' is not a language tag", e->o->data_dir, name, (int)between, language);
     return XR_OK;
 }
