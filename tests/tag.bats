@@ -122,6 +122,15 @@ teardown() { rm -rf "$dir"; }
     done
 }
 
+@test "a table of texts is refused, not learnt as one sentence" {
+    printf 'No one knew.\tNobody knew it.\tentailment\nHe went away in the end.\tHe stayed.\tcontradiction\n' >"$dir/test-en.tsv"
+    run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$dir/test-en.tsv" --output-dir "$dir/run"
+    [[ $output == *"test-en.tsv:1: looks like a table of texts between TABs; expected a word and its tag a line"*"; give --task classify" ]]
+    [ ! -e "$dir/run" ]
+    run -65 "$xlmr" evaluate --task tag --model "$base/run/best" --data-dir "$dir"
+    [[ $output == *"test-en.tsv:1: looks like a table of texts"* ]]
+}
+
 @test "one column is an error with line and remedy" {
     printf 'noba\nveti\n' >"$dir/words.txt"
     run -65 "$xlmr" finetune --task tag --model "$base/model" --train-file "$dir/words.txt" --output-dir "$dir/run"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/file_kind.h"
 #include "data/tag_scheme.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -316,13 +317,20 @@ static xr_status check_file(const reading *g)
     return XR_OK;
 }
 
+/* A table of texts, too, has a first and a last column on every line, but no empty line between sentences. */
+static xr_status check_format(const reading *g, xr_status status)
+{
+    size_t n = g->d->words.n_sentences - g->first;
+    return (status == XR_EDATA && n == 0) || (status == XR_OK && n == 1) ? xr_file_kind_check(path_of(g), XR_FILE_TAG) : status;
+}
+
 xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                                 const xr_data_options *o)
 {
     reading g = { .d = d, .tok = tok, .labels = labels, .o = o, .first = d->words.n_sentences, .tagged = -1 };
     XR_TRY(xr_dataset_add_file(d, path));
     XR_TRY(xr_tagged_open(&g.r, path));
-    xr_status status = read_sentences(&g);
+    xr_status status = check_format(&g, read_sentences(&g));
     if (status == XR_OK) {
         d->n_bad += g.n_bad;
         status = check_file(&g);
