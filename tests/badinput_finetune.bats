@@ -45,6 +45,25 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
     accepted '3 examples' -- $(plan d.csv)
 }
 
+@test "data of another task or with another separator: what they look like, and what to do" {
+    data s.csv 'text;label\na cat, a dog;pos\nthe dog;neg\n'
+    for name in s.csv s.tsv; do
+        [ "$name" = s.csv ] || mv "$dir/s.csv" "$dir/s.tsv"
+        refused 65 "$dir/$name:1: looks like a table between semicolons; expected rows of texts and a label" 'put TABs between its columns with: python3 -c' \
+            -- $(plan "$name")
+    done
+    data q.json '{"version": "1", "data": [{"paragraphs": [{"context": "a cat", "qas": []}]}]}'
+    data w.conllu '# sent_id = 1\n1\tcat\tcat\tNOUN\tNN\t_\t0\troot\t_\t_\n\n'
+    data c.jsonl '{"premise":"a","choice1":"b","choice2":"c","label":0}\n'
+    data t.jsonl "$A"
+    for task in classify tag choice qa; do
+        [ "$task" = qa ] || refused 65 "$dir/q.json:1: looks like SQuAD's JSON" 'give --task qa' -- $(plan q.json) --task "$task"
+        [ "$task" = tag ] || refused 65 "$dir/w.conllu:2: looks like CoNLL-U" 'give --task tag' -- $(plan w.conllu) --task "$task"
+        [ "$task" = choice ] || refused 65 "$dir/c.jsonl:1: looks like JSON lines of questions with choices" 'give --task choice' -- $(plan c.jsonl) --task "$task"
+        [ "$task" = classify ] || refused 65 "$dir/t.jsonl:1: looks like JSON lines of texts" 'give --task classify' -- $(plan t.jsonl) --task "$task"
+    done
+}
+
 @test "JSON lines: syntax, keys, types, a cut last line" {
     good_jsonl "$A\n$A" '4 examples'
     bad_jsonl "$A"'{"text":"x","label":"pos",}\n' ':3: not valid JSON'

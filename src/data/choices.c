@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "data/file_kind.h"
 #include "util/alloc.h"
 #include "util/log.h"
 
@@ -114,6 +115,8 @@ xr_status xr_dataset_add_choices(xr_dataset *d, const char *path, const xr_token
     XR_TRY(xr_questions_open(&g.r, path));
     g.path = xr_stream_path(g.r.stream);
     xr_status status = read_questions(&g);
+    if (status == XR_EDATA && d->n == g.first)
+        status = xr_file_kind_check(path, XR_FILE_CHOICE);
     if (status == XR_OK) {
         d->n_bad += g.n_bad;
         d->n_no_gold += g.n_unlabelled;

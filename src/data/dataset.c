@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "data/dataset.h"
+#include "data/file_kind.h"
 #include "util/alloc.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -510,9 +511,13 @@ xr_status xr_dataset_add(xr_dataset *d, const char *path, const xr_tokenizer *to
 
     columns.labelled = columns.labelled || o->need_label;
     XR_TRY(xr_dataset_add_file(d, path));
-    XR_TRY(xr_source_open(&r, path, o->format, &columns));
+    status = xr_source_open(&r, path, o->format, &columns);
+    if (status < 0)
+        return status == XR_EDATA ? xr_file_kind_check(path, XR_FILE_CLASSIFY) : status;
     g.path = xr_stream_path(r.stream);
     status = read_records(&g, &r);
+    if (status == XR_EDATA && d->n == g.first)
+        status = xr_file_kind_check(path, XR_FILE_CLASSIFY);
     if (status >= 0 && o->kind == XR_LABEL_MULTI)
         status = widen_targets(d, (size_t)labels->n);
     if (status >= 0) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "data/file_kind.h"
 #include "util/alloc.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -407,7 +408,7 @@ xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_op
     xr_stream *s = xr_stream_open(path);
     xr_status status = s ? xr_questions_read_stream(q, s, o) : xr_error_status();
     xr_stream_close(s);
-    return status;
+    return status == XR_EDATA ? xr_file_kind_check(path, XR_FILE_QA) : status;
 }
 
 /* An object whose first key is one of the document's two; records of JSON lines begin with others. */

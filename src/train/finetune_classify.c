@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/file_kind.h"
 #include "train/finetune.h"
 #include "util/log.h"
 
@@ -59,7 +60,9 @@ static xr_status guess_problem(xr_finetune *f)
     int got = 0;
     xr_finetune_data_options(f, 1, &d);
     XR_TRY(check_rereadable(path));
-    XR_TRY(xr_source_open(&reader, path, d.format, &d.columns));
+    xr_status status = xr_source_open(&reader, path, d.format, &d.columns);
+    if (status < 0)
+        return status == XR_EDATA ? xr_file_kind_check(path, XR_FILE_CLASSIFY) : status;
     for (int i = 0; i < 200 && (got = xr_source_next(&reader, &record)) > 0; i++)
         survey_label(&s, &record);
     const char *reader_format = reader.source->name;
