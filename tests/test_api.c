@@ -447,6 +447,22 @@ static void failures_name_the_text(void **state)
     xr_close(t);
 }
 
+/* The same of functions that take one text, or one pair. */
+static void failures_name_the_one_text(void **state)
+{
+    (void)state;
+    int32_t id[8];
+    xr_guess *guess;
+    xr_context *c = open_dir("lm", XR_READ);
+    fails(xr_encode_text(c, "ba\xff", NULL, id, 8), XR_ERR_DATA, "text 0: byte 2 (0xFF) is not UTF-8");
+    fails(xr_encode_text(c, "b\xff", "ba\xff", id, 8), XR_ERR_DATA, "text 0: byte 1 (0xFF) is not UTF-8");
+    fails(xr_encode_text(c, "ba", "ba be\xff", id, 8), XR_ERR_DATA, "text_pair 0: byte 5 (0xFF) is not UTF-8");
+    fails(xr_guess_masks(c, "ba <mask>\xff", 1, &guess), XR_ERR_DATA, "text 0: byte 9 (0xFF) is not UTF-8");
+    fails(xr_guess_masks(c, "ba", 1, &guess), XR_ERR_DATA, "no <mask> in the text 'ba'");
+    assert_null(strstr(xr_error(), "text 0"));
+    xr_close(c);
+}
+
 /* Texts that are computed when the next one finds no room: damaged weights are not that one's fault. */
 static void failures_of_the_model_name_no_text(void **state)
 {
@@ -686,6 +702,7 @@ int main(void)
         cmocka_unit_test_setup(vectors_take_bounded_memory, clear_error),
         cmocka_unit_test_setup(vectors_after_a_failure, clear_error),
         cmocka_unit_test_setup(failures_name_the_text, clear_error),
+        cmocka_unit_test_setup(failures_name_the_one_text, clear_error),
         cmocka_unit_test_setup(failures_of_the_model_name_no_text, clear_error),
         cmocka_unit_test_setup(questions_with_wrong_arguments, clear_error),
         cmocka_unit_test_setup(unknown_modes_and_poolings, clear_error),

@@ -251,7 +251,8 @@ const char *xr_label_name(const xr_context *c, int k)
 long xr_encode_text(xr_context *c, const char *text, const char *pair, int32_t *id, size_t cap)
 {
     XR_TRY(begin(c && text && (id || cap == 0), "xr_encode_text"));
-    XR_TRY(xr_context_encode(c, text, pair, 0, 1));
+    if (xr_context_encode(c, text, pair, 0, 1) < 0)
+        return name_text(c, 0, text, pair);
     for (size_t i = 0; i < c->tokens.n && i < cap; i++)
         id[i] = c->tokens.v[i].id;
     return (long)c->tokens.n;
@@ -306,7 +307,8 @@ int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)
     XR_TRY(begin(c && text && guess, "xr_guess_masks"));
     if (top_k < 1 || top_k > xr_vocabulary_size(c))
         return xr_fail(XR_EUSAGE, "xr_guess_masks: top_k is %d; expected 1 to the size of the vocabulary, %d", top_k, xr_vocabulary_size(c));
-    XR_TRY(xr_fill_mask_text(c, text, top_k, &f));
+    if (xr_fill_mask_text(c, text, top_k, &f) < 0)
+        return name_text(c, 0, text, NULL);
     int n = f.n_masks * f.top_k, masks = f.n_masks;
     *guess = xr_alloc((size_t)n, sizeof **guess);
     for (int i = 0; *guess && i < n; i++) {     /* the strings change owner */
