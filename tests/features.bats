@@ -13,6 +13,20 @@ setup() { common_setup; }
     [[ $output == *":2: a NUL byte at byte 11"* ]]
 }
 
+@test "texts that are cut at the longest that the model takes are counted, in each file" {
+    local long
+    long=$(printf 'the cat sat on the mat %.0s' $(seq 120))
+    printf '%s\nthe cat\n%s\n' "$long" "$long" >"$dir/t"
+    echo "$long" >"$dir/u"
+    accepted "note: $dir/t: 2 of 3 records are longer than 512 tokens; what is behind that was not read" "note: $dir/u: 1 of 1 records" -- \
+        features --model "$model" --output "$dir/v.jsonl" "$dir/t" "$dir/u"
+    echo 'the cat sat on the mat' | "$xlmr" features --model "$model" --max-seq-length 4 --output "$dir/v.jsonl" 2>"$dir/err"
+    grep -q '<stdin>: 1 of 1 records are longer than 4 tokens' "$dir/err"
+    accepted -- features --model "$model" --output "$dir/v.jsonl" "$train"
+    run ! grep -q 'longer than' "$dir/err"
+    refused 2 '--max-seq-length 513: the model has positions for 512 tokens' -- features --model "$model" --max-seq-length 513 --output "$dir/o" "$dir/t"
+}
+
 @test "the summary of features is JSON for every path" {
     echo 'the cat sat' >"$dir/t"
     run -0 --separate-stderr "$xlmr" features --model "$model" --pooling mean --json --output "$dir/a\"b\\c.jsonl" "$dir/t"

@@ -10,6 +10,7 @@
 #include "cli/cmd.h"
 #include "cli/signals.h"
 #include "data/source.h"
+#include "train/evaluate.h"
 #include "train/features.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -144,6 +145,7 @@ static xr_status add_file(const xr_features_run *r, const char *path, size_t max
     xr_stream *s = xr_stream_open(path);
     char *line;
     size_t len;
+    uint64_t n = 0, n_cut = 0;
     int got = 0;
     if (!s)
         return xr_error_status();
@@ -152,18 +154,22 @@ static xr_status add_file(const xr_features_run *r, const char *path, size_t max
         status = xr_line_check(s, line, len);
         if (status == XR_OK && (status = xr_features_add(r, line, max_len)) < 0)
             xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
+        n++;
+        n_cut += r->c->cut > 0;
     }
+    xr_evaluate_tell_cut(xr_stream_path(s), n_cut, n, max_len);
     xr_stream_close(s);
     return status < 0 ? status : got;
 }
 
 static xr_status add_inputs(writer *w)
 {
-    XR_TRY(xr_features_layer(w->c, (int)w->o->layer) < 0 ? xr_error_status() : XR_OK);
+    size_t max_len = xr_evaluate_max_len(w->c, w->o);
+    if (max_len == 0 || xr_features_layer(w->c, (int)w->o->layer) < 0)
+        return xr_error_status();
     xr_leftovers_remove(w->o->output);
     XR_TRY(wants_h5(w->o->output) ? open_h5(w) : open_json(w));
     xr_features_run r = { w->c, (size_t)w->o->batch_tokens, (int)w->o->layer, w->pooling, take, w };
-    size_t max_len = (size_t)w->o->max_seq_length;
     if (w->o->n_args == 0)
         XR_TRY(add_file(&r, "-", max_len));
     for (size_t i = 0; i < w->o->n_args; i++)

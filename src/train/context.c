@@ -85,7 +85,7 @@ xr_status xr_context_encode(xr_context *c, const char *text, const char *pair, s
     if (max_len == 0 || max_len > most)
         max_len = most;
     c->tokens.n = 0;
-    return xr_tokenizer_encode_pair(c->tokenizer, text, pair, max_len, specials, &c->tokens, NULL);
+    return xr_tokenizer_encode_pair(c->tokenizer, text, pair, max_len, specials, &c->tokens, &c->cut);
 }
 
 xr_status xr_context_push(xr_context *c, uint32_t sample)

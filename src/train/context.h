@@ -18,6 +18,7 @@ typedef struct xr_context {
     xr_trainer *trainer;        /* NULL until training began */
     xr_batch_buffer batch;
     xr_tokens tokens;           /* of the text being encoded */
+    size_t cut;                 /* tokens of it that found no room */
 } xr_context;
 
 /* Opens DIR and checks that model and tokenizer belong together. options NULL: mapped, with the head the directory has. */

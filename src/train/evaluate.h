@@ -95,6 +95,8 @@ xr_status xr_evaluate_check_head(const xr_context *c);             /* a head tha
 xr_status xr_evaluate_labels(xr_evaluation *e);
 /* Tokens a sequence may have: what --max-seq-length says, checked; 0 = what the model takes. 0 with the error set. */
 size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o);
+/* A note, if any were, that n_cut of the n records of a file were cut to that length. */
+void xr_evaluate_tell_cut(const char *path, uint64_t n_cut, uint64_t n, size_t max_len);
 
 /* How the model was chosen: "model as given; no per-language selection". */
 extern const char xr_evaluate_as_given[];

@@ -1,6 +1,7 @@
 /* Whether a model can classify, and what its classes are called. */
 #include "train/evaluate.h"
 #include "train/qa_options.h"
+#include "util/log.h"
 
 xr_status xr_evaluate_check_head(const xr_context *c)
 {
@@ -42,4 +43,11 @@ size_t xr_evaluate_max_len(const xr_context *c, const xr_options *o)
     xr_fail(XR_EUSAGE, "--max-seq-length %lld: the model has positions for %d tokens; give at most %d", wanted, most,
             most);
     return 0;
+}
+
+void xr_evaluate_tell_cut(const char *path, uint64_t n_cut, uint64_t n, size_t max_len)
+{
+    if (n_cut > 0)
+        xr_info("%s: %llu of %llu records are longer than %zu tokens; what is behind that was not read", path, (unsigned long long)n_cut,
+                (unsigned long long)n, max_len);
 }

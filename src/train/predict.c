@@ -302,9 +302,7 @@ static xr_status answer_text(xr_predicting *g, size_t i, const float *logits)
 
 static void close_texts(xr_predicting *g)
 {
-    if (g->n_cut > 0)
-        xr_info("%s: %llu of %llu records are longer than %zu tokens; what is behind that was not read", xr_stream_path(g->stream),
-                (unsigned long long)g->n_cut, (unsigned long long)g->n_records, g->data.max_len);
+    xr_evaluate_tell_cut(xr_stream_path(g->stream), g->n_cut, g->n_records, g->data.max_len);
     xr_source_close(&g->reader);
 }
 
