@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# features and fill-mask read lines of text: all of a line or a refusal, and what they print about themselves is JSON whatever the path.
+# features and fill-mask read records or lines of text: all of a line or a refusal, and what they print about themselves is JSON whatever the path.
 
 load helpers
 
@@ -25,6 +25,80 @@ setup() { common_setup; }
     accepted -- features --model "$model" --output "$dir/v.jsonl" "$train"
     run ! grep -q 'longer than' "$dir/err"
     refused 2 '--max-seq-length 513: the model has positions for 512 tokens' -- features --model "$model" --max-seq-length 513 --output "$dir/o" "$dir/t"
+}
+
+# same_vectors FILE ARGUMENTS...: those of the lines of $dir/want.
+same_vectors() {
+    "$xlmr" features --quiet --model "$model" --pooling mean --output "$dir/got.jsonl" "$@" 2>"$dir/err"
+    "$xlmr" features --quiet --model "$model" --pooling mean --output "$dir/want.jsonl" --format plain "$dir/want"
+    cat "$dir/err"
+    diff "$dir/want.jsonl" "$dir/got.jsonl"
+}
+
+@test "features reads the files that predict takes, and everything else line by line" {
+    printf 'the cat sat\non a "mat"\n' >"$dir/want"
+    printf '{"text": "the cat sat", "label": "pos"}\n\n{"text": "on a \\"mat\\""}\n' >"$dir/a.jsonl"
+    printf 'text\tlabel\nthe cat sat\tpos\non a "mat"\tneg\n' >"$dir/a.txt"
+    printf 'text,label\n"the cat sat",pos\n"on a ""mat""",neg\n' | gzip >"$dir/a.csv.gz"
+    printf 'pos\tthe cat sat\nneg\ton a "mat"\n' >"$dir/a.tsv"
+    for name in a.jsonl a.txt a.csv.gz; do same_vectors "$dir/$name"; done
+    for name in a.jsonl a.txt; do same_vectors <"$dir/$name"; done
+    same_vectors --text-column 2 "$dir/a.tsv"
+    same_vectors --text-column 2 <"$dir/a.tsv"
+    same_vectors --format tsv --text-column 2 <"$dir/a.tsv"
+    same_vectors <"$dir/want"
+    [ ! -s "$dir/err" ]
+    printf '\n{"text": 1}\n\n' >"$dir/want"
+    same_vectors --format plain "$dir/want"
+    accepted "$dir/b.txt: read as plain text, a line a text" "--format tsv" -- features --model "$model" --output "$dir/v.jsonl" \
+        "$(printf 'a cat\ta dog\n' >"$dir/b.txt" && echo "$dir/b.txt")"
+    accepted -- features --model "$model" --format plain --output "$dir/v.jsonl" "$dir/b.txt"
+    [ ! -s "$dir/err" ]
+}
+
+@test "a pair has one vector, of the input that a classifier would get" {
+    echo '{"text": "a cat", "text_pair": "a dog", "label": "x"}' | "$xlmr" features --quiet --model "$model" --output "$dir/v.jsonl"
+    ids=$(printf 'a cat\ta dog\n' | "$xlmr" tokenize --model "$model" --pair | sed 's/^{"ids":\(.*\),"pieces.*/\1/')
+    grep -F "\"ids\": $ids," "$dir/v.jsonl"
+    echo '{"text": "a cat", "text_pair": "a dog"}' | "$xlmr" features --quiet --model "$model" --text-column text --output "$dir/v.jsonl"
+    ids=$(echo 'a cat' | "$xlmr" tokenize --model "$model" | sed 's/^{"ids":\(.*\),"pieces.*/\1/')
+    grep -F "\"ids\": $ids," "$dir/v.jsonl"
+}
+
+@test "what features cannot read as the table that it seems is refused, with the way to take it line by line" {
+    echo '{curly} text' >"$dir/t"
+    refused 65 "$dir/t:1: not valid JSON" '--format plain' -- features --model "$model" --output "$dir/o" "$dir/t"
+    accepted -- features --model "$model" --format plain --output "$dir/v.jsonl" "$dir/t"
+    echo '{"tokens": ["a", "cat"]}' >"$dir/t"
+    refused 65 "$dir/t:1: no known text key" "'tokens'" '--format plain' -- features --model "$model" --output "$dir/o" "$dir/t"
+    refused 65 "$dir/t:1: no known text key" -- features --model "$model" --format jsonl --output "$dir/o" "$dir/t"
+    run ! grep -q 'format plain' "$dir/err"
+    refused 2 '--text-pair-column has no effect with --format plain' -- features --model "$model" --format plain --text-pair-column 2 --output "$dir/o" "$dir/t"
+}
+
+@test "fill-mask reads the same from standard input, and says that a file is no text" {
+    printf 'the <mask> sat\n\na <mask>\n' >"$dir/t"
+    printf '{"text": "the <mask> sat"}\n{"text": ""}\n{"text": "a <mask>", "label": "x"}\n' >"$dir/t.jsonl"
+    "$xlmr" fill-mask --model "$model" <"$dir/t" >"$dir/want"
+    [ "$(wc -l <"$dir/want")" -eq 10 ]
+    "$xlmr" fill-mask --model "$model" <"$dir/t.jsonl" | diff "$dir/want" -
+    printf 'x\tthe <mask> sat\ny\ta <mask>\n' | "$xlmr" fill-mask --model "$model" --text-column 2 | diff "$dir/want" -
+    run -65 "$xlmr" fill-mask --model "$model" <<<'{"text": "a <mask>", "text_pair": "a <mask>"}'
+    [[ $output == *"<stdin>:1: the record has two texts"*"--text-column"* ]]
+    refused 2 "$dir/t: is a file" "< $dir/t" -- fill-mask --model "$model" "$dir/t"
+}
+
+@test "tokenize takes lines as they stand, and warns when they look like records" {
+    echo '{"text": "a cat"}' >"$dir/t"
+    accepted "warning: $dir/t: looks like jsonl" 'jq -r .text' -- tokenize --model "$model" "$dir/t"
+    grep -qF '[17,17]]' "$dir/out"
+    printf 'a cat\ta dog\n' >"$dir/t.tsv"
+    accepted "warning: $dir/t.tsv: looks like tsv" -- tokenize --model "$model" "$dir/t.tsv"
+    accepted -- tokenize --model "$model" --pair "$dir/t.tsv"
+    [ ! -s "$dir/err" ]
+    accepted "warning: $train: looks like tsv" -- tokenize --model "$model" --pair "$train"
+    accepted -- tokenize --model "$model" "$BATS_FILE_TMPDIR/corpus.txt"
+    [ ! -s "$dir/err" ]
 }
 
 @test "the summary of features is JSON for every path" {

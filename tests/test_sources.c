@@ -334,6 +334,29 @@ static void test_encodings(void **state)
     check("c.tsv", "a\x01\x1b[31m\xE2\x80\xAE\xEF\xBF\xBE\tb\n", "a\x01\x1b[31m\xE2\x80\xAE\xEF\xBF\xBE|b|~|~@1;");
 }
 
+/* Where plain text may be: what neither name nor first line makes a table, line by line. */
+static void test_plain(void **state)
+{
+    static const xr_columns plain = { .plain = 1 };
+    (void)state;
+    check_columns("p.txt", "a\tb\n\n text \r\nc", &plain, "a\tb|~|~|~@1;|~|~|~@2; text |~|~|~@3;c|~|~|~@4;");
+    check_columns("p.txt", "\n\r\na\n\n", &plain, "|~|~|~@1;|~|~|~@2;a|~|~|~@3;|~|~|~@4;");
+    check_columns("p.txt", "\n\n", &plain, "|~|~|~@1;|~|~|~@2;");
+    check_columns("p.txt", "", &plain, "");
+    check_columns("p.txt", "text\na\n", &plain, "text|~|~|~@1;a|~|~|~@2;");
+    check_columns("p.txt", "id\tcontent\n", &plain, "id\tcontent|~|~|~@1;");
+    check_columns("p.txt", "id\tsentence2\tSentence1\n1\tb\ta\n", &plain, "a|b|~|~@2;");
+    check_columns("p.txt", "premise\tlabel\n", &plain, "premise\tlabel|~|~|~@1;");
+    check_columns("p.txt", "{\"text\": \"a\"}\n", &plain, "a|~|~|~@1;");
+    check_columns("p.csv", "text,label\na,b\n", &plain, "a|~|b|~@2;");
+    check_columns("p.tsv", "a\tb\n", &plain, "a|b|~|~@1;");
+    check_columns("p.txt", "a\tb\n", NULL, "a|b|~|~@1;");
+    refuse("p.txt", "a\n\nb\xFFz\n", &plain, -65, 3, "byte 0xFF at byte 1 of the line", "UTF-8");
+    char *got = read_all(write_text("p.jsonl", "{}\n"), "plain", NULL);
+    assert_string_equal(got, "{}|~|~|~@1;");
+    xr_free(got);
+}
+
 static void test_detection(void **state)
 {
     char *got;
@@ -345,7 +368,7 @@ static void test_detection(void **state)
     assert_string_equal(got, "a,b|c|~|~@1;");
     xr_free(got);
     got = read_all(path_of("d.csv"), "tvs", NULL);
-    assert_non_null(strstr(got, "!-2 unknown format 'tvs'; expected one of csv, jsonl, tsv"));
+    assert_non_null(strstr(got, "!-2 unknown format 'tvs'; expected one of csv, jsonl, plain, tsv"));
     xr_free(got);
     got = read_all(path_of("absent.tsv"), NULL, NULL);
     assert_non_null(strstr(got, "!-66 "));
@@ -590,6 +613,7 @@ int main(void)
         cmocka_unit_test(test_bad_jsonl),
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_detection),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_going_on),
         cmocka_unit_test(test_out_of_memory),

@@ -1,4 +1,4 @@
-/* xlmr features: token or sentence vectors of the lines of text files, from any layer, to HDF5 or JSON lines.
+/* xlmr features: token or sentence vectors of texts or pairs (train/text_file.h), from any layer, to HDF5 or JSON lines.
  *
  * HDF5: /features float32 [rows, H]; /offsets uint64 [texts + 1], rows of text i are offsets[i] to offsets[i+1]; /ids uint32 [rows], the token of each
  * row (only without pooling). JSON lines: {"text": i, "ids": […], "features": [[…], …]} or {"text": i, "features": […]}. */
@@ -9,14 +9,13 @@
 
 #include "cli/cmd.h"
 #include "cli/signals.h"
-#include "data/source.h"
 #include "train/evaluate.h"
 #include "train/features.h"
+#include "train/text_file.h"
 #include "util/alloc.h"
 #include "util/fs.h"
 #include "util/h5.h"
 #include "util/leftover.h"
-#include "util/stream.h"
 
 typedef struct writer {
     xr_context *c;
@@ -140,25 +139,22 @@ static xr_status take(void *context, const xr_batch *batch, const float *x, size
     return XR_OK;
 }
 
-static xr_status add_file(const xr_features_run *r, const char *path, size_t max_len)
+static xr_status add_file(const xr_features_run *r, const xr_options *o, const char *path, size_t max_len)
 {
-    xr_stream *s = xr_stream_open(path);
-    char *line;
-    size_t len;
+    xr_text_file f;
+    xr_record text;
     uint64_t n = 0, n_cut = 0;
     int got = 0;
-    if (!s)
-        return xr_error_status();
+    XR_TRY(xr_text_file_open(&f, path, o));
     xr_status status = XR_OK;
-    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
-        status = xr_line_check(s, line, len);
-        if (status == XR_OK && (status = xr_features_add(r, line, max_len)) < 0)
-            xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
+    while (status == XR_OK && (got = xr_text_file_next(&f, &text)) > 0) {
+        if ((status = xr_features_add(r, text.text, text.text_pair, max_len)) < 0)
+            xr_fail_context("%s:%zu", xr_stream_path(f.reader.stream), text.line);
         n++;
         n_cut += r->c->cut > 0;
     }
-    xr_evaluate_tell_cut(xr_stream_path(s), n_cut, n, max_len);
-    xr_stream_close(s);
+    xr_evaluate_tell_cut(xr_stream_path(f.reader.stream), n_cut, n, max_len);
+    xr_text_file_close(&f);
     return status < 0 ? status : got;
 }
 
@@ -171,9 +167,9 @@ static xr_status add_inputs(writer *w)
     XR_TRY(wants_h5(w->o->output) ? open_h5(w) : open_json(w));
     xr_features_run r = { w->c, (size_t)w->o->batch_tokens, (int)w->o->layer, w->pooling, take, w };
     if (w->o->n_args == 0)
-        XR_TRY(add_file(&r, "-", max_len));
+        XR_TRY(add_file(&r, w->o, "-", max_len));
     for (size_t i = 0; i < w->o->n_args; i++)
-        XR_TRY(add_file(&r, w->o->args[i], max_len));
+        XR_TRY(add_file(&r, w->o, w->o->args[i], max_len));
     return xr_features_flush(&r);
 }
 
@@ -225,6 +221,7 @@ static xr_status run(const xr_options *o)
 const xr_cmd xr_cmd_features = {
     "features", XR_V_FEATURES, "token or sentence vectors from any layer", "[FILE ...]",
     "xlmr features --model DIR --pooling mean --output vectors.h5 sentences.txt\n"
-    "xlmr features --model DIR --layer 7 --output tokens.jsonl < sentences.txt\n",
+    "xlmr features --model DIR --layer 7 --output tokens.jsonl < sentences.txt\n"
+    "xlmr features --model DIR --pooling mean --text-column review --output vectors.h5 reviews.csv\n",
     run,
 };

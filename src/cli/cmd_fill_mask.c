@@ -1,9 +1,11 @@
-/* xlmr fill-mask: candidates for every <mask>, as the model card of xlm-roberta-large shows them. Texts come as arguments or as lines of
- * standard input. */
+/* xlmr fill-mask: candidates for every <mask>, as the model card of xlm-roberta-large shows them. Texts come as arguments or by standard input
+ * (train/text_file.h). */
+#include <string.h>
+
 #include "cli/cmd.h"
-#include "data/source.h"
 #include "train/fill_mask.h"
-#include "util/stream.h"
+#include "train/text_file.h"
+#include "util/fs.h"
 
 static const xr_candidate *candidate(const xr_filled *f, int mask, int k)
 {
@@ -52,22 +54,34 @@ static xr_status answer(xr_context *c, const xr_options *o, const char *text)
     return status;
 }
 
-static xr_status answer_lines(xr_context *c, const xr_options *o)
+static xr_status answer_record(xr_context *c, const xr_options *o, const xr_record *r)
 {
-    xr_stream *s = xr_stream_open("-");
-    char *line;
-    size_t len;
+    if (r->text_pair)
+        return xr_fail(XR_EDATA, "the record has two texts, and masks are guessed in one; name it with --text-column");
+    return *r->text ? answer(c, o, r->text) : XR_OK;
+}
+
+static xr_status answer_texts(xr_context *c, const xr_options *o)
+{
+    xr_text_file f;
+    xr_record record;
     int got = 0;
-    if (!s)
-        return xr_error_status();
+    XR_TRY(xr_text_file_open(&f, "-", o));
     xr_status status = XR_OK;
-    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
-        status = xr_line_check(s, line, len);
-        if (status == XR_OK && len > 0 && (status = answer(c, o, line)) < 0)
-            xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
-    }
-    xr_stream_close(s);
+    while (status == XR_OK && (got = xr_text_file_next(&f, &record)) > 0)
+        if ((status = answer_record(c, o, &record)) < 0)
+            xr_fail_context("%s:%zu", xr_stream_path(f.reader.stream), record.line);
+    xr_text_file_close(&f);
     return status < 0 ? status : got;
+}
+
+/* A file's name would be answered as a text without a mask. */
+static xr_status answer_argument(xr_context *c, const xr_options *o, const char *text)
+{
+    if (!strstr(text, "<mask>") && xr_path_exists(text))
+        return xr_fail(XR_EUSAGE, "%s: is a file, and arguments are texts; give its texts by standard input: xlmr fill-mask --model %s < %s", text, o->model,
+                       text);
+    return answer(c, o, text);
 }
 
 static xr_status run(const xr_options *o)
@@ -75,9 +89,9 @@ static xr_status run(const xr_options *o)
     xr_context *c = xr_context_for(o);
     if (!c)
         return xr_error_status();
-    xr_status status = o->n_args ? XR_OK : answer_lines(c, o);
+    xr_status status = o->n_args ? XR_OK : answer_texts(c, o);
     for (size_t i = 0; status == XR_OK && i < o->n_args; i++)
-        status = answer(c, o, o->args[i]);
+        status = answer_argument(c, o, o->args[i]);
     xr_context_free(c);
     return status;
 }

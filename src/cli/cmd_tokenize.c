@@ -1,8 +1,9 @@
 /* xlmr tokenize: ids, pieces and byte offsets of every line, as one JSON object a line. */
 #include <string.h>
 #include "cli/cmd.h"
+#include "data/source.h"
 #include "data/tokenizer.h"
-#include "util/stream.h"
+#include "util/log.h"
 
 typedef struct job {
     const xr_options *o;
@@ -68,18 +69,31 @@ static xr_status tokenize_line(job *j, const char *text, size_t len)
     return print_tokens(j);
 }
 
+/* Offsets are those of the line, so that a line is a text here whatever it looks like. Pairs are a TSV without a header, whatever its name. */
+static void warn_of_table(const job *j, const xr_stream *s, const char *line, size_t len)
+{
+    const char *path = xr_stream_path(s), *format = xr_source_detect(j->o->pair ? "" : path, line, len, 1)->name;
+    if (strcmp(format, "plain") != 0)
+        xr_warn("%s: looks like %s by its name or first line, but every line is tokenized as it stands; to have the texts alone, take them out first "
+                "(jq -r .text, cut -f 1)", path, format);
+}
+
 static xr_status tokenize_file(job *j, const char *path)
 {
     xr_stream *s = xr_stream_open(path);
     xr_status status = XR_OK;
     char *line;
     size_t len;
-    int got = 0;
+    int got = 0, seen = 0;
     if (!s)
         return xr_error_status();
-    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0)
+    while (status == XR_OK && (got = xr_stream_line(s, &line, &len)) > 0) {
+        if (len > 0 && !seen)
+            warn_of_table(j, s, line, len);
+        seen = seen || len > 0;
         if ((status = tokenize_line(j, line, len)) < 0)
             xr_fail_context("%s:%zu", xr_stream_path(s), xr_stream_line_number(s));
+    }
     xr_stream_close(s);
     return status < 0 ? status : got;
 }

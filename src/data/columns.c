@@ -39,6 +39,27 @@ static const xr_text_names *find_texts(char *const *cell, size_t n)
     return NULL;
 }
 
+/* Is there a cell of this name among those that tabs separate? */
+static int has_cell(const char *line, size_t n, const char *name)
+{
+    size_t k = strlen(name);
+    for (const char *end = line + n, *stop; line <= end; line = stop + 1) {
+        stop = memchr(line, '\t', (size_t)(end - line));
+        stop = stop ? stop : end;
+        if ((size_t)(stop - line) == k && !strncasecmp(line, name, k))
+            return 1;
+    }
+    return 0;
+}
+
+int xr_columns_header(const char *line, size_t n)
+{
+    const xr_text_names *c = memchr(line, '\t', n) ? xr_conventional_texts : &(xr_text_names){ NULL, NULL };
+    while (c->text && !(has_cell(line, n, c->text) && (!c->text_pair || has_cell(line, n, c->text_pair))))
+        c++;
+    return c->text != NULL;
+}
+
 static int is_number(const char *s)
 {
     return s && *s && strspn(s, "0123456789") == strlen(s);

@@ -107,10 +107,11 @@ static const xr_source *by_name(const char *format)
     return NULL;
 }
 
-static const xr_source *by_content(const char *path, const char *head, size_t n)
+/* A TSV's lowest score is for what nothing else takes, and so is plain text where it may be. */
+const xr_source *xr_source_detect(const char *path, const char *head, size_t n, int plain)
 {
-    const xr_source *best = NULL;
-    int best_score = 0;
+    const xr_source *best = plain ? &xr_source_plain : NULL;
+    int best_score = plain;
 
     for (size_t i = 0; xr_sources[i]; i++) {
         int score = xr_sources[i]->detect(path, head, n);
@@ -136,7 +137,7 @@ xr_status xr_source_open(xr_source_reader *r, const char *path, const char *form
         return xr_error_status();
     status = peek(r);
     if (status >= 0 && !r->source)
-        r->source = by_content(path, r->head ? r->head : "", r->head_len);
+        r->source = xr_source_detect(path, r->head ? r->head : "", r->head_len, r->columns.plain);
     XR_ASSERT(status < 0 || r->source, "no source takes %s", path);
     if (status >= 0)
         status = r->source->open(r);

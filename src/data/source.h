@@ -19,6 +19,7 @@ typedef struct xr_record {
 typedef struct xr_columns {
     const char *text, *text_pair, *label, *language;
     int labelled;                           /* a TSV of two columns without header is text, label (1) or a pair (0) */
+    int plain;                              /* by content: a file that neither its name nor its first line makes a table is plain text (1) or a TSV (0) */
 } xr_columns;
 
 typedef struct xr_source_reader xr_source_reader;   /* each source defines its own state behind `state` */
@@ -45,6 +46,8 @@ extern const xr_source *const xr_sources[];  /* generated, NULL-terminated */
 
 /* format NULL = by content. */
 xr_status xr_source_open(xr_source_reader *r, const char *path, const char *format, const xr_columns *columns);
+/* The format of a file with this first line that is not empty, as xr_source_open finds it with `plain` of its columns. */
+const xr_source *xr_source_detect(const char *path, const char *head, size_t n, int plain);
 /* After XR_EDATA the next call goes on behind the bad record, unless r->broken. */
 int xr_source_next(xr_source_reader *r, xr_record *out);
 void xr_source_close(xr_source_reader *r);

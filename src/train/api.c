@@ -296,7 +296,7 @@ int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int l
     xr_features_run r = { c, FEATURES_TOKENS, layer, pooling == XR_POOL_MEAN ? XR_FEATURES_MEAN : XR_FEATURES_FIRST, copy_vectors, &v };
     xr_batch_clear(&c->batch);
     for (size_t i = 0; i < n; i++)
-        if (xr_features_add(&r, text[i], 0) < 0)
+        if (xr_features_add(&r, text[i], NULL, 0) < 0)
             return name_text(c, i, text[i], NULL);
     return xr_features_flush(&r);
 }

@@ -66,9 +66,9 @@ xr_status xr_features_flush(const xr_features_run *r)
     return XR_OK;
 }
 
-xr_status xr_features_add(const xr_features_run *r, const char *text, size_t max_len)
+xr_status xr_features_add(const xr_features_run *r, const char *text, const char *pair, size_t max_len)
 {
-    XR_TRY(xr_context_encode(r->c, text, NULL, max_len, 1));
+    XR_TRY(xr_context_encode(r->c, text, pair, max_len, 1));
     if (r->c->batch.n + r->c->tokens.n > r->tokens)
         XR_TRY(xr_features_flush(r));
     return xr_context_push(r->c, 0);

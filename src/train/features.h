@@ -28,8 +28,8 @@ typedef struct xr_features_run {
     void *context;
 } xr_features_run;
 
-/* One more text, cut to max_len tokens (0 = what the model takes); computes those that wait when there is no room for it. */
-xr_status xr_features_add(const xr_features_run *r, const char *text, size_t max_len);
+/* One more text, or pair (NULL = none), cut to max_len tokens (0 = what the model takes); computes those that wait when there is no room for it. */
+xr_status xr_features_add(const xr_features_run *r, const char *text, const char *pair, size_t max_len);
 /* Computes those that still wait, if any. */
 xr_status xr_features_flush(const xr_features_run *r);
 

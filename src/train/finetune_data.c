@@ -13,7 +13,7 @@ void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_option
 {
     const xr_options *o = f->o;
     memset(d, 0, sizeof *d);
-    d->columns = (xr_columns){ o->text_column, o->text_pair_column, o->label_column, NULL, 1 };
+    d->columns = (xr_columns){ o->text_column, o->text_pair_column, o->label_column, NULL, 1, 0 };
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
     d->max_len = (size_t)f->max_len;
     d->stride = (size_t)o->tag_stride;

@@ -348,7 +348,7 @@ static xr_status check_options(const xr_predicting *g)
 static void data_options(const xr_options *o, size_t max_len, xr_data_options *d)
 {
     memset(d, 0, sizeof *d);
-    d->columns = (xr_columns){ o->text_column, o->text_pair_column, "", "", 0 };
+    d->columns = (xr_columns){ o->text_column, o->text_pair_column, "", "", 0, 0 };
     d->format = strcmp(o->format, "auto") == 0 ? NULL : o->format;
     d->max_len = max_len;
     d->stride = (size_t)o->tag_stride;

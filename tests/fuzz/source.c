@@ -1,4 +1,4 @@
-/* Labelled examples as TSV, CSV and JSON lines. The first byte chooses format and columns, the second the size of buffers. */
+/* Labelled examples as TSV, CSV and JSON lines, and plain text beside them. The first byte chooses format and columns, the second the size of buffers. */
 #include "data/source.h"
 #include "fuzz.h"
 
@@ -47,6 +47,7 @@ static void fuzz_one(const uint8_t *data, size_t n)
         return;
     format = formats[data[0] & 3];
     columns = given[data[0] >> 2 & 7];
+    columns.plain = data[0] >> 5 & 1;
     fuzz_both(read_all, data + 2, n - 2, 1 + data[1] % 40u);
 }
 
@@ -58,6 +59,7 @@ static void fuzz_seeds(char **argv)
     static const char csv[] = "\2\5sentence1,sentence2,gold_label,label1,label2\n\"a, \"\"b\"\"\",\"two\nlines\",x,y\nc,d,e,f,g\n\"cut\"x,\n\"open";
     static const char jsonl[] = "\3\2{\"text\": \"a\", \"label\": [\"x\", 3, true], \"lang\": \"en\"}\n\n{\"text\": 3}\n"
                                 "{\"text\": \"\\u0000\"}\n[1]\n{\"text\": \"b\"";
+    static const char plain[] = "\40\2\n\r\n\na text\tof one\n\n{\n\xC3";
     static const char keys[] = "\0\2{\"question1\": \"a\", \"question2\": \"b\", \"is_duplicate\": 0}\n{\"question1\": \"a\", \"question2\": null}\n";
     FUZZ_SEED(argv, "header", header);
     FUZZ_SEED(argv, "bare", bare);
@@ -65,4 +67,5 @@ static void fuzz_seeds(char **argv)
     FUZZ_SEED(argv, "csv", csv);
     FUZZ_SEED(argv, "jsonl", jsonl);
     FUZZ_SEED(argv, "keys", keys);
+    FUZZ_SEED(argv, "plain", plain);
 }
