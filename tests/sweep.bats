@@ -186,3 +186,28 @@ sweep() {
     [ "$(grep -c ': goes on (run' <<<"$stderr")" -eq 2 ]
     [ "$(grep -c '  interrupted ' <<<"$output")" -eq 4 ]
 }
+
+@test "verify checks every run of a sweep; inspect, and both of an evaluation, say what can be given" {
+    run -0 --separate-stderr sweep "$dir/s" --grid seed=1,2
+    run -0 --separate-stderr "$xlmr" verify "$dir/s"
+    for seed in 1 2; do grep -q "^ok   $dir/s/runs/seed=$seed/best/model.safetensors: digest" <<<"$output"; done
+    refused 65 "$dir/s: is a sweep of 2 runs; give one of them, such as $dir/s/runs/seed=1" -- inspect "$dir/s"
+    refused 65 "such as $dir/s/runs/seed=1" -- inspect --diff "$dir/s" "$model"
+    truncate -s 1000 "$dir/s/runs/seed=2/final/model.safetensors"
+    run -65 --separate-stderr "$xlmr" verify "$dir/s"
+    grep -q "^BAD  $dir/s/runs/seed=2/final/model.safetensors" <<<"$output"
+    run ! grep -q "^BAD .*seed=1" <<<"$output"
+    rm -r "$dir/s/runs/seed=2"
+    run -65 --separate-stderr "$xlmr" verify "$dir/s"
+    [ "$(grep '^BAD' <<<"$output")" = "BAD  $dir/s/runs/seed=2: is not there, and results.json says that it is finished; put it back, or repeat the sweep" ]
+
+    mkdir "$dir/data"
+    cp "$dev" "$dir/data/test-en.tsv"
+    "$xlmr" evaluate --quiet --task classify --model "$dir/s/runs/seed=1/best" --data-dir "$dir/data" --output-dir "$dir/e"
+    for verb in verify inspect; do
+        refused 65 "$dir/e: is what evaluate wrote" "xlmr report $dir/e shows it" "give $dir/s/runs/seed=1/best" -- $verb "$dir/e"
+        refused 65 "$dir/data: is no run directory" -- $verb "$dir/data"
+    done
+    echo '{' >"$dir/data/results.json"
+    refused 65 "$dir/data: is no run directory" -- verify "$dir/data"
+}

@@ -505,6 +505,42 @@ static void missing_and_extra_files(void **state)
     xr_error_clear();
 }
 
+/* The runs are looked at in the order of their names, and an allocation that fails anywhere leaves nothing. */
+static void sweeps(void **state)
+{
+    (void)state;
+    static const char *const name[] = { "b", "c", "a" };
+    xr_sweep_runs r;
+    long k = 0, live = xr_alloc_live();
+    assert_int_equal(xr_mkdirs(in_scratch("sweep/runs")), XR_OK);
+    assert_int_equal(xr_mkdirs(in_scratch("sweep/logs")), XR_OK);
+    assert_int_equal(verify(in_scratch("sweep")), 0);
+    for (size_t i = 0; i < 3; i++) {
+        char *path = xr_path_join(in_scratch("sweep/runs"), name[i]);
+        assert_int_equal(symlink(in_scratch("run"), path), 0);
+        xr_free(path);
+    }
+    assert_int_equal(xr_sweep_runs_find(in_scratch("sweep"), &r), XR_OK);
+    assert_int_equal(r.n, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(r.path[i][strlen(r.path[i]) - 1], 'a' + (int)i);
+    xr_sweep_runs_free(&r);
+    size_t one = verify(in_scratch("run"));
+    assert_int_equal(verify(in_scratch("sweep")), 3 * one);
+    for (int failed = 1; failed; k = next_failure(k, 8)) {
+        xr_verdict v = { 0 };
+        xr_alloc_fail_after(k);
+        failed = xr_verify(in_scratch("sweep"), &v) < 0;
+        xr_alloc_fail_after(-1);
+        xr_error_clear();
+        json_decref(v.checks);
+        assert_int_equal(xr_alloc_live(), live);
+    }
+    assert_true(k > 10);
+    assert_null(xr_inspect(in_scratch("sweep")));
+    expect_error(XR_EDATA, "is a sweep of 3 runs; give one of them, such as ");
+}
+
 /* Every allocation fails in turn: an error, and nothing is left. */
 static void failing_memory(void **state)
 {
@@ -565,6 +601,7 @@ int main(void)
         cmocka_unit_test(files_beside_a_model),
         cmocka_unit_test(forged_digests),
         cmocka_unit_test(missing_and_extra_files),
+        cmocka_unit_test(sweeps),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, make_all, remove_scratch);

@@ -54,7 +54,7 @@ static xr_status run(const xr_options *o)
 {
     size_t bad = 0, n = 0;
     if (o->n_args == 0)
-        return xr_fail(XR_EUSAGE, "verify: no path given; give a run, checkpoint, token store, model directory or file");
+        return xr_fail(XR_EUSAGE, "verify: no path given; give a run, sweep, checkpoint, token store, model directory or file");
     for (size_t i = 0; i < o->n_args; i++)
         XR_TRY(verify_or_say(o, o->args[i], &bad, &n));
     return bad == 0 ? XR_OK : xr_fail(XR_EDATA, "%s%s: %zu of %zu checks failed; they are named above, each with what to do", o->args[0],
@@ -62,8 +62,8 @@ static xr_status run(const xr_options *o)
 }
 
 const xr_cmd xr_cmd_verify = {
-    "verify", XR_V_VERIFY, "whether a run, checkpoint, token store or model is whole: digests, structure, tokenizer, numbers", "PATH ...",
-    "xlmr verify my-run\n"
+    "verify", XR_V_VERIFY, "whether a run, sweep, checkpoint, token store or model is whole: digests, structure, tokenizer, numbers", "PATH ...",
+    "xlmr verify my-run my-sweep\n"
     "xlmr verify my-run/checkpoints/step-00001000\n"
     "xlmr verify xlm-roberta-base corpus-store\n",
     run,

@@ -10,8 +10,9 @@
 #include "data/store.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/json.h"
 
-enum { YAML_CAP = 1 << 24 };
+enum { YAML_CAP = 1 << 24, RESULTS_CAP = 1 << 28 };
 
 /* --- kinds -------------------------------------------------------------------------------------------------------- */
 
@@ -48,6 +49,36 @@ static int is_model(const char *path)
     return 0;
 }
 
+/* `runs` alone may be anybody's. */
+static int is_sweep(const char *path)
+{
+    return xr_dir_has(path, "runs") && (xr_dir_has(path, "logs") || xr_dir_has(path, "results.json"));
+}
+
+/* What evaluate wrote names its model, unless there were several, or none. */
+static xr_status fail_evaluation(const char *path, const json_t *results)
+{
+    const char *model = json_string_value(json_object_get(results, "model"));
+    return xr_fail(XR_EDATA, "%s: is what evaluate wrote, figures and predictions; xlmr report %s shows it; to look at the model that was scored, give %s",
+                   path, path, model ? model : "its path");
+}
+
+static xr_status fail_dir(const char *path)
+{
+    char *file = xr_dir_has(path, "results.json") ? xr_path_join(path, "results.json") : NULL;
+    json_t *results = file ? xr_json_file(file, RESULTS_CAP) : NULL;
+    if (xr_error_status() == XR_EDATA)      /* somebody else's file */
+        xr_error_clear();
+    if (json_object_get(results, "task"))
+        fail_evaluation(path, results);
+    else
+        xr_fail(XR_EDATA, "%s: is no run directory (config.yaml), checkpoint (MANIFEST.json), token store (manifest.json), model directory (config.json) or "
+                "sweep (runs, logs); give the path of one", path);
+    json_decref(results);
+    xr_free(file);
+    return xr_error_status();
+}
+
 /* What was lost must not make a thing of another kind of it, so any one of its parts is enough. */
 static xr_status find_dir(const char *path, xr_artefact *kind)
 {
@@ -59,9 +90,10 @@ static xr_status find_dir(const char *path, xr_artefact *kind)
         *kind = XR_ART_RUN;
     else if (is_model(path))
         *kind = XR_ART_MODEL;
+    else if (is_sweep(path))
+        *kind = XR_ART_SWEEP;
     else
-        return xr_fail(XR_EDATA, "%s: is no run directory (config.yaml), checkpoint (MANIFEST.json), token store (manifest.json) or model directory "
-                       "(config.json); give the path of one", path);
+        return fail_dir(path);
     return XR_OK;
 }
 
@@ -97,9 +129,48 @@ const char *xr_artefact_name(xr_artefact kind)
 {
     static const char *const names[] = {
         [XR_ART_RUN] = "run directory", [XR_ART_CHECKPOINT] = "checkpoint", [XR_ART_STORE] = "token store", [XR_ART_MODEL] = "model directory",
-        [XR_ART_H5] = "HDF5 file",      [XR_ART_SAFETENSORS] = "safetensors file",
+        [XR_ART_H5] = "HDF5 file",      [XR_ART_SAFETENSORS] = "safetensors file", [XR_ART_SWEEP] = "sweep",
     };
     return names[kind];
+}
+
+/* --- sweeps ------------------------------------------------------------------------------------------------------- */
+
+static xr_status add_run(const char *path, const char *name, void *context)
+{
+    xr_sweep_runs *r = context;
+    (void)name;
+    if (!xr_path_is_dir(path))
+        return XR_OK;
+    XR_TRY(xr_grow(&r->path, &r->cap, r->n + 1, sizeof *r->path));
+    char *copy = xr_strdup(path);
+    if (!copy)
+        return xr_error_status();
+    r->path[r->n++] = copy;
+    return XR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+xr_status xr_sweep_runs_find(const char *sweep, xr_sweep_runs *r)
+{
+    *r = (xr_sweep_runs){ 0 };
+    char *folder = xr_path_join(sweep, "runs");
+    xr_status status = folder ? xr_dir_each(folder, add_run, r) : xr_error_status();
+    xr_free(folder);
+    if (r->n > 0)
+        qsort(r->path, r->n, sizeof *r->path, by_name);
+    return status;
+}
+
+void xr_sweep_runs_free(xr_sweep_runs *r)
+{
+    while (r->n > 0)
+        xr_free(r->path[--r->n]);
+    xr_free(r->path);
 }
 
 /* --- runs --------------------------------------------------------------------------------------------------------- */

@@ -130,12 +130,22 @@ static xr_status about_run(xr_subject *s)
     return about_thing(s);
 }
 
+static xr_status fail_sweep(const char *path)
+{
+    xr_sweep_runs r;
+    if (xr_sweep_runs_find(path, &r) == XR_OK)
+        xr_fail(XR_EDATA, "%s: is a sweep of %zu runs; give one of them%s%s; xlmr verify checks them all, xlmr report shows them", path, r.n,
+                r.n ? ", such as " : "", r.n ? r.path[0] : "");
+    xr_sweep_runs_free(&r);
+    return xr_error_status();
+}
+
 xr_status xr_subject_open(xr_subject *s, const char *path)
 {
     *s = (xr_subject){ .path = xr_strdup(path), .about = json_object() };
     xr_status status = s->path && s->about ? xr_artefact_find(path, &s->kind) : xr_fail(XR_ESYSTEM, "%s: out of memory", path);
     if (status == XR_OK)
-        status = s->kind == XR_ART_RUN ? about_run(s) : about_thing(s);
+        status = s->kind == XR_ART_SWEEP ? fail_sweep(path) : s->kind == XR_ART_RUN ? about_run(s) : about_thing(s);
     if (status < 0)
         xr_subject_close(s);
     return status;

@@ -15,6 +15,7 @@
 
 enum { NAMES = 5, TOKENS = 1 << 16, DOCUMENTS = 4096 };
 #define LOG_CAP ((size_t)1 << 32)
+#define RESULTS_CAP ((size_t)1 << 28)
 
 /* --- lines ----------------------------------------------------------------------------------------------------------- */
 
@@ -374,6 +375,55 @@ static xr_status verify_run(xr_verdict *v, const char *run)
     return verify_part(v, run, "data", verify_stores);
 }
 
+/* --- sweeps ---------------------------------------------------------------------------------------------------------- */
+
+/* What is called finished by results.json has to be there. */
+static xr_status check_result(const char *sweep, const json_t *run)
+{
+    const char *name = json_string_value(json_object_get(run, "name")), *state = json_string_value(json_object_get(run, "state"));
+    if (!name || !state || strcmp(state, "finished") != 0)
+        return XR_OK;
+    char *path = xr_asprintf("%s/runs/%s", sweep, name);
+    xr_status status = !path ? xr_error_status() : xr_path_exists(path) ? XR_OK
+                     : xr_fail(XR_EDATA, "%s: is not there, and results.json says that it is finished; put it back, or repeat the sweep", path);
+    xr_free(path);
+    return status;
+}
+
+static xr_status check_results(const char *sweep)
+{
+    char *path = xr_path_join(sweep, "results.json");
+    json_t *j = path ? xr_json_file(path, RESULTS_CAP) : NULL, *runs = json_object_get(j, "runs"), *run;
+    xr_status status = j ? XR_OK : xr_error_status();
+    size_t i;
+    json_array_foreach(runs, i, run)
+        status = status == XR_OK ? check_result(sweep, run) : status;
+    json_decref(j);
+    xr_free(path);
+    return status;
+}
+
+static xr_status verify_runs(xr_verdict *v, const char *sweep, const xr_sweep_runs *r)
+{
+    if (r->n == 0)
+        return line(v, sweep, "runs", XR_OK, "holds no run yet", NULL);
+    for (size_t i = 0; i < r->n; i++)
+        XR_TRY(verify_run(v, r->path[i]));
+    return XR_OK;
+}
+
+static xr_status verify_sweep(xr_verdict *v, const char *sweep)
+{
+    xr_sweep_runs r;
+    if (xr_dir_has(sweep, "results.json"))
+        XR_TRY(line(v, sweep, "results.json", check_results(sweep), "the runs that are finished by it are there", NULL));
+    xr_status status = xr_sweep_runs_find(sweep, &r);
+    if (status == XR_OK)
+        status = verify_runs(v, sweep, &r);
+    xr_sweep_runs_free(&r);
+    return status;
+}
+
 /* --- all ------------------------------------------------------------------------------------------------------------- */
 
 xr_status xr_verify(const char *path, xr_verdict *v)
@@ -384,6 +434,7 @@ xr_status xr_verify(const char *path, xr_verdict *v)
         return xr_fail(XR_ESYSTEM, "%s: out of memory for the list of checks", path);
     XR_TRY(xr_artefact_find(path, &kind));
     switch (kind) {
+    case XR_ART_SWEEP: return verify_sweep(v, path);
     case XR_ART_RUN: return verify_run(v, path);
     case XR_ART_CHECKPOINT: return verify_checkpoint(v, path);
     case XR_ART_STORE: return verify_store(v, path);
