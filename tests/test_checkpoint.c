@@ -14,6 +14,7 @@
 #include "train/checkpoint.h"
 #include "train/rundir.h"
 #include "util/log.h"
+#include "util/manifest.h"
 
 /* A matrix of more than one chunk, and a value of each type. */
 static void make_table(table *t)
@@ -197,9 +198,11 @@ static void not_these_files(void **state)
     size_t n;
     make_table(&t);
     char *manifest = slurp(path_of("run", 7, "MANIFEST.json"), &n);
+    edit_manifest("format_version", json_integer(3));
+    expect_load("run", 7, &t, "is of format version 3; this program reads versions 1 to 2");
+    edit_manifest("format_version", json_integer(0));
+    expect_load("run", 7, &t, "is of format version 0; ");
     edit_manifest("format_version", json_integer(2));
-    expect_load("run", 7, &t, "is of format version 2; this program reads version 1");
-    edit_manifest("format_version", json_integer(1));
     edit_manifest("step", json_integer(8));
     expect_load("run", 7, &t, "the manifest was changed");
     assert_int_equal(unlink(path_of("run", 7, "MANIFEST.json")), 0);
@@ -247,6 +250,44 @@ static void not_this_table(void **state)
     expect_load("run", 7, &t, "another type");
     xr_free(t.s.row[--t.s.n].name);
     expect_load("run", 7, &t, "has 4 rows, this run has 3");
+    table_free(&t);
+}
+
+/* The checkpoint of step 7 of "older", as if it were of this format version. */
+static void date_back(int version)
+{
+    char *path = path_of("older", 7, "MANIFEST.json");
+    json_t *j = xr_manifest_read(path, "xlmr-checkpoint", 2);
+    assert_non_null(j);
+    json_object_set_new(j, "format_version", json_integer(version));
+    assert_int_equal(xr_manifest_write(path, j), XR_OK);
+    json_decref(j);
+}
+
+/* Two rows came with version 2, and were written as version 1 at first: only what says that it is older may be without them, and without no others. */
+static void rows_that_came_later(void **state)
+{
+    (void)state;
+    uint64_t late[] = { 8, 9 };
+    table t;
+    make_table(&t);
+    must_save("older", &t, 7, 0);
+    assert_int_equal(xr_state_add(&t.s, XR_STATE_U64, &late[0], 1, "run/returned_to"), XR_OK);
+    assert_int_equal(xr_state_add(&t.s, XR_STATE_U64, &late[1], 1, "run/returns"), XR_OK);
+    expect_load("older", 7, &t, "has 4 rows, this run has 6");
+    date_back(1);
+    t.best = 0.0;
+    assert_int_equal(xr_checkpoint_load(path_of("older", 7, ""), &t.s, NULL), XR_OK);
+    assert_true(late[0] == 0 && late[1] == 0 && t.best == 0.1 * 7);
+    t.s.row[3].name[4] = 'x';
+    expect_load("older", 7, &t, "there is no \"run/xest_value\"");
+    t.s.row[3].name[4] = 'b';
+    late[0] = 5;
+    must_save("older", &t, 7, 0);
+    date_back(1);
+    late[0] = 0;
+    assert_int_equal(xr_checkpoint_load(path_of("older", 7, ""), &t.s, NULL), XR_OK);
+    assert_int_equal(late[0], 5);
     table_free(&t);
 }
 
@@ -457,7 +498,8 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table), TEST(rotation_and_fallback),
+        TEST(there_and_back), TEST(equal_states_equal_bytes), TEST(flipped_bits), TEST(not_these_files), TEST(not_this_table),
+        TEST(rows_that_came_later), TEST(rotation_and_fallback),
         TEST(replaced),
         TEST(killed_writers), TEST(no_memory), TEST(no_room),
     };

@@ -2,6 +2,7 @@
 #include "stopper.h"
 #include "tiny_dir.h"
 
+#include <hdf5.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,11 +11,13 @@
 
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
+#include "train/checkpoint.h"
 #include "train/finetune.h"
 #include "train/rundir.h"
 #include "util/alloc.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/manifest.h"
 
 enum { STEPS = 24 };    /* crosses four ends of epochs, the end of warm-up, six evaluations, five checkpoints of which two stay */
 
@@ -396,6 +399,46 @@ static void damaged_checkpoints(void **state)
     expect_error(XR_EDATA, "none of the 2 checkpoints can be used");
     assert_int_equal(run("run", 0, 0, "resume", in_scratch("run/checkpoints/step-00000008")), XR_EDATA);
     expect_error(XR_EDATA, "step-00000008/state.h5: digest mismatch");
+}
+
+static void remove_rows(const char *state)
+{
+    hid_t f = H5Fopen(state, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(H5Ldelete(f, "run/returned_to", H5P_DEFAULT) >= 0 && H5Ldelete(f, "run/returns", H5P_DEFAULT) >= 0 && H5Fclose(f) >= 0);
+}
+
+/* The checkpoint of "run" as xlmr wrote it before returns (--on-nonfinite rollback) were counted in the state. */
+static void make_old(uint64_t step)
+{
+    char *dir = xr_checkpoint_path(in_scratch("run"), step), *path = xr_path_join(dir, "MANIFEST.json"), *state = xr_path_join(dir, "state.h5");
+    json_t *j = xr_manifest_read(path, "xlmr-checkpoint", 2);
+    assert_non_null(j);
+    remove_rows(state);
+    json_object_set_new(j, "format_version", json_integer(1));
+    json_object_set_new(j, "rows", json_integer(json_integer_value(json_object_get(j, "rows")) - 2));
+    assert_int_equal(xr_manifest_add(json_object_get(j, "files"), dir, "state.h5"), XR_OK);
+    assert_int_equal(xr_manifest_write(path, j), XR_OK);
+    json_decref(j);
+    xr_free(state);
+    xr_free(path);
+    xr_free(dir);
+}
+
+static void older_checkpoints(void **state)
+{
+    (void)state;
+    begin_anew();
+    must_stop("run", 12, 1);
+    make_old(10);
+    make_old(12);
+    must_end("run");
+    expect_same_run();
+    expect_same_checkpoint();
+    begin_anew();
+    must_stop("run", 12, 0);
+    make_old(10);
+    assert_int_equal(run("run", 0, 0, "resume", in_scratch("run/checkpoints/step-00000010")), XR_OK);
+    expect_same_results();
 }
 
 /* From a checkpoint by name: in the run itself, and in a directory of its own. */
@@ -1013,7 +1056,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(undisturbed), TEST(stopped_once_anywhere), TEST(stopped_in_every_evaluation), TEST(stopped_after_every_update), TEST(finished_is_finished),
         TEST(killed), TEST(killed_before_its_last_line), TEST(log_with_a_hole), TEST(leftovers_of_data), TEST(killed_early),
-        TEST(damaged_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
+        TEST(damaged_checkpoints), TEST(older_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_are_counted), TEST(averaged),

@@ -17,7 +17,7 @@
 #define MANIFEST "MANIFEST.json"
 #define STATE "state.h5"
 #define FORMAT "xlmr-checkpoint"
-enum { FORMAT_VERSION = 1, ROW_OVERHEAD = 4096 };
+enum { FORMAT_VERSION = 2, ROW_OVERHEAD = 4096 };
 #define PART_BYTES ((size_t)1 << 20)
 
 /* --- state.h5 --------------------------------------------------------------------------------------------------- */
@@ -118,16 +118,46 @@ static xr_status read_row(xr_h5_in *h, const char *path, const xr_state_row *r, 
     return status;
 }
 
-static xr_status read_state(const char *path, xr_state *s)
+/* Rows that came with a format version. Checkpoints of an older one are without them, which is as if they were zero, or have them already: the number was
+ * raised a day later than the rows came. */
+static const struct { const char *name; int since; } late_row[] = { { "run/returned_to", 2 }, { "run/returns", 2 } };
+
+static int is_late(const xr_state_row *r, int version)
+{
+    for (size_t i = 0; i < sizeof late_row / sizeof *late_row; i++)
+        if (strcmp(late_row[i].name, r->name) == 0)
+            return late_row[i].since > version;
+    return 0;
+}
+
+/* `without`: the rows are missing that came after format `version`. */
+static xr_status read_state(const char *path, xr_state *s, int version, int without)
 {
     char *buffer = xr_alloc(PART_BYTES, 1);
     xr_h5_in *h = buffer ? xr_h5_open(path) : NULL;
     xr_status status = h ? XR_OK : xr_error_status();
-    for (size_t i = 0; i < s->n && status == XR_OK; i++)
-        status = read_row(h, path, &s->row[i], buffer);
+    for (size_t i = 0; i < s->n && status == XR_OK; i++) {
+        xr_state_row *r = &s->row[i];
+        if (without && is_late(r, version))
+            memset(r->data, 0, r->n * xr_state_size(r->type));
+        else
+            status = read_row(h, path, r, buffer);
+    }
     xr_h5_close(h);
     xr_free(buffer);
     return status;
+}
+
+/* *without: see read_state. */
+static xr_status count_rows(const char *path, const json_t *manifest, const xr_state *s, int version, int *without)
+{
+    json_int_t rows = json_integer_value(json_object_get(manifest, "rows")), late = 0;
+    for (size_t i = 0; i < s->n; i++)
+        late += is_late(&s->row[i], version);
+    *without = late > 0 && rows == (json_int_t)s->n - late;
+    if (*without || rows == (json_int_t)s->n)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model, optimizer or version of xlmr", path, (long long)rows, s->n);
 }
 
 /* --- manifest --------------------------------------------------------------------------------------------------- */
@@ -201,14 +231,11 @@ xr_status xr_checkpoint_load(const char *dir, xr_state *s, json_t **facts)
     json_t *j = xr_checkpoint_verify(dir);
     if (!j)
         return xr_error_status();
-    json_int_t rows = json_integer_value(json_object_get(j, "rows"));
+    int version = (int)json_integer_value(json_object_get(j, "format_version")), without = 0;
     char *path = xr_path_join(dir, STATE);
-    xr_status status = path ? XR_OK : xr_error_status();
-    if (status == XR_OK && rows != (json_int_t)s->n)
-        status = xr_fail(XR_EDATA, "%s: has %lld rows, this run has %zu: it belongs to another model, optimizer or version of xlmr", path, (long long)rows,
-                         s->n);
+    xr_status status = path ? count_rows(path, j, s, version, &without) : xr_error_status();
     if (status == XR_OK)
-        status = read_state(path, s);
+        status = read_state(path, s, version, without);
     xr_free(path);
     if (status == XR_OK && facts)
         *facts = json_incref(j);

@@ -28,8 +28,8 @@ char *xr_checkpoint_path(const char *run_dir, uint64_t step);   /* caller frees;
 /* The manifest of the checkpoint PATH, after everything in it was checked against it; the caller's. NULL with the error set. */
 json_t *xr_checkpoint_verify(const char *path);
 
-/* Verifies and reads PATH into the rows of `s`: every row by name, type and size. *facts (may be NULL) receives the manifest; caller's. On failure the
- * rows' contents are undefined. */
+/* Verifies and reads PATH into the rows of `s`: every row by name, type and size. Rows that its format version did not have yet become zero. *facts (may
+ * be NULL) receives the manifest; caller's. On failure the rows' contents are undefined. */
 xr_status xr_checkpoint_load(const char *path, xr_state *s, json_t **facts);
 
 #endif

@@ -65,14 +65,15 @@ xr_status xr_manifest_write(const char *path, json_t *manifest)
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
 
-static xr_status check_kind(const char *path, const json_t *j, const char *format, int version)
+static xr_status check_kind(const char *path, const json_t *j, const char *format, int newest)
 {
     const char *found = json_string_value(json_object_get(j, "format"));
     json_int_t of = json_integer_value(json_object_get(j, "format_version"));
     if (!found || strcmp(found, format) != 0)
         return xr_fail(XR_EDATA, "%s: is not a manifest of the format %s", path, format);
-    if (of != version)
-        return xr_fail(XR_EDATA, "%s: is of format version %lld; this program reads version %d; use the program that wrote it", path, (long long)of, version);
+    if (of < 1 || of > newest)
+        return xr_fail(XR_EDATA, "%s: is of format version %lld; this program reads %s %d; use the program that wrote it", path, (long long)of,
+                       newest > 1 ? "versions 1 to" : "version", newest);
     return XR_OK;
 }
 
@@ -101,10 +102,10 @@ static xr_status check_names(const char *path, json_t *files)
     return XR_OK;
 }
 
-json_t *xr_manifest_read(const char *path, const char *format, int version)
+json_t *xr_manifest_read(const char *path, const char *format, int newest)
 {
     json_t *j = xr_json_file(path, MANIFEST_CAP);
-    xr_status status = j ? check_kind(path, j, format, version) : xr_error_status();
+    xr_status status = j ? check_kind(path, j, format, newest) : xr_error_status();
     if (status == XR_OK)
         status = check_digest(path, j);
     if (status == XR_OK)

@@ -14,8 +14,8 @@ xr_status xr_manifest_add(json_t *files, const char *dir, const char *name);
 xr_status xr_manifest_write(const char *path, json_t *manifest);
 
 /* The manifest without its digest, after that was checked; caller's. Its "files" is an object of plain names. NULL with XR_EDATA set when it is of another
- * `format` or version, or was changed. */
-json_t *xr_manifest_read(const char *path, const char *format, int version);
+ * `format` or a version newer than `newest`, or was changed. */
+json_t *xr_manifest_read(const char *path, const char *format, int newest);
 /* DIR/NAME against its entry in "files". XR_EDATA: it is there and is another one; `remedy` ends the message. */
 xr_status xr_manifest_check(const char *dir, const char *name, const json_t *entry, const char *remedy);
 
