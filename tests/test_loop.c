@@ -50,21 +50,27 @@ static void choose(xr_options *o, const char *run)
     set_all(o, pairs, sizeof pairs / sizeof *pairs);
 }
 
-/* The run RUN with one option more, stopped after update `at` (0: never). */
+/* Of these options, which it frees; stopped after update `at` (0: never), or in the evaluation behind it. */
+static xr_status run_of(xr_options *o, uint64_t at, int in_evaluation)
+{
+    stopper s = { at, 0, in_evaluation, 0 };
+    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
+    xr_error_clear();
+    xr_status status = xr_finetune_run(o, &hooks, NULL);
+    xr_options_free(o);
+    return status;
+}
+
+/* The run RUN with one option more. */
 static xr_status run(const char *name, uint64_t at, int in_evaluation, const char *key, const char *value)
 {
     xr_options o;
-    stopper s = { at, 0, in_evaluation, 0 };
-    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
     char *copy = value ? xr_strdup(value) : NULL;   /* it may be a path of in_scratch */
-    xr_error_clear();
     choose(&o, name);
     if (key)
         set(&o, key, copy);
     xr_free(copy);
-    xr_status status = xr_finetune_run(&o, &hooks, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, at, in_evaluation);
 }
 
 static void must_stop(const char *name, uint64_t at, int in_evaluation)
@@ -476,9 +482,8 @@ static void overwritten_by_itself(void **state)
     choose(&o, "run");
     set(&o, "resume", in_scratch("run/checkpoints/step-00000020"));
     set(&o, "overwrite-output-dir", "true");
-    assert_int_equal(xr_finetune_run(&o, NULL, NULL), XR_ECANTCREAT);
+    assert_int_equal(run_of(&o, 0, 0), XR_ECANTCREAT);
     assert_non_null(strstr(xr_error_message(), "which --overwrite-output-dir would remove"));
-    xr_options_free(&o);
     assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000020/MANIFEST.json")));
 }
 
@@ -494,15 +499,12 @@ static void expect_refused(xr_status status, const char *key, const char *value,
 static xr_status run_moved(void)
 {
     xr_options o;
-    xr_error_clear();
     choose(&o, "run");
     o.train_file.n = o.validation_file.n = 0;
     set(&o, "model", in_scratch("moved/cls"));
     set(&o, "train-file", in_scratch("moved/train.tsv"));
     set(&o, "validation-file", in_scratch("moved/dev.tsv"));
-    xr_status status = xr_finetune_run(&o, NULL, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, 0, 0);
 }
 
 /* Data and model may move; other data, or the same model used otherwise, are another run. A finished one, which reads nothing, has to be named as before. */
@@ -799,18 +801,13 @@ static void make_overflow(void)
 static xr_status run_overflow(const char *name, uint64_t at, const char *data, const char *policy)
 {
     xr_options o;
-    stopper s = { at, 0, 0, 0 };
-    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
-    xr_error_clear();
     choose(&o, name);
     o.train_file.n = 0;
     set(&o, "train-file", in_scratch(data));
     set(&o, "model", in_scratch("overflow"));
     set(&o, "on-nonfinite", policy);
     set(&o, "max-skipped", "2");
-    xr_status status = xr_finetune_run(&o, &hooks, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, at, 0);
 }
 
 static size_t count_in(const char *name, const char *part)
@@ -862,18 +859,13 @@ typedef const char *pair[2];
 static xr_status run_back(uint64_t at, const pair *option, size_t n)
 {
     xr_options o;
-    stopper s = { at, 0, 0, 0 };
-    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
-    xr_error_clear();
     choose(&o, "run");
     o.train_file.n = 0;
     set(&o, "train-file", in_scratch("late.tsv"));
     set(&o, "model", in_scratch("overflow"));
     set(&o, "on-nonfinite", "rollback");
     set_all(&o, option, n);
-    xr_status status = xr_finetune_run(&o, &hooks, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, at, 0);
 }
 
 /* One sentence an epoch of five updates overflows: the run goes back to the checkpoint and on behind it, stopped anywhere or not. */
@@ -995,28 +987,20 @@ static void longer(void **state)
 static xr_status run_impatiently(uint64_t at, int in_evaluation)
 {
     xr_options o;
-    stopper s = { at, 0, in_evaluation, 0 };
-    xr_loop_hooks hooks = { &s, NULL, on_step, on_evaluating, on_stop };
-    xr_error_clear();
     choose(&o, "run");
     set(&o, "learning-rate", "0");
     set(&o, "early-stopping-patience", "2");
-    xr_status status = xr_finetune_run(&o, &hooks, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, at, in_evaluation);
 }
 
 /* A run of `steps` updates that begins with another one's checkpoint. */
 static xr_status run_from_15(const char *steps)
 {
     xr_options o;
-    xr_error_clear();
     choose(&o, "short");
     set(&o, "max-steps", steps);
     set(&o, "resume", in_scratch("run/checkpoints/step-00000015"));
-    xr_status status = xr_finetune_run(&o, NULL, NULL);
-    xr_options_free(&o);
-    return status;
+    return run_of(&o, 0, 0);
 }
 
 /* A checkpoint of a longer run can be begun with, but not one from behind this run's end. */
