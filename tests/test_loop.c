@@ -703,7 +703,7 @@ static xr_status damaged_save(void *context, const char *name)
 
 static xr_status run_damaged(damaged *d, const char *save_steps)
 {
-    const xr_loop_task task = { d, "none", 1, NULL, damaged_begin, damaged_batch, damaged_epoch, NULL, damaged_save, NULL };
+    const xr_loop_task task = { d, "none", NULL, damaged_begin, damaged_batch, damaged_epoch, NULL, damaged_save, NULL };
     const xr_optim_options how = { "adamw", "constant", 1e-3, 0.01, 0.9, 0.999, 1e-8, 1.0, 1.0, 12, 0, 0, 1.0, 0.0, XR_MOMENTS_F32, 0 };
     const xr_batch_bound bound = { 8, 2, 4, 0, 0 };
     xr_load_options quiet = { .quiet = 1 };

@@ -267,7 +267,7 @@ static void start(fixture *f, int masked)
     set(&f->o, "output-dir", in_scratch("run"));
     assert_int_equal(xr_model_load(&f->m, in_scratch("cls"), &l), XR_OK);
     assert_int_equal(xr_trainer_init(&f->t, &f->m, &how, 42, &bound), XR_OK);
-    f->task = (xr_loop_task){ f, "none", 1, NULL, NULL, fixture_batch, fixture_epoch, NULL, NULL, NULL };
+    f->task = (xr_loop_task){ f, "none", NULL, NULL, fixture_batch, fixture_epoch, NULL, NULL, NULL };
     f->l = (xr_loop){ .o = &f->o, .task = &f->task, .trainer = &f->t };
 }
 

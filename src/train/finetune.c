@@ -289,8 +289,7 @@ static xr_status make_facts(xr_finetune *f)
 
 static xr_status train(xr_finetune *f)
 {
-    const xr_loop_task task = { f, f->choice.s, f->higher, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model,
-                                origin };
+    const xr_loop_task task = { f, f->choice.s, NULL, begin_step, micro_batch, epoch, f->n_valid > 0 ? evaluate : NULL, save_model, origin };
     XR_TRY(make_trainer(f));
     f->loop.hooks = f->hooks;
     f->loop.task = &task;

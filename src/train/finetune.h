@@ -67,7 +67,6 @@ struct xr_finetune {
     xr_batch batch;                         /* the loader's micro-batch with class weights and smoothing added */
     uint64_t steps_per_epoch, total_steps, warmup_steps;
     const char *metric;
-    int higher;                             /* of that: the higher the better */
     xr_str choice;                          /* what the best model is chosen by, as printed: "accuracy", "mean accuracy of en, de" */
     uint64_t figures_step;                  /* of the newest evaluation */
     size_t scored;                          /* examples of the sets before this one, for the progress */

@@ -35,7 +35,6 @@ static xr_status plan_metric(xr_finetune *f)
         if (strcmp(f->metric, f->o->metric) == 0)
             break;
     }
-    f->higher = xr_metric_higher_is_better(f->metric);
     return XR_OK;
 }
 
@@ -223,12 +222,13 @@ xr_status xr_finetune_value(const xr_finetune *f, double *value)
 {
     double sum = 0.0, worst = 0.0;
     size_t n = 0;
+    int higher = xr_metric_higher_is_better(f->metric);
     for (size_t i = 0; i < f->n_valid; i++) {
         double v;
         if (!f->valid[i].chosen)
             continue;
         XR_TRY(xr_figures_named(&f->valid[i].figures, f->metric, &v));
-        worst = n == 0 || (f->higher ? v < worst : v > worst) ? v : worst;
+        worst = n == 0 || (higher ? v < worst : v > worst) ? v : worst;
         sum += v;
         n++;
     }

@@ -5,6 +5,7 @@
 
 #include "kernels/rate.h"
 #include "train/checkpoint.h"
+#include "train/metrics.h"
 #include "train/nonfinite.h"
 #include "train/step_check.h"
 #include "util/alloc.h"
@@ -61,7 +62,8 @@ static xr_status save_model(const xr_loop *l, const char *name)
 
 static xr_status keep_if_best(xr_loop *l, double value)
 {
-    int better = l->best_step == 0 || (l->task->higher ? value > l->best_value : value < l->best_value);
+    int higher = xr_metric_higher_is_better(l->task->metric);
+    int better = l->best_step == 0 || (higher ? value > l->best_value : value < l->best_value);
     l->evals++;
     l->eval_step = l->trainer->step;
     if (!better) {
@@ -445,7 +447,7 @@ static json_t *end_line(const xr_loop *l)
     json_t *j = json_pack("{ss sI ss}", "event", "end", "step", (json_int_t)l->trainer->step, "state_xxh3", l->digest);
     if (j && l->evals > 0) {
         json_object_set_new(j, "metric", json_string(l->task->metric));
-        json_object_set_new(j, "higher_is_better", json_boolean(l->task->higher));
+        json_object_set_new(j, "higher_is_better", json_boolean(xr_metric_higher_is_better(l->task->metric)));
         json_object_set_new(j, "best", xr_json_number(l->best_value));
         json_object_set_new(j, "best_step", json_integer((json_int_t)l->best_step));
     }

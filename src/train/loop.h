@@ -31,8 +31,7 @@ typedef struct xr_loop xr_loop;
 /* A task: what to train on and how to judge it. */
 typedef struct xr_loop_task {
     void *context;
-    const char *metric;                 /* what `value` below is called: "accuracy" */
-    int higher;                         /* of it: the higher the better */
+    const char *metric;                 /* what `value` below is called, "accuracy"; train/metrics.h knows which way it is better */
     const char *weight;                 /* key of the loss's weight in metrics.jsonl, such as "masked": its total so far, and the loss of a line is then
                                          * the mean over it; NULL: no such key, and the loss is the mean of the updates' losses */
     int (*begin_step)(void *context, uint64_t step);                /* prepares update `step` (0-based); number of micro-batches, < 0 on error */

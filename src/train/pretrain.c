@@ -281,8 +281,7 @@ static json_t *facts(const xr_pretrain *p)
 
 static xr_status train(xr_pretrain *p)
 {
-    xr_loop_task task = { p, "perplexity", 0, "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model,
-                          origin };
+    xr_loop_task task = { p, "perplexity", "masked", begin_step, micro_batch, epoch, p->valid.blocks ? evaluate : NULL, save_model, origin };
     xr_loop *l = &p->loop;
     l->task = &task;
     l->trainer = &p->trainer;
