@@ -911,6 +911,26 @@ static void best_outlives_a_return(void **state)
     xr_free(card);
 }
 
+/* A return to what a stop saved before it was evaluated evaluates it, which is no evaluation more without a better figure where best/ is newer. With this
+ * seed update 6 is not finite, and best/ is of update 5. */
+static void returns_before_an_evaluation(void **state)
+{
+    (void)state;
+    static const pair option[] = { { "eval-steps", "1" }, { "max-steps", "8" }, { "early-stopping-patience", "2" }, { "seed", "40" },
+                                   { "warmup-steps", "0" }, { "save-steps", "3" }, { "save-steps", "0" } };
+    const size_t with_saves = 6, without = 7;
+    begin_anew();
+    assert_int_equal(run_back(0, option, with_saves), XR_OK);
+    assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":3,\"from\":6,"), 1);
+    assert_int_equal(count_in("run/metrics.jsonl", ",\"best_step\":5}"), 2);     /* the return's, and the end's: early, at update 5 */
+    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
+    assert_int_equal(run_back(3, option, without), XR_ETEMPFAIL);
+    assert_int_equal(run_back(0, option, without), XR_OK);
+    expect_same_file("run", "back", "metrics.jsonl");
+    expect_same_file("run", "back", "best/model.safetensors");
+}
+
 /* How often a run has gone back to one checkpoint is not forgotten when it is stopped. With this seed the
  * data of updates 5 and 7 are bad. */
 static void returns_are_counted(void **state)
@@ -1043,8 +1063,8 @@ int main(void)
         TEST(damaged_checkpoints), TEST(older_checkpoints), TEST(resume_by_name), TEST(resume_by_name_again),
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
-        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_are_counted), TEST(averaged),
-        TEST(longer), TEST(shorter), TEST(early_stop),
+        TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_before_an_evaluation),
+        TEST(returns_are_counted), TEST(averaged), TEST(longer), TEST(shorter), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);
 }

@@ -200,6 +200,8 @@ static xr_status note_return(xr_loop *l, uint64_t failed, const xr_step_result *
         status = xr_runlog_tensorboard(&l->log, l->o->output_dir, 1, l->trainer->step);
     if (status == XR_OK && evaluation_due(l))       /* a stop has saved that step before its evaluation */
         status = evaluate(l);
+    if (l->best_step > l->trainer->step)
+        l->evals_since_best = 0;                    /* none behind that of best/ */
     if (status == XR_OK)
         return xr_runlog_metrics(&l->log, j);
     json_decref(j);
@@ -215,7 +217,6 @@ static void carry_over(xr_loop *l, const xr_loop *before)
         return;
     l->best_value = before->best_value;
     l->best_step = before->best_step;
-    l->evals_since_best = 0;
 }
 
 /* Back to the newest checkpoint, and on with the data behind the update that was not finite. A run that is stopped before its next checkpoint meets that
