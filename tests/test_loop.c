@@ -856,7 +856,7 @@ static void not_finite_and_stopped(void **state)
 typedef const char *pair[2];
 
 /* --on-nonfinite rollback, with `n` options besides. */
-static xr_status run_back(uint64_t at, const pair *option, size_t n)
+static xr_status run_back_in(uint64_t at, int in_evaluation, const pair *option, size_t n)
 {
     xr_options o;
     choose(&o, "run");
@@ -865,7 +865,15 @@ static xr_status run_back(uint64_t at, const pair *option, size_t n)
     set(&o, "model", in_scratch("overflow"));
     set(&o, "on-nonfinite", "rollback");
     set_all(&o, option, n);
-    return run_of(&o, at, 0);
+    return run_of(&o, at, in_evaluation);
+}
+
+static xr_status run_back(uint64_t at, const pair *option, size_t n) { return run_back_in(at, 0, option, n); }
+
+static void keep_as_back(void)
+{
+    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
+    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
 }
 
 /* One sentence an epoch of five updates overflows: the run goes back to the checkpoint and on behind it, stopped anywhere or not. */
@@ -881,8 +889,7 @@ static void goes_back(void **state)
         fail_msg("%s", xr_error_message());
     size_t returns = count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":");
     assert_int_equal(returns, 6);
-    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
-    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
+    keep_as_back();
     for (uint64_t at = 1; at < STEPS; at++) {
         use_threads(at);
         assert_int_equal(run_back(at, near, 2), XR_ETEMPFAIL);
@@ -923,12 +930,29 @@ static void returns_before_an_evaluation(void **state)
     assert_int_equal(run_back(0, option, with_saves), XR_OK);
     assert_int_equal(count_in("run/metrics.jsonl", "{\"event\":\"rollback\",\"step\":3,\"from\":6,"), 1);
     assert_int_equal(count_in("run/metrics.jsonl", ",\"best_step\":5}"), 2);     /* the return's, and the end's: early, at update 5 */
-    assert_int_equal(xr_remove_tree(in_scratch("back")), XR_OK);
-    assert_int_equal(rename(in_scratch("run"), in_scratch("back")), 0);
+    keep_as_back();
     assert_int_equal(run_back(3, option, without), XR_ETEMPFAIL);
     assert_int_equal(run_back(0, option, without), XR_OK);
     expect_same_file("run", "back", "metrics.jsonl");
     expect_same_file("run", "back", "best/model.safetensors");
+}
+
+/* What follows has seed 40, with which update 6 is not finite. */
+
+/* A return may have to evaluate; a stop in that is a stop as any other. */
+static void stopped_in_a_return(void **state)
+{
+    (void)state;
+    static const pair option[] = { { "eval-steps", "3" }, { "max-steps", "6" }, { "seed", "40" }, { "save-steps", "0" } };
+    begin_anew();
+    assert_int_equal(run_back(3, option, 4), XR_ETEMPFAIL);
+    assert_int_equal(run_back(0, option, 4), XR_OK);
+    keep_as_back();
+    assert_int_equal(run_back(3, option, 4), XR_ETEMPFAIL);
+    assert_int_equal(run_back_in(5, 1, option, 4), XR_ETEMPFAIL);
+    expect_error(XR_ETEMPFAIL, "stopped by a signal after update 3 of 6; the same command goes on from ");
+    assert_int_equal(run_back(0, option, 4), XR_OK);
+    expect_same_file("run", "back", "metrics.jsonl");
 }
 
 /* How often a run has gone back to one checkpoint is not forgotten when it is stopped. With this seed the
@@ -1064,6 +1088,7 @@ int main(void)
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_before_an_evaluation),
+        TEST(stopped_in_a_return),
         TEST(returns_are_counted), TEST(averaged), TEST(longer), TEST(shorter), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

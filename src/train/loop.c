@@ -432,14 +432,12 @@ static int after_update(xr_loop *l)
 
 static xr_status run(xr_loop *l)
 {
-    for (;;) {
-        int over = after_update(l);
-        if (over == XR_ETEMPFAIL || (over == 0 && xr_loop_stopping(l)))
-            return stopped(l);
-        if (over != 0)
-            return over < 0 ? over : XR_OK;
-        XR_TRY(one_step(l));
-    }
+    int over = 0;
+    while (over == 0 && (over = after_update(l)) == 0 && !xr_loop_stopping(l))
+        over = one_step(l);
+    if (over == 0 || over == XR_ETEMPFAIL)      /* an evaluation was stopped, perhaps that of a return */
+        return stopped(l);
+    return over < 0 ? over : XR_OK;
 }
 
 /* The last line says what the run came to: its best figure too, and for who compares runs which way is better. */

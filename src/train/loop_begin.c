@@ -195,6 +195,7 @@ xr_status xr_loop_load(xr_loop *l, const char *path)
     xr_params_changed(&t->model->params);
     xr_optim_set_steps(t->optim, t->step - l->skipped);
     l->saved_step = t->step;
+    l->failed_saves = 0;        /* what was loaded is saved */
     return XR_OK;
 }
 
