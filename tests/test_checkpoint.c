@@ -45,7 +45,7 @@ static char *path_of(const char *run, uint64_t step, const char *file)
 static uint64_t newest(const char *run, table *t)
 {
     char *path;
-    if (xr_checkpoint_find(in_scratch(run), &path) < 0)
+    if (xr_checkpoint_find(in_scratch(run), UINT64_MAX, &path) < 0)
         fail_msg("%s", xr_error_message());
     if (!path)
         return 0;
@@ -311,7 +311,7 @@ static void rotation_and_fallback(void **state)
     assert_true(xr_path_exists(path_of("rotated", 5, "")) && !xr_path_exists(path_of("rotated", 4, "")));
     assert_int_equal(newest("rotated", &t), 5);
     assert_int_equal(unlink(path_of("rotated", 5, "MANIFEST.json")), 0);
-    assert_int_equal(xr_checkpoint_find(in_scratch("rotated"), &path), XR_EDATA);
+    assert_int_equal(xr_checkpoint_find(in_scratch("rotated"), UINT64_MAX, &path), XR_EDATA);
     expect_error(XR_EDATA, "rotated/checkpoints: none of the 1 checkpoints can be used");
     assert_int_equal(newest("none", &t), 0);
     table_free(&t);
@@ -449,7 +449,7 @@ static void no_memory(void **state)
     k = 0;
     for (xr_status status = -1; status < 0; k++) {
         xr_alloc_fail_after(k);
-        status = xr_checkpoint_find(in_scratch("oom"), &path);
+        status = xr_checkpoint_find(in_scratch("oom"), UINT64_MAX, &path);
         if (status == XR_OK)
             status = xr_checkpoint_load(path, &t.s, NULL);
         xr_alloc_fail_after(-1);

@@ -955,6 +955,24 @@ static void stopped_in_a_return(void **state)
     expect_same_file("run", "back", "metrics.jsonl");
 }
 
+/* A run that was begun again at an older checkpoint does not return to one that lies before it. */
+static void returns_go_back(void **state)
+{
+    (void)state;
+    static const pair option[] = { { "eval-steps", "1" }, { "max-steps", "6" }, { "seed", "40" }, { "save-steps", "0" } };
+    begin_anew();
+    assert_int_equal(run_back(3, option, 4), XR_ETEMPFAIL);
+    assert_int_equal(run_back(0, option, 4), XR_OK);
+    keep_as_back();
+    assert_int_equal(run_back(3, option, 4), XR_ETEMPFAIL);
+    assert_int_equal(run_back(6, option, 4), XR_ETEMPFAIL);     /* went back to 3 in between */
+    char *again = xr_strdup(in_scratch("run/checkpoints/step-00000003"));
+    const pair by_name[] = { { "eval-steps", "1" }, { "max-steps", "6" }, { "seed", "40" }, { "save-steps", "0" }, { "resume", again } };
+    assert_int_equal(run_back(0, by_name, 5), XR_OK);
+    xr_free(again);
+    expect_same_file("run", "back", "metrics.jsonl");
+}
+
 /* How often a run has gone back to one checkpoint is not forgotten when it is stopped. With this seed the
  * data of updates 5 and 7 are bad. */
 static void returns_are_counted(void **state)
@@ -1088,7 +1106,7 @@ int main(void)
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_before_an_evaluation),
-        TEST(stopped_in_a_return),
+        TEST(stopped_in_a_return), TEST(returns_go_back),
         TEST(returns_are_counted), TEST(averaged), TEST(longer), TEST(shorter), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -53,7 +53,7 @@ static int found(const char *folder, int honest)
 {
     char run[PATH_LEN], *path, got[33];
     snprintf(run, sizeof run, "%s/runs/one", folder);
-    if (xr_checkpoint_find(run, &path) < 0) {
+    if (xr_checkpoint_find(run, UINT64_MAX, &path) < 0) {
         if (honest || xr_error_status() != XR_EDATA)
             fail_msg("%s", xr_error_message());
         xr_error_clear();

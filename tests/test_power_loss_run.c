@@ -112,7 +112,7 @@ static int newest(const char *folder)
     int k = THE_END - 1;
     if (xr_rundir_is_over(folder))
         return THE_END;
-    if (!xr_path_exists(folder) || xr_checkpoint_find(folder, &path) < 0 || !path)
+    if (!xr_path_exists(folder) || xr_checkpoint_find(folder, UINT64_MAX, &path) < 0 || !path)
         k = 0;
     while (k > 0 && !strstr(path, name_of(k)))
         k--;

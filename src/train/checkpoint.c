@@ -328,12 +328,22 @@ static xr_status find(const char *folder, const listing *l, char **path)
     return xr_fail(XR_EDATA, "%s: none of the %zu checkpoints can be used; begin again with --overwrite-output-dir, or in another --output-dir", folder, l->n);
 }
 
-xr_status xr_checkpoint_find(const char *run_dir, char **path)
+static void forget_later(listing *l, uint64_t last)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->step[i] <= last)
+            l->step[n++] = l->step[i];
+    l->n = n;
+}
+
+xr_status xr_checkpoint_find(const char *run_dir, uint64_t last, char **path)
 {
     listing l = { 0 };
     char *folder = xr_path_join(run_dir, "checkpoints");
     *path = NULL;
     xr_status status = folder ? list(folder, &l) : xr_error_status();
+    forget_later(&l, last);
     if (status == XR_OK)
         status = find(folder, &l, path);
     xr_free(l.step);

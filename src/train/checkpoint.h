@@ -17,9 +17,9 @@ typedef struct xr_checkpoint_keep { size_t newest; uint64_t every, best, back; }
  * fingerprint for the manifest. On failure nothing is left behind and older checkpoints stay. */
 xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state *s, const json_t *facts, const xr_checkpoint_keep *keep);
 
-/* Path of the newest checkpoint of RUN whose files match their digests, falling back to older ones with a warning; *path stays NULL when the run has
- * none at all. XR_EDATA when there are some, but no good one. Caller frees. */
-xr_status xr_checkpoint_find(const char *run_dir, char **path);
+/* Path of the newest checkpoint of RUN, of step `last` at most, whose files match their digests, falling back to older ones with a warning; *path stays
+ * NULL when the run has none at all. XR_EDATA when there are some, but no good one. Caller frees. */
+xr_status xr_checkpoint_find(const char *run_dir, uint64_t last, char **path);
 
 /* Steps of the checkpoints of RUN, newest first, good or not; *step is the caller's, NULL when there are none. */
 xr_status xr_checkpoint_steps(const char *run_dir, uint64_t **step, size_t *n);

@@ -100,7 +100,7 @@ static char *choose(const char *run)
     char *path = NULL;
     if (xr_dir_has(run, "final"))   /* or an error, which is noted */
         return xr_path_join(run, "final");
-    if (xr_dir_has(run, "checkpoints") && (xr_checkpoint_find(run, &path) < 0 || path))
+    if (xr_dir_has(run, "checkpoints") && (xr_checkpoint_find(run, UINT64_MAX, &path) < 0 || path))
         return path;
     return xr_dir_has(run, "best") ? xr_path_join(run, "best") : NULL;
 }

@@ -174,7 +174,7 @@ static char *checkpoint_to_return_to(const xr_loop *l)
         return path;
     xr_free(path);
     path = NULL;
-    if (xr_checkpoint_find(l->o->output_dir, &path) < 0)
+    if (xr_checkpoint_find(l->o->output_dir, l->trainer->step, &path) < 0)
         xr_fail_context("%s; --on-nonfinite rollback", why);
     else if (!path)
         xr_fail(XR_EDIVERGED, "%s; --on-nonfinite rollback: there is no checkpoint yet to go back to (--save-steps makes them)", why);

@@ -253,7 +253,7 @@ static xr_status begin_or_go_on(xr_loop *l, json_t *start)
     if (l->kind == XR_RUNDIR_RESUME && xr_rundir_owns_checkpoint(l->o->output_dir, l->o->resume))
         return go_on(l, l->o->resume);
     if (l->kind == XR_RUNDIR_RESUME)
-        XR_TRY(xr_checkpoint_find(l->o->output_dir, &found));
+        XR_TRY(xr_checkpoint_find(l->o->output_dir, UINT64_MAX, &found));
     xr_status status = found ? go_on(l, found) : begin_anew(l, start);
     xr_free(found);
     return status;
