@@ -362,7 +362,7 @@ static int strangers(const char *folder)
 /* As step 7 of "again", with this best value; the value that is there then. */
 static double save_again(table *t, double best, long fail_after, xr_status *status)
 {
-    const xr_checkpoint_keep keep = { 1, 0, 0, 0 };
+    const xr_checkpoint_keep keep = { .newest = 1 };
     t->best = best;
     xr_alloc_fail_after(fail_after);
     *status = xr_checkpoint_save(in_scratch("again"), 7, &t->s, NULL, &keep);

@@ -955,6 +955,29 @@ static void stopped_in_a_return(void **state)
     expect_same_file("run", "back", "metrics.jsonl");
 }
 
+/* What was saved before a return, behind the checkpoint that it went back to, is not gone on from once something was saved behind the return: else a run
+ * that is often stopped never comes further. */
+static void saved_before_a_return(void **state)
+{
+    (void)state;
+    static const pair option[] = { { "eval-steps", "1" }, { "max-steps", "8" }, { "seed", "40" }, { "save-steps", "3" } };
+    begin_anew();
+    assert_int_equal(run_back(0, option, 4), XR_OK);
+    keep_as_back();
+    assert_int_equal(run_back(5, option, 4), XR_ETEMPFAIL);
+    assert_int_equal(run_back(4, option, 4), XR_ETEMPFAIL);     /* goes back to 3 in between */
+    assert_false(xr_path_exists(in_scratch("run/checkpoints/step-00000005")));
+    assert_true(xr_path_exists(in_scratch("run/checkpoints/step-00000004")));
+    *warning = 0;
+    xr_log_set_sink(keep_warning);
+    assert_int_equal(run_back(5, option, 4), XR_ETEMPFAIL);
+    xr_log_set_sink(NULL);
+    assert_null(strstr(warning, "back to the checkpoint"));
+    assert_int_equal(run_back(0, option, 4), XR_OK);
+    expect_same_file("run", "back", "metrics.jsonl");
+    expect_same_file("run", "back", "final/model.safetensors");
+}
+
 /* A run that was begun again at an older checkpoint does not return to one that lies before it. */
 static void returns_go_back(void **state)
 {
@@ -1106,7 +1129,7 @@ int main(void)
         TEST(overwritten_by_itself), TEST(refusals), TEST(moved), TEST(max_time), TEST(save_time), TEST(failed_saves), TEST(damaged_data),
         TEST(damaged_data_without_room), TEST(faulty_machine),
         TEST(not_finite), TEST(not_finite_and_stopped), TEST(goes_back), TEST(best_outlives_a_return), TEST(returns_before_an_evaluation),
-        TEST(stopped_in_a_return), TEST(returns_go_back),
+        TEST(stopped_in_a_return), TEST(saved_before_a_return), TEST(returns_go_back),
         TEST(returns_are_counted), TEST(averaged), TEST(longer), TEST(shorter), TEST(early_stop),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

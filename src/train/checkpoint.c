@@ -367,18 +367,20 @@ static xr_status remove_step(const char *folder, uint64_t step)
 
 static int is_kept(const xr_checkpoint_keep *keep, uint64_t step)
 {
-    return step == keep->best || step == keep->back || (keep->every > 0 && step % keep->every == 0);
+    return keep->newest == 0 || step == keep->best || step == keep->back || (keep->every > 0 && step % keep->every == 0);
 }
 
-/* Only those before `step` go: a newer one is of a run that went on from an older one, and may be good. */
+/* A newer one is of a run that went on from an older one, and may be good, unless this run went back from it. */
 static xr_status rotate(const char *folder, uint64_t step, const xr_checkpoint_keep *keep)
 {
     listing l;
     size_t newest = 1;
     xr_status status = list(folder, &l);
-    for (size_t i = 0; i < l.n && status == XR_OK; i++)
-        if (l.step[i] < step && newest++ >= keep->newest && !is_kept(keep, l.step[i]))
-            status = remove_step(folder, l.step[i]);
+    for (size_t i = 0; i < l.n && status == XR_OK; i++) {
+        uint64_t other = l.step[i];
+        if (other > step ? keep->went_back : other < step && newest++ >= keep->newest && !is_kept(keep, other))
+            status = remove_step(folder, other);
+    }
     xr_free(l.step);
     return status;
 }
@@ -455,7 +457,7 @@ xr_status xr_checkpoint_save(const char *run_dir, uint64_t step, const xr_state 
         status = make_way(path, &there);
     if (status == XR_OK)
         status = write_step(path, tmp, step, s, facts, there);
-    if (status == XR_OK && keep->newest > 0 && rotate(folder, step, keep) < 0) {
+    if (status == XR_OK && rotate(folder, step, keep) < 0) {
         xr_warn("%s; an old checkpoint stays there", xr_error_message());
         xr_error_clear();
     }

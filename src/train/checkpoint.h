@@ -10,8 +10,8 @@
 #include "util/json.h"
 
 /* Which checkpoints stay: the newest `newest` of them (0: all), and besides those every one whose step is a multiple of `every` (0: none) or is `best` or
- * `back`. */
-typedef struct xr_checkpoint_keep { size_t newest; uint64_t every, best, back; } xr_checkpoint_keep;
+ * `back`. Those of later steps stay too, unless the run went back from them. */
+typedef struct xr_checkpoint_keep { size_t newest; uint64_t every, best, back; int went_back; } xr_checkpoint_keep;
 
 /* Writes the table as step `step` of RUN, in place of one that is there, then removes what `keep` does not name. `facts` (borrowed): digests and
  * fingerprint for the manifest. On failure nothing is left behind and older checkpoints stay. */

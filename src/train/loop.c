@@ -230,6 +230,7 @@ static xr_status roll_back(xr_loop *l, const xr_step_result *r)
     xr_free(path);
     XR_TRY(status);
     carry_over(l, &before);
+    l->went_back = 1;
     l->data_ahead = behind - l->trainer->step;
     if (l->returns > (uint64_t)l->o->max_skipped)
         return xr_fail(XR_EDIVERGED, "update %llu: loss %g, gradient norm %g: not finite, after %llu returns to the checkpoint after update %llu "
@@ -244,7 +245,7 @@ static xr_status write_checkpoint(xr_loop *l)
 {
     xr_optim_flush(l->trainer->optim);
     XR_TRY(xr_runlog_sync(&l->log, &l->metrics_bytes));
-    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step, last_due_save(l) };
+    const xr_checkpoint_keep keep = { (size_t)l->o->save_total_limit, (uint64_t)l->o->keep_every, l->best_step, last_due_save(l), l->went_back };
     return xr_checkpoint_save(l->o->output_dir, l->trainer->step, &l->trainer->state, l->facts, &keep);
 }
 
@@ -260,6 +261,7 @@ static xr_status save(xr_loop *l)
     l->saved_step = l->trainer->step;
     l->saved_at = xr_clock();
     l->failed_saves = status < 0 ? l->failed_saves + 1 : 0;
+    l->went_back &= status < 0;
     return status;
 }
 

@@ -66,6 +66,7 @@ struct xr_loop {
     uint64_t not_finite;                /* the same, of those that were not made for that */
     uint64_t saved_step;                /* the newest that was saved, or tried */
     int failed_saves;                   /* in a row */
+    int went_back;                      /* from an update that was not finite, and nothing was saved since */
     /* progress: rows of the run's state */
     double best_value;
     uint64_t best_step, evals, evals_since_best, eval_step, skipped, skipped_in_row;
