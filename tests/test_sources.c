@@ -202,6 +202,20 @@ static void test_headers(void **state)
            "'frase', 'etiqueta'");
 }
 
+/* Files whose columns are not apart from each other: the message is about the separator, not about names. */
+static void test_other_separators(void **state)
+{
+    xr_columns labelled = { .labelled = 1 }, named = { .text = "review" };
+    (void)state;
+    refuse("o.csv", "text;label\na;b\n", NULL, -65, 1, "'text;label'; the row has semicolons, as Excel", "save the file with one of these");
+    refuse("o.txt", "text;label\na;b\n", NULL, -65, 1, "'text;label'; the row has semicolons, as Excel", "save the file with one of these");
+    refuse("o.csv", "sep=;\ntext;label\na;b\n", NULL, -65, 1, "the row has semicolons", "save the file with one of these");
+    refuse("o.csv", "text\tlabel\na\tb\n", NULL, -65, 1, "the row has TABs and no comma", "give --format tsv");
+    refuse("o.txt", "review,mood\na,b\n", &labelled, -65, 1, "one column, and no label in it", "give --format csv");
+    refuse("o.txt", "review,mood\na,b\n", &named, -65, 1, "there is no column 'review'", "give --format csv");
+    check("o.txt", "Good, but dear; no\n", "Good, but dear; no|~|~|~@1;");
+}
+
 /* Catalogue 51, the source's part: no records. */
 static void test_empty(void **state)
 {
@@ -364,6 +378,11 @@ static void test_detection(void **state)
     check("d.tsv", "  {\"text\": \"a\"}\n", "a|~|~|~@1;");
     check("d.csv", "{\"text\": \"a\"}\n", "a|~|~|~@1;");
     check("d.txt", "a,b\tc\n", "a,b|c|~|~@1;");
+    check("d.txt", "id,\"Text\",label\n1,\"a\nb\",c\n", "a\nb|~|c|~@2;");
+    check("d.txt", "premise,hypothesis\na,b\n", "a|b|~|~@2;");
+    check("d.txt", "premise,b\n", "premise,b|~|~|~@1;");
+    check("d.txt", "Text, a\tb\n", "Text, a|b|~|~@1;");
+    check("d.txt", "A sentence, text and label\n", "A sentence, text and label|~|~|~@1;");
     got = read_all(write_text("d.csv", "a,b\tc\n"), "tsv", NULL);
     assert_string_equal(got, "a,b|c|~|~@1;");
     xr_free(got);
@@ -612,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_jsonl),
         cmocka_unit_test(test_bad_jsonl),
         cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_other_separators),
         cmocka_unit_test(test_detection),
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_packed),

@@ -39,25 +39,38 @@ static const xr_text_names *find_texts(char *const *cell, size_t n)
     return NULL;
 }
 
-/* Is there a cell of this name among those that tabs separate? */
-static int has_cell(const char *line, size_t n, const char *name)
+/* Is one of the cells between separators this one, in quotes or not? */
+static int has_cell(const char *line, size_t n, char separator, const char *name)
 {
-    size_t k = strlen(name);
-    for (const char *end = line + n, *stop; line <= end; line = stop + 1) {
-        stop = memchr(line, '\t', (size_t)(end - line));
+    size_t len = strlen(name);
+    for (const char *p = line, *end = line + n, *stop; p <= end; p = stop + 1) {
+        stop = memchr(p, separator, (size_t)(end - p));
         stop = stop ? stop : end;
-        if ((size_t)(stop - line) == k && !strncasecmp(line, name, k))
+        int quoted = stop - p >= 2 && *p == '"' && stop[-1] == '"';
+        if ((size_t)(stop - p) == len + 2 * (size_t)quoted && !strncasecmp(p + quoted, name, len))
             return 1;
     }
     return 0;
 }
 
+static int has_texts(const char *line, size_t n, char separator)
+{
+    for (const xr_text_names *c = xr_conventional_texts; c->text; c++)
+        if (has_cell(line, n, separator, c->text) && (!c->text_pair || has_cell(line, n, separator, c->text_pair)))
+            return 1;
+    return 0;
+}
+
 int xr_columns_header(const char *line, size_t n)
 {
-    const xr_text_names *c = memchr(line, '\t', n) ? xr_conventional_texts : &(xr_text_names){ NULL, NULL };
-    while (c->text && !(has_cell(line, n, c->text) && (!c->text_pair || has_cell(line, n, c->text_pair))))
-        c++;
-    return c->text != NULL;
+    return memchr(line, '\t', n) && has_texts(line, n, '\t');
+}
+
+int xr_columns_look_csv(const char *line, size_t n)
+{
+    char separator = memchr(line, ',', n) ? ',' : ';';
+    return memchr(line, separator, n) && !memchr(line, '\t', n) && has_texts(line, n, separator);
+}
 }
 
 static int is_number(const char *s)
@@ -86,16 +99,27 @@ static const char *quote(xr_str *b, char *const *cell, size_t n)
     return b->s ? b->s : "";
 }
 
+/* What to do about a row of one cell that was written with another separator; NULL: it was not. */
+static const char *other_separator(const xr_source_reader *r, char *const *cell, size_t n)
+{
+    int commas = !strcmp(r->source->name, "csv");
+
+    if (n != 1)
+        return NULL;
+    if (strchr(cell[0], commas ? '\t' : ','))
+        return commas ? "the row has TABs and no comma: give --format tsv" : "the row has commas and no TAB: give --format csv";
+    return strchr(cell[0], ';') ? "the row has semicolons, as Excel writes in many countries; expected commas or TABs: save the file with one of these "
+                                  "between its columns" : NULL;
+}
+
 static xr_status fail_columns(const xr_source_reader *r, char *const *cell, size_t n, const char *what,
                               const char *name)
 {
     xr_str list = { 0 };
-    const char *columns = quote(&list, cell, n);
-    xr_status status = xr_fail(XR_EDATA,
-                               "%s:%zu: %s%s%s%s; the columns found are %s; name the right ones with --text-column, "
-                               "--text-pair-column and --label-column (a name, or a number from 1)",
-                               xr_stream_path(r->stream), xr_stream_line_number(r->stream), what, name ? " '" : "",
-                               name ? name : "", name ? "'" : "", columns);
+    const char *columns = quote(&list, cell, n), *other = other_separator(r, cell, n);
+    xr_status status = xr_fail(XR_EDATA, "%s:%zu: %s%s%s%s; the columns found are %s; %s", xr_stream_path(r->stream), xr_stream_line_number(r->stream),
+                               what, name ? " '" : "", name ? name : "", name ? "'" : "", columns,
+                               other ? other : "name the right ones with --text-column, --text-pair-column and --label-column (a name, or a number from 1)");
     xr_str_free(&list);
     return status;
 }
@@ -185,6 +209,8 @@ static xr_status map_by_position(xr_column_map *m, const xr_source_reader *r, ch
     switch (n) {
     case 1:
         m->text = 0;
+        if (r->columns.labelled && other_separator(r, cell, n))
+            return fail_columns(r, cell, n, "one column, and no label in it", NULL);
         return XR_OK;
     case 2:
         m->text = 0;

@@ -15,6 +15,9 @@ extern const char *const xr_conventional_languages[];
 /* Whether the line is names of columns with tabs between them, conventional ones of texts among them. */
 int xr_columns_header(const char *line, size_t n);
 
+/* Is the line a header of a known text column and others, with commas (or semicolons, which csv refuses) between them and no TAB? */
+int xr_columns_look_csv(const char *line, size_t n);
+
 /* Column indices from 0; -1 = not read. A row must have n cells; those past n_min may be left out. */
 typedef struct xr_column_map { size_t n, n_min; int text, text_pair, label, language; } xr_column_map;
 
