@@ -339,6 +339,9 @@ static void test_encodings(void **state)
         refuse("u.tsv", text, NULL, -65, 2, i == 7 ? "byte 0xE9 at byte 6 of the line" : "at byte 3 of the line",
                "not UTF-8");
     }
+    refuse("m.csv", "text,label\ra,b\rc,d\r", NULL, -65, 1, "lines end in CR alone", "tr '\\r' '\\n'");
+    check("m.tsv", "a\rb\tc\nd\re\tf", "a\rb|c|~|~@1;d\re|f|~|~@2;");
+    check("m.jsonl", "{\"text\": \"a\"}\r", "a|~|~|~@1;");
     char *got = read_all(write_bytes("n.tsv", "a\tb\nx\0y\tz\n", 10), NULL, NULL);
     assert_non_null(strstr(got, "n.tsv:2: a NUL byte at byte 1 of the line"));
     xr_free(got);

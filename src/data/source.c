@@ -45,6 +45,15 @@ xr_status xr_line_check(const xr_stream *s, const char *line, size_t len)
     return XR_OK;
 }
 
+/* A whole file that is one line because its lines end in CR alone would pass for a header, or for one text. */
+static xr_status check_ends(const xr_source_reader *r)
+{
+    if (!r->head || xr_stream_line_ended(r->stream) || !memchr(r->head, '\r', r->head_len - 1))
+        return XR_OK;
+    return xr_fail(XR_EDATA, "%s:%zu: lines end in CR alone, as Excel's \"CSV (Macintosh)\" has them; expected LF or CRLF; convert the file "
+                   "(tr '\\r' '\\n')", xr_stream_path(r->stream), xr_stream_line_number(r->stream));
+}
+
 /* The first line that is not empty; a file without any has head = NULL. */
 static xr_status peek(xr_source_reader *r)
 {
@@ -58,7 +67,7 @@ static xr_status peek(xr_source_reader *r)
         r->head = line;
         r->head_len = len;
     }
-    return rc < 0 ? rc : XR_OK;
+    return rc < 0 ? rc : check_ends(r);
 }
 
 int xr_source_line(xr_source_reader *r, char **line, size_t *len)
