@@ -275,6 +275,7 @@ static void test_jsonl(void **state)
           "a|~|x\x1f"
           "2\x1f|~@1;b|~|\x1f|~@2;c|~|~|~@3;");
     check("j.jsonl", "{\"text\": \"a\", \"label\": true, \"language\": \"sw\"}\n", "a|~|true|sw@1;");
+    check("j.jsonl", "{\"text\": \"a\", \"lang\": null}\n{\"text\": \"b\", \"lang\": 2}\n", "a|~|~|~@1;b|~|~|~@2;");
     check_columns("j.jsonl", "{\"q\": \"1\", \"doc\": \"2\", \"y\": \"3\", \"text\": \"t\", \"label\": \"l\"}\n", &own,
                   "1|2|3|~@1;");
 }

@@ -201,8 +201,8 @@ static int next(xr_source_reader *r, xr_record *out)
     XR_TRY(read_text(r, s->object, s->text, &out->text));
     XR_TRY(read_text(r, s->object, s->text_pair, &out->text_pair));
     XR_TRY(read_label(r, s, &out->label));
-    if (s->language && json_object_get(s->object, s->language))
-        XR_TRY(read_text(r, s->object, s->language, &out->language));
+    if (s->language)        /* nobody named the key: what is no string says nothing */
+        out->language = json_string_value(json_object_get(s->object, s->language));
     return 1;
 }
 
