@@ -97,9 +97,12 @@ teardown() { rm -rf "$dir"; }
     [[ $stderr == *"squad.json: is a document in SQuAD's layout, but a multiple-choice model"*"finetune --task qa"* ]]
     run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" --on-bad-record skip --max-bad-fraction 1 <"$dir/squad.json"
     [[ $stderr == *"<stdin>: is a document in SQuAD's layout"* && -z $output ]]
+    printf '{"data": {"premise": "a"}}\n' >"$dir/nested.json"
+    run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" "$dir/nested.json"
+    [[ $stderr != *SQuAD* && $stderr == *"nested.json:1: "* ]]
     printf '{\n "premise": "a"\n}\n' >"$dir/pretty.json"
     run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" "$dir/pretty.json"
-    [[ $stderr == *"pretty.json:1: a JSON object over several lines"*"one object a line"* ]]
+    [[ $stderr == *"pretty.json:1: a JSON object over several lines"*"one object a line"*"(jq -c .)"* ]]
 }
 
 @test "evaluate: XCOPA's files and XTREME-R's, the accuracy of training, predictions as XTREME-R takes them" {

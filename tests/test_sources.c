@@ -275,6 +275,8 @@ static void test_jsonl(void **state)
           "a|~|x\x1f"
           "2\x1f|~@1;b|~|\x1f|~@2;c|~|~|~@3;");
     check("j.jsonl", "{\"text\": \"a\", \"label\": true, \"language\": \"sw\"}\n", "a|~|true|sw@1;");
+    refuse("j.json", "{\n\"text\": \"a\"\n}\n", NULL, -65, 1, "a JSON object over several lines", "(jq -c '.')");
+    refuse("j.json", "[\n{\"text\": \"a\"}\n]\n", NULL, -65, 1, "a JSON list over several lines", "(jq -c '.[]')");
     check("j.jsonl", "{\"text\": \"a\", \"lang\": null}\n{\"text\": \"b\", \"lang\": 2}\n", "a|~|~|~@1;b|~|~|~@2;");
     check_columns("j.jsonl", "{\"q\": \"1\", \"doc\": \"2\", \"y\": \"3\", \"text\": \"t\", \"label\": \"l\"}\n", &own,
                   "1|2|3|~@1;");
@@ -310,7 +312,7 @@ static void test_bad_jsonl(void **state)
     }
     refuse("b.jsonl", "{\"frase\": \"a\", \"etiqueta\": 1}\n", NULL, -65, 1, "no known text key",
            "'frase', 'etiqueta'");
-    refuse("b.json", "[\n{\"text\": \"a\"}]\n", NULL, -65, 1, "not valid JSON", "");
+    refuse("b.json", "[\n{\"text\": \"a\"}]\n", NULL, -65, 1, "a JSON list over several lines", "");
 
     size_t n = 1 << 20;
     char *deep = xr_alloc(n, 1);

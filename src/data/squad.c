@@ -411,20 +411,34 @@ xr_status xr_questions_read(xr_questions *q, const char *path, const xr_squad_op
     return status == XR_EDATA ? xr_file_kind_check(path, XR_FILE_QA) : status;
 }
 
-/* An object whose first key is one of the document's two; records of JSON lines begin with others. */
+static size_t skip_white(const char *head, size_t n, size_t at)
+{
+    while (at < n && strchr(" \t\r\n", head[at]) && head[at])
+        at++;
+    return at;
+}
+
+static int is_key(const char *head, size_t n, size_t at, const char *key)
+{
+    return n - at >= strlen(key) && memcmp(head + at, key, strlen(key)) == 0;
+}
+
+/* Of the value behind the key at `at`: is it a list, as far as can be seen? */
+static int is_list(const char *head, size_t n, size_t at, const char *key)
+{
+    at = skip_white(head, n, at + strlen(key));
+    at = at < n && head[at] == ':' ? skip_white(head, n, at + 1) : at;
+    return at == n || head[at] == '[';
+}
+
+/* An object that begins with the list "data", or with "version" and holds "data"; records of JSON lines begin with others. */
 int xr_questions_detect(const char *head, size_t n)
 {
-    static const char *const key[] = { "\"data\"", "\"version\"" };
-    static const char white[] = " \t\r\n";
-    size_t at = n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    while (at < n && strchr(white, head[at]) && head[at])
-        at++;
-    if (at == n || head[at++] != '{')
+    size_t at = skip_white(head, n, n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
+    if (at == n || head[at] != '{')
         return 0;
-    while (at < n && strchr(white, head[at]) && head[at])
-        at++;
-    for (size_t k = 0; k < 2; k++)
-        if (n - at >= strlen(key[k]) && memcmp(head + at, key[k], strlen(key[k])) == 0)
-            return 1;
-    return 0;
+    at = skip_white(head, n, at + 1);
+    if (is_key(head, n, at, "\"data\""))
+        return is_list(head, n, at, "\"data\"");
+    return is_key(head, n, at, "\"version\"") && memmem(head + at, n - at, "\"data\"", 6);
 }

@@ -242,7 +242,7 @@ static xr_status refuse_document(xr_predicting *g)
         return xr_fail(XR_EDATA, "%s: is a document in SQuAD's layout, but %s (%s); give --model one that finetune --task qa made, or another file", path,
                        g->kind->what, g->c->dir);
     if (n > 0 && head[0] == '{' && (n == 1 || head[1] == '\n' || head[1] == '\r'))
-        return xr_fail(XR_EDATA, "%s:1: a JSON object over several lines; expected JSON lines, one object a line; write each record on one line (jq -c .[])",
+        return xr_fail(XR_EDATA, "%s:1: a JSON object over several lines; expected JSON lines, one object a line; write each record on one line (jq -c .)",
                        path);
     return XR_OK;
 }
