@@ -122,6 +122,22 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
     accepted 'labels: 1,5, 1.5' -- $(plan d.tsv) --problem-type single_label
 }
 
+@test "labels that are hardly meant so: values or classes, one class or two, a missing value" {
+    bad_tsv "${H}a\t1.5\nb\t\n" ':3: the row has no label'
+    bad_tsv "${H}a\t1,5\nb\t-0,25\nc\t3\n" ":2: the label '1,5'" 'decimal comma' '--problem-type multi_label or single_label'
+    good_tsv "${H}a\t1,5\nb\tx\n" 'labels: 1,5, x'
+    good_tsv "${H}a\t1.0\nb\t0.0\n" 'd.tsv:2: labels such as this one, whole numbers' '--problem-type single_label' 'labels: one value'
+    good_tsv "${H}a\t1.0\nb\t0.5\n" 'labels: one value'
+    run ! grep 'whole numbers' "$dir/err"
+    accepted "the labels '1.0' and '1' differ only in" "--label-map '1.0=1'" -- $(plan d.tsv) --problem-type single_label --label-map 0.5=1
+    good_tsv "${H}a\tNeg\nb\tneg\nc\tpos\nd\tpos\xc2\xa0\n" "the labels 'Neg' and 'neg' differ only in case" ', as others do, and are two' \
+        "--label-map 'Neg=neg'"
+    accepted "the labels 'pos"$'\xc2\xa0'"' and 'pos' differ" -- $(plan d.tsv) --label-map 'Neg=neg'
+    good_tsv "${H}${G}c\tNA\nd\tNone\n" "the label 'NA' is a class like the others" "--label-map 'NA=-'" 'labels: NA, None, neg, pos'
+    run ! grep -E "'None' is|differ only" "$dir/err"
+    accepted '1 rows without gold label' 'labels: None, neg, pos' -- $(plan d.tsv) --label-map 'NA=-'
+}
+
 @test "empty texts: refused, skipped up to the share allowed; an empty second text is fine" {
     bad_tsv "${H}${G}\tpos\n" ':4: the text is empty'
     data d.tsv "${H}${G}\tpos\n"

@@ -89,6 +89,8 @@ xr_status xr_finetune_read(xr_finetune *f);
 xr_status xr_finetune_choose(xr_finetune *f);
 void xr_finetune_free(xr_finetune *f);      /* what these two made */
 void xr_finetune_data_options(const xr_finetune *f, int training, xr_data_options *d);
+/* finetune_labels.c: warnings of names that stand for one class, or for none. */
+xr_status xr_finetune_warn_labels(const xr_finetune *f);
 /* finetune_tag.c: the training words are predicted at all their pieces; once the labels have their ids. */
 xr_status xr_finetune_all_pieces(xr_finetune *f);
 

@@ -21,17 +21,26 @@ static xr_status check_rereadable(const char *path)
 }
 
 typedef struct label_survey {
-    int numbers, fractions, lists, others;
+    int fractions, parts, lists, others, commas;    /* parts: fractions that are no whole number; commas: others such as 1,5 */
     size_t fraction_line, other_line;       /* the first of each */
     char other[64];
     int records, like_first;                /* like_first: of the label of line 1, when that is a record */
     char first[64];
 } label_survey;
 
+/* "0,25": a number with a decimal comma, or a set of two labels. */
+static int has_comma(const char *label)
+{
+    static const char digits[] = "0123456789";
+    label += *label == '-' || *label == '+';
+    size_t whole = strspn(label, digits), part = label[whole] == ',' ? strspn(label + whole + 1, digits) : 0;
+    return whole && part && label[whole + 1 + part] == '\0';
+}
+
 static void survey_label(label_survey *s, const xr_record *r)
 {
     double value;
-    if (!r->label)
+    if (!r->label || r->label[strspn(r->label, " \t\r")] == '\0')       /* the reading proper asks for one */
         return;
     if (s->records++ == 0 && r->line == 1)
         snprintf(s->first, sizeof s->first, "%s", r->label);
@@ -39,17 +48,36 @@ static void survey_label(label_survey *s, const xr_record *r)
     if (strchr(r->label, XR_LABEL_SEPARATOR)) {
         s->lists++;
     } else if (xr_parse_double(r->label, &value)) {
-        s->numbers++;
+        s->parts += value != floor(value);
         if (strchr(r->label, '.') && s->fractions++ == 0)
             s->fraction_line = r->line;
-    } else if (strcmp(r->label, "-") != 0 && s->others++ == 0) {
+    } else if (strcmp(r->label, "-") != 0) {
+        s->commas += has_comma(r->label);
+        if (s->others++ > 0)
+            return;
         s->other_line = r->line;
         snprintf(s->other, sizeof s->other, "%s", r->label);
     }
 }
 
-/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. Fractions among names are
- * neither: whichever were taken, the run would be about something else than was meant. */
+/* What a user can have meant in more than one way: whichever were taken, the run would be about something else. */
+static xr_status check_survey(const label_survey *s, const char *path)
+{
+    if (s->lists)
+        return XR_OK;
+    if (s->fractions && s->others)
+        return xr_fail(XR_EDATA, "%s:%zu: the label '%s' is not a number, but that of line %zu is one with a fraction: values to predict, or names of "
+                       "classes? Say which with --problem-type regression or single_label", path, s->other_line, s->other, s->fraction_line);
+    if (s->others && s->commas == s->others)
+        return xr_fail(XR_EDATA, "%s:%zu: the label '%s': a value with a decimal comma, a set of two labels, or the name of a class? Write values with a "
+                       "decimal point, or give --problem-type multi_label or single_label", path, s->other_line, s->other);
+    if (s->fractions && !s->parts)
+        xr_warn("%s:%zu: labels such as this one, whole numbers written with a decimal point, are taken for values to predict; if they are classes, give "
+                "--problem-type single_label", path, s->fraction_line);
+    return XR_OK;
+}
+
+/* Regression if every label of the first records is a number and one has a fraction; multi-label if one is a list. */
 static xr_status guess_problem(xr_finetune *f)
 {
     xr_data_options d;
@@ -72,9 +100,7 @@ static xr_status guess_problem(xr_finetune *f)
     if (s.records > 4 && s.like_first == 1 && strcmp(reader_format, "jsonl") != 0)
         xr_warn("%s:1: the label '%s' of the first row comes only once: is this row a header? Then name the columns with --text-column and --label-column",
                 path, s.first);
-    if (!s.lists && s.fractions && s.others)
-        return xr_fail(XR_EDATA, "%s:%zu: the label '%s' is not a number, but that of line %zu is one with a fraction: values to predict, or names of "
-                       "classes? Say which with --problem-type regression or single_label", path, s.other_line, s.other, s.fraction_line);
+    XR_TRY(check_survey(&s, path));
     f->problem = s.lists ? XR_PROBLEM_MULTI_LABEL : s.fractions ? XR_PROBLEM_REGRESSION : XR_PROBLEM_SINGLE_LABEL;
     return XR_OK;
 }

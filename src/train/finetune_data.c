@@ -182,6 +182,7 @@ static xr_status read_training(xr_finetune *f)
     if (f->problem != XR_PROBLEM_REGRESSION && !f->keep_head)
         XR_TRY(own_labels(f));
     XR_TRY(f->task->check(f));
+    XR_TRY(xr_finetune_warn_labels(f));
     return f->o->label_all_pieces ? xr_finetune_all_pieces(f) : XR_OK;
 }
 
