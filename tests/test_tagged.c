@@ -165,6 +165,14 @@ static void refusals(void **state)
     refuse("babo\tO\nnulu\n", &o, "words.tsv:2: no tag behind 'nulu'; expected the word, a TAB or a blank");
     refuse("babo\n", &o, "words.tsv:1: no tag behind 'babo'; expected the word");
     refuse("babo O\nnulu O\n\n \t\n\nnulu O\n", &o, "words.tsv:4: nothing but TABs; expected a word and its tag");     /* found by fuzzing */
+    refuse("babo\tO\n\t\nnulu\tO\n", &o, "words.tsv:2: nothing but TABs; expected a word and its tag, or an empty line where a sentence ends");
+    refuse("babo\tO\n\t\nnulu\tO\n", &test, "words.tsv:2: nothing but TABs");      /* would be a word, and its neighbours one sentence */
+    refuse("babo\nnulu\n\t\nnulu\n", &test, "words.tsv:3: nothing but TABs");
+    refuse("babo\tO\nnulu\tO\t\n", &o, "words.tsv:2: 3 columns; expected 2 as in line 1");
+    refuse("# id = 7\nbabo O\n", &o, "words.tsv:2: 2 columns; expected 4 as in line 1, the word first and its tag last; complete the line, or take out lines "
+           "that begin with # where these are comments");
+    refuse("babo O\n\n# id = 7\nbabo O\n", &o, "words.tsv:3: 4 columns; expected 2 as in line 1, the word first and its tag last; complete the line, or take");
+    refuse("1\tbabo\t_\t_\t_\t_\t_\t_\t_\t_\n", &o, "words.tsv:1: no tag behind 'babo'; expected a part of speech in the fourth column");
     refuse("babo\tO\n\nnulu\tNNP\tI-NP\tO\n", &o, "words.tsv:3: 4 columns; expected 2 as in line 1");
     refuse("EU NNP B-NP B-ORG\n. . O\n", &o, "words.tsv:2: 3 columns; expected 4 as in line 1");
     refuse("babo\tNOUN\nnulu\tB-PER\n", &o, "words.tsv:2: the tag 'B-PER' has a prefix, but 'NOUN' of line 1 has none");

@@ -91,8 +91,8 @@ static xr_status check_tagged(reading *g, const xr_tagged_word *w)
 {
     int tagged = w->tag != NULL;
     if (!tagged && g->o->need_label)
-        return xr_fail(XR_EDATA, "%s:%zu: no tag behind '%.40s'; expected the word, a TAB or a blank, and its tag; complete the file", path_of(g), w->line,
-                       w->text);
+        return xr_fail(XR_EDATA, "%s:%zu: no tag behind '%.40s'; expected %s; complete the file", path_of(g), w->line, w->text,
+                       g->r.format == XR_TAGGED_CONLLU ? "a part of speech in the fourth column" : "the word, a TAB or a blank, and its tag");
     if (g->tagged < 0) {
         g->tagged = tagged;
         g->tagged_line = w->line;

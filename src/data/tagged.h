@@ -32,6 +32,7 @@ typedef struct xr_tagged_reader {
     xr_stream *stream;
     xr_tagged_format format;
     size_t columns, columns_line;   /* of the first line; tab and blank */
+    int columns_hash;               /* that line begins with #: a word, or a comment */
     xr_str lines;                   /* of the sentence as they stand in the file, each with its NUL */
     size_t *line_at, *line_number;  // [n_lines]
     size_t n_lines, cap_at, cap_number;

@@ -114,10 +114,20 @@ static int is_comment(const char *line) { return line[0] == '#' && !strchr(line,
 static int is_document(const char *line) { return strncmp(line, "-DOCSTART-", 10) == 0; }
 static int is_number(field f) { return f.len && strspn(f.s, "0123456789-.") >= f.len; }
 
-static xr_status fail_columns(const xr_tagged_reader *r, size_t line, size_t n)
+/* first: of the line, or of the one that it is compared with. */
+static xr_status fail_columns(const xr_tagged_reader *r, size_t line, size_t n, char first)
 {
-    return xr_fail(XR_EDATA, "%s:%zu: %zu column%s; expected %zu as in line %zu, the word first and its tag last; complete the line, or keep two "
-                   "columns in the whole file (cut -f)", xr_stream_path(r->stream), line, n, n == 1 ? "" : "s", r->columns, r->columns_line);
+    int comment = first == '#' || r->columns_hash;
+    return xr_fail(XR_EDATA, "%s:%zu: %zu column%s; expected %zu as in line %zu, the word first and its tag last; %s", xr_stream_path(r->stream), line, n,
+                   n == 1 ? "" : "s", r->columns, r->columns_line,
+                   comment ? "complete the line, or take out lines that begin with # where these are comments (grep -v '^#')"
+                           : "complete the line, or keep two columns in the whole file (cut -f)");
+}
+
+static xr_status fail_blank(const xr_tagged_reader *r, size_t line)
+{
+    return xr_fail(XR_EDATA, "%s:%zu: nothing but TABs; expected a word and its tag, or an empty line where a sentence ends; empty such lines "
+                   "(sed 's/^[[:blank:]]*$//')", xr_stream_path(r->stream), line);
 }
 
 /* ---- one line of each format ---- */
@@ -128,8 +138,8 @@ static xr_status put_ends(xr_tagged_reader *r, const field *f, size_t n, size_t 
     field tag = n > 1 ? trimmed(last_of(f, n)) : (field){ NULL, 0 };
     if (is_document(f[0].s) && f[0].len == 10)
         return XR_OK;
-    if (tag.len && n != r->columns && r->columns > 1)
-        return fail_columns(r, number, n);
+    if ((tag.len || n > r->columns) && n != r->columns && r->columns > 1)
+        return fail_columns(r, number, n, *f[0].s);
     return xr_tagged_put(r, f[0].s, f[0].len, tag.len ? tag.s : NULL, tag.len, number);
 }
 
@@ -137,16 +147,15 @@ static xr_status take_blank(xr_tagged_reader *r, const char *line, size_t len, s
 {
     field f[MAX_FIELDS];
     size_t n = split_blanks(line, len, f);
-    if (n == 0)
-        return xr_fail(XR_EDATA, "%s:%zu: nothing but TABs; expected a word and its tag, or an empty line where a sentence ends; correct the line",
-                       xr_stream_path(r->stream), number);
-    return put_ends(r, f, n, number);
+    return n == 0 ? fail_blank(r, number) : put_ends(r, f, n, number);
 }
 
 /* A line between blanks is taken, too, in a file whose first line has TABs. */
 static xr_status take_tab(xr_tagged_reader *r, const char *line, size_t len, size_t number)
 {
     field f[MAX_FIELDS];
+    if (strspn(line, BLANKS) == len)
+        return fail_blank(r, number);
     size_t n = split_tabs(line, len, f);
     if (n == 1 ? has_blank(trimmed(f[0])) : has_blank(trimmed(last_of(f, n))))
         return take_blank(r, line, len, number);
@@ -156,6 +165,8 @@ static xr_status take_tab(xr_tagged_reader *r, const char *line, size_t len, siz
 static xr_status take_word(xr_tagged_reader *r, const char *line, size_t len, size_t number)
 {
     field f[MAX_FIELDS];
+    if (strspn(line, BLANKS) == len)
+        return fail_blank(r, number);
     size_t n = split_tabs(line, len, f);
     return put_ends(r, f, n, number);
 }
@@ -169,7 +180,7 @@ static xr_status take_numbered(xr_tagged_reader *r, const char *line, size_t len
     size_t n = split_tabs(line, len, f);
     int conllu = r->format == XR_TAGGED_CONLLU;
     if (n != r->columns)
-        return fail_columns(r, number, n);
+        return fail_columns(r, number, n, *line);
     if (!is_number(f[0]))
         return xr_fail(XR_EDATA, "%s:%zu: the first column '%.*s' is no number; expected %s as in the lines before; correct the line",
                        xr_stream_path(r->stream), number, (int)(f[0].len < 40 ? f[0].len : 40), f[0].s, xr_tagged_format_name(r->format));
@@ -231,6 +242,7 @@ static void detect(xr_tagged_reader *r)
     }
     r->columns = n;
     r->columns_line = r->line_number[k];
+    r->columns_hash = *line == '#';
 }
 
 /* ---- the language before each word ---- */
