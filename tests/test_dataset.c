@@ -361,6 +361,13 @@ static void test_multi_label(void **state)
     assert_int_equal(l.n, 3);                           /* the row was skipped, and so was its new name */
     o.grow_labels = o.skip_bad = 0;
     refuse("a\tjoy,rage\n", &l, &o, XR_EDATA, ":1: unknown label 'rage'", "anger, fear, deep, joy", "");
+    refuse("a\t0,1,0\n", &l, &o, XR_EDATA, ":1: the labels are zeros and ones", "names of the classes that hold", "");
+    xr_dataset_free(&d);
+    xr_labels_free(&l);
+    o.grow_labels = 1;
+    add(&d, &l, "d.jsonl", "{\"text\": \"a\", \"labels\": [0, 1]}\n{\"text\": \"b\", \"labels\": [1, 10]}\n", &o);    /* ids */
+    assert_int_equal(l.n, 3);
+    refuse("{\"text\": \"a\", \"labels\": [1, 0, 1.0]}\n", &l, &o, XR_EDATA, ":1: the labels are zeros and ones", "", "");
     xr_dataset_free(&d);
     xr_data_options single = training();
     const char *path = write_text("list.jsonl", "{\"text\": \"a\", \"label\": [\"x\"]}\n");

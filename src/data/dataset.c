@@ -271,11 +271,27 @@ static xr_status read_value(const reading *g, size_t line, float *out)
     return XR_OK;
 }
 
+/* "0", "1" and "0": not names, of which none comes twice, but a place for each class. */
+static int is_vector(const char *label, char separator)
+{
+    size_t count[2] = { 0, 0 };
+
+    for (; *label; label += label[1] ? 2 : 1) {
+        if ((*label != '0' && *label != '1') || (label[1] && label[1] != separator))
+            return 0;
+        count[*label - '0']++;
+    }
+    return count[0] > 1 || count[1] > 1;
+}
+
 /* The names of a multi-label cell; each sets its column to 1. `chosen` collects the classes. */
 static xr_status read_classes(reading *g, const char *label, size_t line, xr_str *chosen)
 {
     char separator = strchr(label, XR_LABEL_SEPARATOR) ? XR_LABEL_SEPARATOR : ',';
 
+    if (is_vector(label, separator))
+        return xr_fail(XR_EDATA, "%s:%zu: the labels are zeros and ones, as in a vector with a place for each class; expected the names of the classes "
+                       "that hold; write these, such as [\"sport\", \"politics\"]", g->path, line);
     while (*label) {
         const char *stop = strchr(label, separator);
         size_t n = stop ? (size_t)(stop - label) : strlen(label);
