@@ -401,6 +401,7 @@ static void test_empty_texts(void **state)
     (void)state;
     refuse("a\tb\tx\n\tb\tx\n", NULL, &o, XR_EDATA, ":2: the text is empty", "--on-bad-record skip", "");
     refuse("a\tb\tx\n  \tb\tx\n", NULL, &o, XR_EDATA, ":2: the text is empty", "", "");
+    refuse("a\tb\tx\n\xC2\xA0\xE3\x80\x80\tb\tx\n", NULL, &o, XR_EDATA, ":2: the text is empty", "", "");     /* no-break and ideographic space */
 }
 
 static void test_bad_utf8(void **state)

@@ -201,7 +201,7 @@ static void bad_records(void **state)
     static const char *const where[] = { "bad.jsonl:1", NULL, "bad.jsonl:3", NULL, "bad.jsonl:5" };
     sink s;
     xr_predict p;
-    write_scratch("bad.jsonl", "{\"text\": \" \"}\n{\"text\": \"bafu\"}\n{\"text\": 5}\n{\"text\": \"dogi\"}\n{\"te\n");
+    write_scratch("bad.jsonl", "{\"text\": \" \\u00a0\"}\n{\"text\": \"bafu\"}\n{\"text\": 5}\n{\"text\": \"dogi\"}\n{\"te\n");
     assert_int_equal(predict(&s, "cls", "bad.jsonl", NULL, NULL), XR_EDATA);
     expect_error(XR_EDATA, "bad.jsonl:1: the text is empty");
     xr_str_free(&s.text);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "data/dataset.h"
 #include "data/file_kind.h"
+#include "data/text.h"
 #include "util/alloc.h"
 #include "util/log.h"
 #include "util/str.h"
@@ -89,7 +90,7 @@ static xr_status widen_targets(xr_dataset *d, size_t C)
 
 static int is_blank(const char *s)
 {
-    return !s[strspn(s, " \t\r\n")];
+    return xr_text_is_blank(s, strlen(s));
 }
 
 /* Ids behind the last example, for which there is room. */
