@@ -49,8 +49,7 @@ good_jsonl() { data d.jsonl "$1"; shift; accepted "$@" -- $(plan d.jsonl); }
     data s.csv 'text;label\na cat, a dog;pos\nthe dog;neg\n'
     for name in s.csv s.tsv; do
         [ "$name" = s.csv ] || mv "$dir/s.csv" "$dir/s.tsv"
-        refused 65 "$dir/$name:1: looks like a table between semicolons; expected rows of texts and a label" 'put TABs between its columns with: python3 -c' \
-            -- $(plan "$name")
+        refused 65 "$dir/$name:1: " "the columns found are 'text;label'; the row has semicolons" 'save the file with' -- $(plan "$name")
     done
     data q.json '{"version": "1", "data": [{"paragraphs": [{"context": "a cat", "qas": []}]}]}'
     data w.conllu '# sent_id = 1\n1\tcat\tcat\tNOUN\tNN\t_\t0\troot\t_\t_\n\n'

@@ -71,7 +71,6 @@ int xr_columns_look_csv(const char *line, size_t n)
     char separator = memchr(line, ',', n) ? ',' : ';';
     return memchr(line, separator, n) && !memchr(line, '\t', n) && has_texts(line, n, separator);
 }
-}
 
 static int is_number(const char *s)
 {

@@ -188,20 +188,15 @@ static kind kind_of(const char *head, size_t n, const char *path, int failed, si
 
 static xr_status tell(const char *path, size_t line, kind k, xr_file_task wanted)
 {
-    const char *name = known[k].name, *expected = tasks[wanted].expected, *task = tasks[known[k].task].value;
-    int other = wanted != known[k].task;
-    if (k == SEMICOLONS)
-        return xr_fail(XR_EDATA, "%s:%zu: looks like %s; expected %s; put TABs between its columns with: python3 -c 'import csv,sys; "
-                       "csv.writer(sys.stdout,delimiter=\"\\t\").writerows(csv.reader(sys.stdin,delimiter=\";\"))' <FILE >NEW.tsv%s%s", path, line, name,
-                       expected, other ? ", and give --task " : "", other ? task : "");
-    return xr_fail(XR_EDATA, "%s:%zu: looks like %s; expected %s; give --task %s", path, line, name, expected, task);
+    return xr_fail(XR_EDATA, "%s:%zu: looks like %s; expected %s; give --task %s", path, line, known[k].name, tasks[wanted].expected,
+                   tasks[known[k].task].value);
 }
 
 /* Questions come as tables as well, which their readers tell how to convert. */
 static int says_more(kind k, xr_file_task wanted)
 {
     int table = k == TEXTS || k == COMMAS || k == SEMICOLONS, questions = wanted == XR_FILE_QA || wanted == XR_FILE_CHOICE;
-    return k != UNKNOWN && !(table && questions) && (known[k].task != wanted || k == SEMICOLONS);
+    return k != UNKNOWN && !(table && questions) && known[k].task != wanted;
 }
 
 static int is_regular(const char *path)

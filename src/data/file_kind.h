@@ -7,8 +7,8 @@
 typedef enum xr_file_task { XR_FILE_CLASSIFY, XR_FILE_TAG, XR_FILE_QA, XR_FILE_CHOICE } xr_file_task;
 
 /* Called where reading the file for this task ended with XR_EDATA before its first record was taken, or took what may be none of this task. If the
- * beginning of the file looks like the data of another task, or has separators that are not read, XR_EDATA says so with line and remedy, in place of the
- * error that is pending; otherwise that, if any, is returned. What cannot be opened twice (a pipe) looks like nothing. */
+ * beginning of the file looks like the data of another task, XR_EDATA says so with line and remedy, in place of the error that is pending; otherwise that,
+ * if any, is returned. What cannot be opened twice (a pipe) looks like nothing. */
 xr_status xr_file_kind_check(const char *path, xr_file_task wanted);
 
 #endif
