@@ -88,6 +88,14 @@ TEXTS
     done
 }
 
+@test "a runtime that grants fewer threads than were asked for gives the same answer, at once" {
+    want=$("$examples/classify" "$BATS_FILE_TMPDIR/trained" 'Was ist das?')
+    for limit in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true; do
+        run -0 env OMP_NUM_THREADS=2 $limit timeout 60 "$examples/classify" "$BATS_FILE_TMPDIR/trained" 'Was ist das?'
+        [ "$output" = "$want" ]
+    done
+}
+
 @test "classify says where its tokens are not those of the answer" {
     run -0 "$examples/classify" "$BATS_FILE_TMPDIR/trained" "Was ist das?"
     [[ $output != *"note: "* ]]

@@ -215,7 +215,19 @@ int xr_blas_core_is_older(const char *core, xr_isa isa)
 int xr_blas_is_older(void) { return xr_blas_core_is_older(xr_blas_core(), xr_cpu_isa()); }
 const char *xr_blas_coretype(xr_isa isa) { return isa >= XR_ISA_AVX512 ? "SkylakeX" : "Haswell"; }
 
-/* The same products as one tile, alone and by several threads at once: all must agree in every bit. */
+typedef struct copies { product p; tile whole; size_t size; } copies;
+
+static void copy_of_product(void *context, size_t i, int worker)
+{
+    const copies *c = context;
+    product p = c->p;
+    (void)worker;
+    p.c += i * c->size;
+    multiply_tile(&p, &c->whole);
+}
+
+/* The same products as one tile, alone and by several threads at once: all must agree in every bit. As all products are made: where the runtime grants one
+ * thread (OMP_THREAD_LIMIT, OMP_DYNAMIC), OpenBLAS would wait without end for the others if it were let to start its own. */
 static xr_status self_check(void)
 {
     enum { SIDE = 192, COPIES = 8 };
@@ -230,12 +242,9 @@ static xr_status self_check(void)
     }
     product p = {CblasNoTrans, CblasTrans, a, b, NULL, want, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, 0.0f};
     multiply(&p, split(SIDE, SIDE, 1, 1));
-#pragma omp parallel for schedule(static) num_threads(xr_threads() > 1 ? xr_threads() : 2)
-    for (size_t copy = 0; copy < COPIES; copy++) {
-        product q = p;
-        q.c = got + copy * n;
-        multiply_tile(&q, &(tile){.rows = SIDE, .cols = SIDE});
-    }
+    copies c = {p, {.rows = SIDE, .cols = SIDE}, n};
+    c.p.c = got;
+    xr_gemm_parallel(COPIES, xr_threads() > 1 ? xr_threads() : 2, copy_of_product, &c);
     int same = 1;
     for (size_t copy = 0; copy < COPIES; copy++)
         same = same && memcmp(want, got + copy * n, n * sizeof *m) == 0;
