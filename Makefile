@@ -152,9 +152,10 @@ $(BUILD)/libxlmr.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)ar rcs $@ $(LIB_OBJ)
 # Exports the names of include/xr.h and nothing else, not even the C++ library's own templates.
+# nodelete: the threads of libgomp's pool outlive a dlclose, and must find the code that they run still there.
 $(BUILD)/libxlmr.so: $(LIB_OBJ) src/libxlmr.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,libxlmr.so.0 -Wl,-z,nodelete -Wl,--version-script=src/libxlmr.map -o $@ $(LIB_OBJ) $(LDFLAGS_ALL) $(LIBS)
 	@ln -sf libxlmr.so $@.0
 $(BUILD)/xlmr: $(CLI_OBJ) $(BUILD)/libxlmr.a
 	$(call say,LD,$@)

@@ -40,6 +40,31 @@ runs() {
     ldd "$BATS_TEST_TMPDIR/shared" | grep -q 'libxlmr\.so\.0'
 }
 
+@test "a program that loads the shared library as a plugin, and lets it go" {
+    [ -z "${SAN-}" ] || skip "needs a library without sanitizers"
+    cat >"$BATS_TEST_TMPDIR/plugin.c" <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <time.h>
+int main(int argc, char **argv)
+{
+    for (int i = 0; i < 3 && argc == 2; i++) {
+        void *lib = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL), *(*open)(const char *, int);
+        *(void **)&open = dlsym(lib, "xr_open");
+        if (open("/nowhere", 0) || dlclose(lib) != 0)
+            return 1;
+        nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);      /* in which its threads wake up */
+    }
+    return puts("fine") < 0;
+}
+C
+    cc -o "$BATS_TEST_TMPDIR/plugin" "$BATS_TEST_TMPDIR/plugin.c" -ldl
+    for policy in passive active; do
+        run -0 env OMP_NUM_THREADS=4 OMP_WAIT_POLICY=$policy timeout 60 "$BATS_TEST_TMPDIR/plugin" "$prefix/lib/libxlmr.so.0"
+        [ "$output" = fine ]
+    done
+}
+
 @test "a program against the archive" {
     [ -z "${SAN-}" ] || skip "needs a library without sanitizers"
     libs=$(pkg-config --static --libs xlmr) cc=gcc
