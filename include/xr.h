@@ -11,8 +11,9 @@
  *  - Nothing here prints, exits or aborts on bad input; failures come back as a negative status (XR_ERR_…) or NULL, with a message for people in
  *    xr_error(), which names the file, or the number of the text (the first, or the only one, is text 0, its pair text_pair 0), and what to do. Out of
  *    memory is such a failure. A wrong argument (NULL, index out of range) is a failure too.
- *  - Where there is nothing to answer, n = 0 is fine: xr_sentence_features writes nothing, xr_decode_ids gives "", the xr_free_… functions free what they
- *    are given. xr_classify and xr_train_step want 1 text or more, xr_open_classifier 2 labels or more: fewer are XR_ERR_USAGE.
+ *  - Where there is nothing to answer, n = 0 is fine, also with NULL for the arrays: xr_sentence_features writes nothing, xr_decode_ids gives "", the
+ *    xr_free_… functions free what they are given. xr_classify and xr_train_step want 1 text or more, xr_open_classifier 2 labels or more: fewer are
+ *    XR_ERR_USAGE.
  *  - Text is UTF-8, NUL-terminated. "<mask>", "</s>" and the like are read as special tokens by xr_encode_text, xr_guess_masks and
  *    xr_sentence_features, as in transformers; in texts to classify or train on they are ordinary characters, as for `xlmr predict`.
  *  - Matrices are float, row-major, in the caller's memory. Sizes in comments: n texts, H hidden size, C labels, V vocabulary.

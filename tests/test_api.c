@@ -521,6 +521,9 @@ static void no_texts(void **state)
     float out[1];
     xr_context *c = in_training();
     assert_int_equal(xr_sentence_features(c, text, 0, -1, XR_POOL_FIRST, out), 0);
+    assert_int_equal(xr_sentence_features(c, NULL, 0, -1, XR_POOL_FIRST, NULL), 0);
+    fails(xr_sentence_features(c, NULL, 1, -1, XR_POOL_FIRST, out), XR_ERR_USAGE, "xr_sentence_features: an argument is NULL");
+    fails(xr_sentence_features(c, text, 0, 99, XR_POOL_FIRST, out), XR_ERR_USAGE, "layer 99");
     char *nothing = xr_decode_ids(c, NULL, 0);
     assert_string_equal(nothing, "");
     xr_free_text(nothing);

@@ -288,8 +288,9 @@ static xr_status copy_vectors(void *context, const xr_batch *batch, const float 
 
 int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int layer, xr_pooling pooling, float *out)
 {
-    XR_TRY(begin(c && text && out, "xr_sentence_features"));
+    XR_TRY(begin(c && (n == 0 || (text && out)), "xr_sentence_features"));
     XR_TRY(check_choice("xr_sentence_features", "pooling", (int)pooling, "XR_POOL_FIRST", "XR_POOL_MEAN"));
+    XR_TRY(xr_features_layer(c, layer));
     XR_TRY(check_strings("xr_sentence_features", "text", text, n));
     catch_up(c);
     vectors v = { out, (size_t)c->model.config.hidden_size };
