@@ -128,8 +128,8 @@ XR_API int xr_sentence_features(xr_context *c, const char *const *text, size_t n
 
 typedef struct xr_guess { float score; int32_t token; char *token_str, *sequence; } xr_guess;
 
-/* The top_k (1 to V) candidates for every <mask> of text, best first, as *guess[masks * top_k]; returns the number of masks. Free with
- * xr_free_guesses, n = masks * top_k. */
+/* The top_k (1 to V) candidates for every <mask> of text, best first, as *guess[masks * top_k], NULL after a failure; returns the number of masks.
+ * Free with xr_free_guesses, n = masks * top_k. */
 XR_API int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess);
 XR_API void xr_free_guesses(xr_guess *guess, int n);
 

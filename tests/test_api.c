@@ -105,7 +105,13 @@ static void guesses(void **state)
     xr_guess *guess;
     xr_context *c = open_dir("lm", XR_READ);
     int V = xr_vocabulary_size(c);
+    guess = (xr_guess *)&c;     /* what failed leaves nothing that looks like guesses */
     fails(xr_guess_masks(c, "ba <mask>", V + 1, &guess), XR_ERR_USAGE, "xr_guess_masks");
+    assert_null(guess);
+    guess = (xr_guess *)&c;
+    fails(xr_guess_masks(c, "ba", 1, &guess), XR_ERR_DATA, "no <mask> in the text");
+    assert_null(guess);
+    xr_free_guesses(guess, -1);
     assert_int_equal(xr_guess_masks(c, "ba <mask> be <mask>", V, &guess), 2);
     for (int m = 0; m < 2; m++) {
         double sum = 0.0;

@@ -305,6 +305,8 @@ int xr_sentence_features(xr_context *c, const char *const *text, size_t n, int l
 int xr_guess_masks(xr_context *c, const char *text, int top_k, xr_guess **guess)
 {
     xr_filled f;
+    if (guess)
+        *guess = NULL;      /* freed by callers that free whatever came back */
     XR_TRY(begin(c && text && guess, "xr_guess_masks"));
     if (top_k < 1 || top_k > xr_vocabulary_size(c))
         return xr_fail(XR_EUSAGE, "xr_guess_masks: top_k is %d; expected 1 to the size of the vocabulary, %d", top_k, xr_vocabulary_size(c));
