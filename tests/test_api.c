@@ -86,7 +86,13 @@ static void wrong_arguments(void **state)
     fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open");
     assert_null(xr_open_classifier(in_scratch("cls"), holes, C, 1));
     fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open_classifier");
+    assert_null(xr_open("", XR_READ));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open: dir is empty; give the name of a directory");
+    assert_null(xr_open_classifier("", labels, C, 1));
+    fails(XR_ERR_USAGE, XR_ERR_USAGE, "xr_open_classifier: dir is empty");
     xr_context *c = open_dir("cls", XR_READ);
+    fails(xr_save(c, "", 1), XR_ERR_USAGE, "xr_save: dir is empty");
+    fails(xr_save(c, NULL, 0), XR_ERR_USAGE, "xr_save: an argument is NULL");
     fails(xr_classify(c, text, NULL, 2, logits), XR_ERR_USAGE, "xr_classify: text 1: is NULL");
     fails(xr_classify(c, text, text + 1, 1, logits), XR_ERR_USAGE, "xr_classify: text_pair 0: is NULL");
     fails(xr_classify(NULL, text, NULL, 1, logits), XR_ERR_USAGE, "xr_classify");

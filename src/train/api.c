@@ -44,6 +44,13 @@ static xr_status begin(int none_is_null, const char *function)
     return none_is_null ? XR_OK : xr_fail(XR_EUSAGE, "%s: an argument is NULL that may not be; see xr.h", function);
 }
 
+/* The same of a directory's name, which may not be empty either. */
+static xr_status begin_dir(const char *dir, int none_is_null, const char *function)
+{
+    XR_TRY(begin(dir && none_is_null, function));
+    return *dir ? XR_OK : xr_fail(XR_EUSAGE, "%s: dir is empty; give the name of a directory", function);
+}
+
 /* None of n strings may be NULL; `what` they are. */
 static xr_status check_strings(const char *function, const char *what, const char *const *string, size_t n)
 {
@@ -101,7 +108,7 @@ xr_context *xr_open(const char *dir, xr_mode mode)
 {
     xr_load_options o = { 0 };
     o.map = mode == XR_READ;
-    if (begin(dir != NULL, "xr_open") < 0 || check_choice("xr_open", "mode", (int)mode, "XR_READ", "XR_TRAIN") < 0 || xr_blas_start() < 0)
+    if (begin_dir(dir, 1, "xr_open") < 0 || check_choice("xr_open", "mode", (int)mode, "XR_READ", "XR_TRAIN") < 0 || xr_blas_start() < 0)
         return NULL;
     return xr_context_open(dir, &o);
 }
@@ -136,7 +143,7 @@ xr_context *xr_open_classifier(const char *dir, const char *const *label, int n,
     o.num_labels = n;
     o.problem = XR_PROBLEM_SINGLE_LABEL;
     o.seed = seed;
-    if (begin(dir && label, "xr_open_classifier") < 0 || check_labels(label, n) < 0 || xr_blas_start() < 0)
+    if (begin_dir(dir, label != NULL, "xr_open_classifier") < 0 || check_labels(label, n) < 0 || xr_blas_start() < 0)
         return NULL;
     xr_context *c = xr_context_open(dir, &o);
     if (c && check_order(c, label) < 0) {
@@ -169,7 +176,7 @@ static void catch_up(xr_context *c)
 int xr_save(xr_context *c, const char *dir, int replace)
 {
     xr_outdir out = { 0 };
-    XR_TRY(begin(c && dir, "xr_save"));
+    XR_TRY(begin_dir(dir, c != NULL, "xr_save"));
     catch_up(c);
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
