@@ -689,6 +689,42 @@ static void contexts_in_different_threads(void **state)
     }
 }
 
+static const char *often;       /* where they save; in_scratch is for one thread */
+
+/* Saves its model ten times over what others save there. */
+static void *save_often(void *context)
+{
+    user *u = context;
+    xr_context *c = xr_open(u->dir, XR_READ);
+    u->bad = !c;
+    for (int k = 0; k < 10 && !u->bad; k++)
+        if (xr_save(c, often, 1) < 0) {
+            snprintf(u->message, sizeof u->message, "%s", xr_error());
+            u->bad = 1;
+        }
+    xr_close(c);
+    return NULL;
+}
+
+/* In one place by two threads: each save is whole, and what lies there in the end is one of them. */
+static void saved_by_different_threads(void **state)
+{
+    (void)state;
+    static user u[2];
+    pthread_t thread[2];
+    u[0].dir = in_scratch("cls");
+    u[1].dir = in_scratch("multi");
+    often = in_scratch("often");
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(pthread_create(&thread[k], NULL, save_often, &u[k]), 0);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(pthread_join(thread[k], NULL), 0);
+    for (int k = 0; k < 2; k++)
+        if (u[k].bad)
+            fail_msg("thread %d: %s", k, u[k].message);
+    xr_close(open_dir("often", XR_READ));
+}
+
 static void threads_are_bounded(void **state)
 {
     (void)state;
@@ -726,6 +762,7 @@ int main(void)
         cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),
         cmocka_unit_test_setup(contexts_in_different_threads, clear_error),
+        cmocka_unit_test_setup(saved_by_different_threads, clear_error),
         cmocka_unit_test_setup(threads_are_bounded, clear_error),
     };
     return cmocka_run_group_tests(tests, make_everything, remove_scratch);

@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,11 +174,9 @@ static void catch_up(xr_context *c)
         xr_optim_flush(c->trainer->optim);
 }
 
-int xr_save(xr_context *c, const char *dir, int replace)
+static xr_status save(const xr_context *c, const char *dir, int replace)
 {
     xr_outdir out = { 0 };
-    XR_TRY(begin_dir(dir, c != NULL, "xr_save"));
-    catch_up(c);
     XR_TRY(replace ? xr_model_dir_check(dir) : XR_OK);
     XR_TRY(xr_outdir_begin(&out, dir, replace, "replace = 1"));
     xr_status status = xr_model_save(&c->model, out.tmp, c->dir, xr_tokenizer_sha256(c->tokenizer));
@@ -187,6 +186,18 @@ int xr_save(xr_context *c, const char *dir, int replace)
         status = xr_outdir_commit(&out);
     if (status < 0)
         xr_outdir_abort(&out);
+    return status;
+}
+
+/* One at a time: what is not complete yet has the name of the process in its own, and another thread may save in the same place. */
+int xr_save(xr_context *c, const char *dir, int replace)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    XR_TRY(begin_dir(dir, c != NULL, "xr_save"));
+    catch_up(c);
+    pthread_mutex_lock(&one_at_a_time);
+    xr_status status = save(c, dir, replace);
+    pthread_mutex_unlock(&one_at_a_time);
     return status;
 }
 
