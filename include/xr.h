@@ -22,8 +22,10 @@
  *  - Results do not depend on the number of threads.
  *  - fork(): a child hangs in its first call if its parent had opened a context, since the threads of libgomp's pool do not survive a fork. Fork before the
  *    first call, or let the child exec, or call xr_set_threads(1) before the first context is opened, which leaves the pool without threads.
- *  - What nothing here can catch: a number of threads that the system refuses (ulimit -u, no memory for their stacks). libgomp then prints a message
- *    and ends the program. The number is that of the cores (or OMP_NUM_THREADS) until xr_set_threads: choose one that is granted. */
+ *  - What nothing here can catch: a model.safetensors that is cut short or written over in its place while a context of XR_READ has it open, which ends the
+ *    program by SIGBUS or changes its answers. Put another file in its place by renaming, as xr_save does, or open with XR_TRAIN.
+ *  - Nor a number of threads that the system refuses (ulimit -u, no memory for their stacks). libgomp then prints a message and ends the program. The
+ *    number is that of the cores (or OMP_NUM_THREADS) until xr_set_threads: choose one that is granted. */
 #ifndef XR_H
 #define XR_H
 
