@@ -49,7 +49,7 @@ diverges() {
 @test "a run that grows without bound is stopped, and what grew is named" {
     local file
     sed 's/\tpos$/\t1e15/; s/\tneg$/\t-1e15/' "$train" >"$dir/values.tsv"
-    diverges 'Not finite first: ' 'Lower --learning-rate' -- finetune --model "$model" --train-file "$dir/values.tsv" --problem-type regression \
+    diverges 'Not finite first: ' 'Lower the learning rate' -- finetune --model "$model" --train-file "$dir/values.tsv" --problem-type regression \
         --optimizer sgd --learning-rate 10 --max-grad-norm 0 --lr-scheduler constant --num-epochs 20 --output-dir "$dir/r"
     file=$(echo "$dir"/r/nonfinite/step-*.json)
     [ -f "$file" ]

@@ -641,6 +641,25 @@ static void a_failed_step_changes_nothing(void **state)
     xr_close(b);
 }
 
+/* The remedy is one that a program has: xr.h knows no options of the command line. */
+static void divergence_is_told_to_programs(void **state)
+{
+    (void)state;
+    const char *text[] = { "ba" };
+    const int32_t label[] = { 1 };
+    xr_recipe recipe = xr_recipe_default(50);
+    recipe.learning_rate = 1e300;
+    recipe.schedule = "constant";
+    xr_context *c = xr_open_classifier(in_scratch("cls"), labels, C, 1);
+    assert_int_equal(xr_train_begin(c, &recipe), 0);
+    int status = 0;
+    for (int step = 0; step < 50 && status == 0; step++)
+        status = xr_train_step(c, text, NULL, label, 1, NULL);
+    fails(status, XR_ERR_DIVERGED, "Lower the learning rate");
+    assert_null(strstr(xr_error(), "--"));
+    xr_close(c);
+}
+
 typedef struct user {
     const char *dir;
     const char *const *text;
@@ -761,6 +780,7 @@ int main(void)
         cmocka_unit_test_setup(precisions_of_answers, clear_error),
         cmocka_unit_test_setup(precisions_of_training, clear_error),
         cmocka_unit_test_setup(a_failed_step_changes_nothing, clear_error),
+        cmocka_unit_test_setup(divergence_is_told_to_programs, clear_error),
         cmocka_unit_test_setup(contexts_in_different_threads, clear_error),
         cmocka_unit_test_setup(saved_by_different_threads, clear_error),
         cmocka_unit_test_setup(threads_are_bounded, clear_error),

@@ -142,7 +142,7 @@ static json_t *expect_first(void (*damage)(xr_model *m), const char *key, const 
     make_broken(damage);
     assert_int_equal(xr_remove_tree(in_scratch("run")), XR_OK);
     assert_int_equal(run(key, value), XR_EDIVERGED);
-    static const char *const parts[] = { "step 1: loss ", "Lower --learning-rate, or look for broken input near this step, or leave such updates out",
+    static const char *const parts[] = { "step 1: loss ", "Lower the learning rate, or look for broken input near this step, or leave such updates out",
                                          "run/nonfinite/step-00000001.json" };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_non_null(strstr(xr_error_message(), parts[i]));

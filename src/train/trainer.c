@@ -143,7 +143,7 @@ static xr_status update(xr_trainer *t, xr_step_result *result)
     result->grad_norm = xr_optim_grad_norm(t->optim, 1.0 / result->weight);
     if (!isfinite(result->loss) || !isfinite(result->grad_norm))
         return xr_fail(XR_EDIVERGED, "step %llu: loss %g, gradient norm %g: not finite; the weights were left as they were before the step. "
-                       "Lower --learning-rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
+                       "Lower the learning rate, or look for broken input near this step", (unsigned long long)t->step + 1, result->loss,
                        result->grad_norm);
     XR_TRY(xr_optim_step(t->optim, 1.0 / result->weight, result->grad_norm));
     result->grad_norm = xr_optim_norm(t->optim);
