@@ -459,6 +459,8 @@ static void test_limits_and_languages(void **state)
     o.max_samples = 2;
     add(&d, &l, "a.tsv", text, &o);
     assert_int_equal(d.n, 5);
+    add(&d, &l, "b.tsv", "language\tgold_label\tsentence1\tsentence2\ndeu\tneutral\ta\tb\ndeu_Latn\tneutral\tc\td\nden\tneutral\te\tf\n", &o);
+    assert_int_equal(d.n, 7);
     o.language = "fr";
     refuse(text, NULL, &o, XR_EDATA, ": no examples in language 'fr'", "ar, de", "");
     xr_dataset_free(&d);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "data/dataset.h"
 #include "data/file_kind.h"
+#include "data/language.h"
 #include "data/text.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -355,9 +356,16 @@ static xr_status read_single(reading *g, const xr_record *rec)
 
 /* ---- one file ---- */
 
+/* Wanted is a name as xlmr writes it; the file may say "eng" or "fra_Latn". */
+static int is_language(const char *name, const char *wanted)
+{
+    char parsed[XR_LANGUAGE_MAX];
+    return strcmp(name, wanted) == 0 || (xr_language_parse(name, parsed) && strcmp(parsed, wanted) == 0);
+}
+
 static int wanted_language(reading *g, const xr_record *rec)
 {
-    if (!g->o->language || (rec->language ? !strcmp(rec->language, g->o->language) : g->o->language_optional))
+    if (!g->o->language || (rec->language ? is_language(rec->language, g->o->language) : g->o->language_optional))
         return 1;
     g->n_other_language++;
     const char *name = rec->language ? rec->language : "(none)";

@@ -55,18 +55,6 @@ static void lower(const char *s, const char *stop, char *out, size_t size)
     out[n] = 0;
 }
 
-int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX])
-{
-    char word[XR_LANGUAGE_MAX + 1];
-    lower(name, ",; ", word, sizeof word);
-    size_t n = strlen(word);
-    if (n == 0 || n >= XR_LANGUAGE_MAX || word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-_")] || !is_letters((char[]){ word[0], 0 }))
-        return 0;
-    if (!find_known(word, out))
-        memcpy(out, word, n + 1);
-    return 1;
-}
-
 /* Keeps what follows the language at place i of the words, where that makes a language of its own. */
 static void follow(char *const *word, const char *separator, size_t i, size_t n, char out[XR_LANGUAGE_MAX])
 {
@@ -123,6 +111,33 @@ static void split(words *w, const char *path)
         at[len] = 0;
         at += len + 1;
     }
+}
+
+/* "fra_Latn", "zho-Hant": a language and its script, as in the name of a file. */
+static int with_script(const char *name, char out[XR_LANGUAGE_MAX])
+{
+    words w;
+    split(&w, name);
+    if (w.n != 2)
+        return 0;
+    if (!in_list(kept_suffixes, w.word[1]))
+        return in_list(suffixes, w.word[1]) && (find_known(w.word[0], out) || lone_code(w.word, 2, out));
+    if (!find_known(w.word[0], out))
+        return 0;
+    follow(w.word, w.separator, 0, 2, out);
+    return 1;
+}
+
+int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX])
+{
+    char word[XR_LANGUAGE_MAX + 1];
+    lower(name, ",; ", word, sizeof word);
+    size_t n = strlen(word);
+    if (n == 0 || n >= XR_LANGUAGE_MAX || word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-_")] || !is_letters((char[]){ word[0], 0 }))
+        return 0;
+    if (!find_known(word, out) && !with_script(word, out))
+        memcpy(out, word, n + 1);
+    return 1;
 }
 
 int xr_language_of_file(const char *path, char out[XR_LANGUAGE_MAX])

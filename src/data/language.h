@@ -7,7 +7,8 @@
 enum { XR_LANGUAGE_MAX = 32 };
 #define XR_LANGUAGE_UNKNOWN "und"
 
-/* As a record or a person writes it: "eng" and "EN" are en, "eng,fra" is its first. Returns 1, or 0 when it is no name of a language. */
+/* As a record or a person writes it: "eng" and "EN" are en, "fra_Latn" is fr, "zho_Hant" is zh-hant, "eng,fra" is its first. Returns 1, or 0 when it
+ * is no name of a language. */
 int xr_language_parse(const char *name, char out[XR_LANGUAGE_MAX]);
 /* From the name of a file, without folders and endings: en.txt.gz, en_head_0000.json.gz, cc_en_head-0091.jsonl.gz, uzn_latn.txt (uz),
  * cmn_hant.txt and zh-Hant.txt.xz (zh-hant), hi_rom.txt (hi_rom). A name of three letters that is not known here is taken as it is when the
