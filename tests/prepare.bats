@@ -250,6 +250,15 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
     refused 65 "shard.json:204" -- prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/shard.json"
 }
 
+@test "JSON that is no JSON lines is refused with the command that makes it so" {
+    printf '[{"text": "the cat"},\n{"text": "sat"}]\n' >"$dir/list-en.json"
+    refused 65 "list-en.json:1: JSON over several lines; expected one JSON object a line; convert it with: jq -c '.[]'" -- \
+        prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/list-en.json"
+    printf '{\n  "text": "the cat"\n}\n' >"$dir/one-en.json"
+    refused 65 "one-en.json:1: JSON over several lines" "convert it with: jq -c ." -- \
+        prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/one-en.json"
+}
+
 @test "a store of nothing is told, with the option that left all out; training on it names it" {
     printf '{"raw_content": "the cat sat", "language": "en", "bucket": "head", "url": "u"}\n%.0s' 1 2 3 >"$dir/shard.json"
     accepted 'no document was kept: the store is empty; most were left out as filtered by --buckets (3)' -- \

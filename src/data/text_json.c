@@ -53,6 +53,11 @@ static int not_json(xr_text_reader *r, const char *line, size_t len)
         xr_error_clear();
         return xr_text_bad(r, XR_TEXT_TRUNCATED, "the last record is cut off; get the shard again");
     }
+    if (r->line == 1 && (*line == '[' || (len == 1 && *line == '{'))) {
+        xr_error_clear();
+        return xr_text_bad(r, XR_TEXT_BAD_JSON, "JSON over several lines; expected one JSON object a line; convert it with: jq -c %s",
+                           *line == '[' ? "'.[]'" : ".");
+    }
     r->bad = memmem(line, len, "\\u0000", 6) ? XR_TEXT_NUL : XR_TEXT_BAD_JSON;
     return xr_error_status();
 }
