@@ -182,6 +182,14 @@ static void test_disguises(void **state)
     expect_refusal("PK\x03\x04 rest", 9, XR_EDATA, "zip");
     expect_lines("PK\x03", 3, "PK\x03|");
     expect_lines("\x1f", 1, "\x1f|");
+    expect_refusal("PAR1\x15\x04\x15", 7, XR_EDATA, "a Parquet table");
+    expect_lines("PAR1 is a receptor\n", 19, "PAR1 is a receptor|");
+    char tar[512] = "sw.txt";
+    memcpy(tar + 257, "ustar", 5);
+    expect_refusal(tar, sizeof tar, XR_EDATA, "a tar archive, not text; unpack it first");
+    add_member(&once, tar, sizeof tar, 6);
+    expect_refusal(once.s, once.len, XR_EDATA, "a tar archive");
+    xr_str_clear(&once);
     add_member(&once, "text\n", 5, 6);
     add_member(&twice, once.s, once.len, 6);
     expect_refusal(twice.s, twice.len, XR_EDATA, "gzip inside gzip");

@@ -19,6 +19,7 @@ static const xr_magic text_magics[] = {
     { "\xef\xbb\xbf", 3, NULL },    /* UTF-8 byte order mark: dropped */
     { "\xff\xfe", 2, "UTF-16 (little-endian byte order mark), not UTF-8; convert it first (iconv -f UTF-16 -t UTF-8)" },
     { "\xfe\xff", 2, "UTF-16 (big-endian byte order mark), not UTF-8; convert it first (iconv -f UTF-16 -t UTF-8)" },
+    { "PAR1\x15", 5, "a Parquet table, not text; write its rows as JSON lines first (pandas: read_parquet, then to_json with lines=True)" },
 };
 #define N_TEXT (sizeof text_magics / sizeof text_magics[0])
 
@@ -81,6 +82,18 @@ static xr_status check_inner(xr_stream *s, int *undecided)
     return s->file->failed;
 }
 
+/* The magic of tar stands behind names and numbers padded with NUL, which text has none of: only there is more looked at. */
+static xr_status check_tar(xr_stream *s, int *undecided)
+{
+    enum { AT = 257, SIZE = 5 };
+    if (s->out_len >= AT + SIZE && memcmp(s->out + AT, "ustar", SIZE) == 0) {
+        s->file->failed = xr_fail(XR_EDATA, "%s: the file is a tar archive, not text; unpack it first (tar -xf)", s->file->path);
+        return s->file->failed;
+    }
+    *undecided |= s->out_len < AT + SIZE && s->out_len && memchr(s->out, 0, s->out_len) != NULL;
+    return XR_OK;
+}
+
 /* Looks at the text's first bytes: drops a UTF-8 byte order mark, refuses what is no UTF-8 text. */
 static xr_status begin_text(xr_stream *s)
 {
@@ -92,6 +105,7 @@ static xr_status begin_text(xr_stream *s)
         XR_TRY(refill(s, &got));
         m = xr_magic_find(text_magics, N_TEXT, s->out, s->out_len, &undecided);
         XR_TRY(check_inner(s, &undecided));
+        XR_TRY(check_tar(s, &undecided));
     }
     s->begun = 1;
     if (m && m->what) {
