@@ -141,6 +141,15 @@ until_step() {
     refused 2 '--block-length 600' 'at most 512' -- pretrain --model "$model" "${data[@]}" --block-length 600 --output-dir "$dir/o"
 }
 
+@test "text that changed under a run is refused, with a word on what --overwrite-output-dir would take" {
+    cp "$raw/en.txt" "$dir/en.txt"
+    run -75 "$xlmr" pretrain --quiet --model "$model" --train-data "$dir/en.txt" --block-length 32 --max-steps 50 --max-time 0.001s --output-dir "$dir/r"
+    echo 'the fox ran' >>"$dir/en.txt"
+    refused 73 "en.txt had" "give the run the text and options that it began with" "--overwrite-output-dir to begin the run again" -- \
+        pretrain --quiet --model "$model" --train-data "$dir/en.txt" --block-length 32 --max-steps 50 --output-dir "$dir/r"
+    [ -d "$dir/r/checkpoints/step-00000001" ]
+}
+
 @test "a run is not mixed into a directory that is none, whatever --overwrite-output-dir says" {
     copy_model
     "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/store" "$raw/en.txt" >/dev/null

@@ -239,8 +239,10 @@ static xr_status differs(const xr_prepare_plan *p, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return xr_fail(XR_ECANTCREAT, "%s: holds tokens made otherwise: %s; choose another --output-dir, or give --overwrite-output-dir to make them anew",
-                   p->dir, what);
+    /* of a run, that option takes away what was learned as well */
+    return xr_fail(XR_ECANTCREAT, "%s: holds tokens made otherwise: %s; %schoose another --output-dir, or give --overwrite-output-dir to %s", p->dir, what,
+                   p->job->o->verb == XR_V_PRETRAIN ? "give the run the text and options that it began with, " : "",
+                   p->job->o->verb == XR_V_PRETRAIN ? "begin the run again" : "make them anew");
 }
 
 /* A value as a person would write it; two may be alive at once. */
