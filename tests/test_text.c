@@ -100,10 +100,10 @@ static void test_encoding(void **state)
 {
     (void)state;
     static const char *const bad[] = { "\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80", "\x80",
-                                       "\xE2\x82", "\xC3", "\xF0\x9F\x98", "caf\xE9" };
+                                       "\xE2\x82", "\xC3", "\xF0\x9F\x98", "caf\xE9", "\xC0\xED\xED\xE0" };
     static const char *const guesses[] = { "overlong", "overlong", "overlong", "surrogate", "U+10FFFF", "Latin-1", "continuation", "cut off",
-                                           "Latin-1", "cut off", "Latin-1" };
-    for (size_t i = 0; i < 11; i++) {
+                                           "Latin-1", "cut off", "Latin-1", "Latin-1" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[40];
         snprintf(text, sizeof text, "one\n%s\ntwo\n", bad[i]);
         xr_log_set_sink(keep_note);

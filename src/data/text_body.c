@@ -67,7 +67,7 @@ int xr_text_is_blank(const char *s, size_t len)
 static const char *guess(const char *s, size_t n)
 {
     unsigned char a = (unsigned char)s[0], b = n > 1 ? (unsigned char)s[1] : 0;
-    if (a == 0xC0 || a == 0xC1 || (a == 0xE0 && b >= 0x80 && b < 0xA0) || (a == 0xF0 && b >= 0x80 && b < 0x90))
+    if (((a == 0xC0 || a == 0xC1) && (b & 0xC0) == 0x80) || (a == 0xE0 && b >= 0x80 && b < 0xA0) || (a == 0xF0 && b >= 0x80 && b < 0x90))
         return "an overlong form";
     if (a == 0xED && b >= 0xA0 && b < 0xC0)
         return "a surrogate, as in CESU-8";
