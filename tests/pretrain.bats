@@ -141,6 +141,12 @@ until_step() {
     refused 2 '--block-length 600' 'at most 512' -- pretrain --model "$model" "${data[@]}" --block-length 600 --output-dir "$dir/o"
 }
 
+@test "a store that is named twice counts twice, with a warning" {
+    "$xlmr" prepare --quiet --model "$model" --output-dir "$dir/store" "$raw/en.txt" >/dev/null
+    accepted "store: holds the text of $dir/store, which is named, too" -- pretrain --model "$model" --train-data "$dir/store" \
+        --train-data "$dir/./store" --block-length 32 --dry-run --output-dir "$dir/r"
+}
+
 @test "text that changed under a run is refused, with a word on what --overwrite-output-dir would take" {
     cp "$raw/en.txt" "$dir/en.txt"
     run -75 "$xlmr" pretrain --quiet --model "$model" --train-data "$dir/en.txt" --block-length 32 --max-steps 50 --max-time 0.001s --output-dir "$dir/r"

@@ -124,6 +124,15 @@ static xr_status read_corpus(xr_pretrain *p, xr_corpus *c, const xr_strs *path, 
                    path->n > 1 ? "it and the others" : "it");
 }
 
+static void warn_repeated(const xr_corpus *c)
+{
+    for (size_t i = 0; i < c->n_stores; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(xr_store_digest(c->store[i]), xr_store_digest(c->store[k])) == 0)
+                xr_warn("%s: holds the text of %s, which is named, too: all of it counts twice; name one of them", xr_store_path(c->store[i]),
+                        xr_store_path(c->store[k]));
+}
+
 static void warn_overlap(const xr_pretrain *p)
 {
     for (size_t i = 0; i < p->valid.n_stores; i++)
@@ -136,6 +145,8 @@ xr_status xr_pretrain_read(xr_pretrain *p)
 {
     XR_TRY(read_corpus(p, &p->train, &p->o->train_data, "train", "--train-data"));
     XR_TRY(read_corpus(p, &p->valid, &p->o->validation_data, "validation", "--validation-data"));
+    warn_repeated(&p->train);
+    warn_repeated(&p->valid);
     warn_overlap(p);
     return XR_OK;
 }
