@@ -82,15 +82,17 @@ static xr_status check_inner(xr_stream *s, int *undecided)
     return s->file->failed;
 }
 
-/* The magic of tar stands behind names and numbers padded with NUL, which text has none of: only there is more looked at. */
+/* The magic of tar stands behind names and numbers padded with NUL, which text has none of. */
 static xr_status check_tar(xr_stream *s, int *undecided)
 {
     enum { AT = 257, SIZE = 5 };
+    if (!s->out_len || !memchr(s->out, 0, s->out_len < AT ? s->out_len : AT))
+        return XR_OK;
     if (s->out_len >= AT + SIZE && memcmp(s->out + AT, "ustar", SIZE) == 0) {
         s->file->failed = xr_fail(XR_EDATA, "%s: the file is a tar archive, not text; unpack it first (tar -xf)", s->file->path);
         return s->file->failed;
     }
-    *undecided |= s->out_len < AT + SIZE && s->out_len && memchr(s->out, 0, s->out_len) != NULL;
+    *undecided |= s->out_len < AT + SIZE;
     return XR_OK;
 }
 
