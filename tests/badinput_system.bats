@@ -193,6 +193,17 @@ END
     run -0 --separate-stderr env -u HOME TERM= LANG=nonsense "$xlmr" fill-mask --model "$model" 'a <mask>'
 }
 
+@test "what the environment tells OpenMP changes no bit, and nothing waits for threads that do not come" {
+    tune() { "$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 2 --threads 2 --output-dir "$1" >/dev/null; }
+    tune "$dir/a"
+    for setting in OMP_NUM_THREADS=4,2 OMP_DYNAMIC=true OMP_THREAD_LIMIT=1 OMP_MAX_ACTIVE_LEVELS=3 OPENBLAS_NUM_THREADS=3; do
+        echo "$setting"
+        ( export "$setting" && export -f tune && export xlmr model train && timeout 60 bash -c 'tune "$0"' "$dir/b" )
+        cmp "$dir/a/final/model.safetensors" "$dir/b/final/model.safetensors"
+        rm -r "$dir/b"
+    done
+}
+
 @test "OpenBLAS without threads is refused, with its own threads warned of" {
     # XLMR_TEST_BLAS: a folder with other flavours of the library, unpacked: find it anywhere below.
     [ -n "${XLMR_TEST_BLAS:-}" ] || skip "XLMR_TEST_BLAS names no folder with libopenblas0-serial and -pthread (dpkg -x)"

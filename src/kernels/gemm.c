@@ -97,17 +97,18 @@ static void multiply_tile(const product *p, const tile *t)
 }
 
 /* OpenBLAS asks OpenMP how many threads a caller may have, and a region of one thread does not count as parallel: without the 1 set
- * here a product of a single tile would be split by the library, and its bits would depend on the machine. */
+ * here a product of a single tile would be split by the library, its bits would depend on the machine, and with OMP_THREAD_LIMIT or
+ * OMP_DYNAMIC, by which it gets fewer threads than it waits for, it would never end. Within the region, since OMP_NUM_THREADS=4,2
+ * gives regions a number of their own. */
 void xr_gemm_parallel(size_t n, int threads, void (*body)(void *context, size_t i, int worker), void *context)
 {
-    int before = omp_get_max_threads();
-    if (before != 1)
+#pragma omp parallel num_threads(threads) if (n > 1)
+    {
         omp_set_num_threads(1);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (n > 1)
-    for (size_t i = 0; i < n; i++)
-        body(context, i, omp_get_thread_num());
-    if (before != 1)
-        omp_set_num_threads(before);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < n; i++)
+            body(context, i, omp_get_thread_num());
+    }
 }
 
 typedef struct tiled { const product *p; grid g; } tiled;
@@ -215,22 +216,19 @@ int xr_blas_core_is_older(const char *core, xr_isa isa)
 int xr_blas_is_older(void) { return xr_blas_core_is_older(xr_blas_core(), xr_cpu_isa()); }
 const char *xr_blas_coretype(xr_isa isa) { return isa >= XR_ISA_AVX512 ? "SkylakeX" : "Haswell"; }
 
-typedef struct copies { product p; tile whole; size_t size; } copies;
+enum { SIDE = 192, COPIES = 8 };       /* of the self-check */
 
-static void copy_of_product(void *context, size_t i, int worker)
+static void copy_of_product(void *context, size_t copy, int worker)
 {
-    const copies *c = context;
-    product p = c->p;
+    product p = *(const product *)context;
     (void)worker;
-    p.c += i * c->size;
-    multiply_tile(&p, &c->whole);
+    p.c += copy * SIDE * SIDE;
+    multiply_tile(&p, &(tile){.rows = SIDE, .cols = SIDE});
 }
 
-/* The same products as one tile, alone and by several threads at once: all must agree in every bit. As all products are made: where the runtime grants one
- * thread (OMP_THREAD_LIMIT, OMP_DYNAMIC), OpenBLAS would wait without end for the others if it were let to start its own. */
+/* The same products as one tile, alone and by several threads at once: all must agree in every bit. */
 static xr_status self_check(void)
 {
-    enum { SIDE = 192, COPIES = 8 };
     size_t n = (size_t)SIDE * SIDE;
     float *m = xr_alloc((2 + 1 + COPIES) * n, sizeof *m);
     if (!m)
@@ -242,9 +240,8 @@ static xr_status self_check(void)
     }
     product p = {CblasNoTrans, CblasTrans, a, b, NULL, want, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, 0.0f};
     multiply(&p, split(SIDE, SIDE, 1, 1));
-    copies c = {p, {.rows = SIDE, .cols = SIDE}, n};
-    c.p.c = got;
-    xr_gemm_parallel(COPIES, xr_threads() > 1 ? xr_threads() : 2, copy_of_product, &c);
+    p.c = got;
+    xr_gemm_parallel(COPIES, xr_threads() > 1 ? xr_threads() : 2, copy_of_product, &p);
     int same = 1;
     for (size_t copy = 0; copy < COPIES; copy++)
         same = same && memcmp(want, got + copy * n, n * sizeof *m) == 0;
