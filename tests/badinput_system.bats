@@ -204,6 +204,41 @@ END
     done
 }
 
+@test "threads: as OMP_NUM_THREADS says if it says a number, or the processors that the process may use" {
+    local first
+    threads() { "$@" "$xlmr" doctor --json 2>"$dir/err" | jq .machine.threads; }
+    first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')
+    [ "$(threads env OMP_NUM_THREADS=3)" -eq 3 ]
+    [ "$(threads env 'OMP_NUM_THREADS= 3 ,2')" -eq 3 ]
+    [ "$(threads env -u OMP_NUM_THREADS taskset -c "$first")" -eq 1 ]
+    [ "$(threads env -u OMP_NUM_THREADS OMP_PROC_BIND=true taskset -c "$first")" -eq 1 ]
+    for wrong in 0 -1 abc '' 4096000 1.5; do
+        [ "$(threads env OMP_NUM_THREADS="$wrong" taskset -c "$first")" -eq 1 ]
+        grep -qF "xlmr: warning: OMP_NUM_THREADS is \"$wrong\", which is no number of threads" "$dir/err"
+    done
+    if [ "$(nproc --all)" -gt 1 ]; then
+        taskset -c "$first" "$xlmr" help --threads 2 >/dev/null 2>"$dir/err"
+        grep -q '^xlmr: warning: --threads 2 where the process may run on 1 of ' "$dir/err"
+    fi
+}
+
+@test "stacks that are too small, and threads that the system refuses, are 71 with a remedy" {
+    ! ldd "$xlmr" | grep -q 'libasan\|libtsan' || skip "sanitizers have limits of their own"
+    local as=()
+    refused_by_limit() { status=0; "$@" fill-mask --model "$model" --threads 4 'a <mask>' >"$dir/out" 2>"$dir/err" </dev/null || status=$?; cat "$dir/err"; [ "$status" -eq 71 ]; }
+    for size in 64k 512 '1000 K' 2000B; do
+        refused_by_limit env OMP_STACKSIZE="$size" "$xlmr"
+        grep -qF "xlmr: error: OMP_STACKSIZE is $size; threads need stacks of at least 1024 KiB: unset it" "$dir/err"
+    done
+    refused_by_limit bash -c 'ulimit -S -s 256; exec "$0" "$@"' "$xlmr"
+    grep -q '^xlmr: error: the limit on the stack (ulimit -s) is below 1 MiB.*raise it' "$dir/err"
+    bash -c 'ulimit -S -s 1024; exec "$0" "$@"' "$xlmr" fill-mask --model "$model" 'a <mask>'
+    if [ "$(id -u)" -eq 0 ]; then as=(setpriv --reuid 54321 --regid 54321 --clear-groups); fi       # root has no such limit
+    "${as[@]}" test -x "$(realpath "$xlmr")" || skip "another user cannot run the program"
+    refused_by_limit "${as[@]}" bash -c 'ulimit -u 1; exec "$0" "$@"' "$(realpath "$xlmr")"
+    grep -q '^xlmr: error: thread 2 of 4 cannot be started (Resource temporarily unavailable);.*ulimit -u.*give --threads 1' "$dir/err"
+}
+
 @test "OpenBLAS without threads is refused, with its own threads warned of" {
     # XLMR_TEST_BLAS: a folder with other flavours of the library, unpacked: find it anywhere below.
     [ -n "${XLMR_TEST_BLAS:-}" ] || skip "XLMR_TEST_BLAS names no folder with libopenblas0-serial and -pthread (dpkg -x)"

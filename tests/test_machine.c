@@ -60,6 +60,7 @@ static void test_container(void **state)
     put("box", "/sys/fs/cgroup/cpu.max", "50000 100000\n");
     xr_machine m = xr_machine_look_at(in_scratch("box"));
     assert_true(m.memory_limit == 2 * gib && m.cpu_quota == 0.5);
+    assert_int_equal(xr_machine_paid(&m), 1);
 }
 
 /* Version 1 has a hierarchy for each controller, named in lists, and huge numbers for no limit. */
@@ -76,9 +77,11 @@ static void test_version_1(void **state)
     put("v1", "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     xr_machine m = xr_machine_look_at(in_scratch("v1"));
     assert_true(m.memory_limit == 3 * gib && m.cpu_quota == 2.0);
+    assert_int_equal(xr_machine_paid(&m), 2);
     put("v1", "/proc/self/cgroup", "3:memory:/\n");
     m = xr_machine_look_at(in_scratch("v1"));
     assert_true(m.memory_limit == 0.0 && m.cpu_quota == 0.0);
+    assert_int_equal(xr_machine_paid(&m), 0);
 }
 
 /* This process's processors, taken as two threads a core, or as cores of two packages. */

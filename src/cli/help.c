@@ -249,7 +249,7 @@ static const char exit_codes[] =
     ".TP\nXR_ISA\nportable, avx2, avx512 or amx: use less than the machine can do;\n"
     "amx on a CPU with AVX\\-512 alone: slow, but the bits that \\-\\-precision bf16 has with AMX\n"
     ".TP\nOPENBLAS_CORETYPE\nkernels of OpenBLAS; leave it unset, as one that does not suit the CPU can halve the speed (xlmr doctor says which is used)\n"
-    ".TP\nOMP_NUM_THREADS\nthreads, when \\-\\-threads is 0\n"
+    ".TP\nOMP_NUM_THREADS\nthreads, when \\-\\-threads is 0; without it all cores that the process may use, or as many as its control group pays for\n"
     ".TP\nOMP_WAIT_POLICY\npassive: threads that wait for each other sleep at once. On a machine that is busy with other work this can be many times as fast;\n"
     "on an idle one small models lose a little\n";
 

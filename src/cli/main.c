@@ -11,7 +11,7 @@
 #include "cli/cmd.h"
 #include "cli/help.h"
 #include "cli/progress.h"
-#include "kernels/cpu.h"
+#include "cli/threads.h"
 #include "kernels/gemm.h"
 #include "train/profile.h"
 #include "util/alloc.h"
@@ -128,23 +128,27 @@ static void on_sigbus(int sig)
     _exit(-XR_EIO);
 }
 
-/* OpenBLAS maps a buffer while it is being loaded, and tries for ever when the address space does not suffice. So a
- * limit that is too low must be refused before any library starts: by .preinit_array, with system calls only. */
-enum { LEAST_ADDRESS_SPACE_MB = 512 };
-
-static void check_address_space(void)
+static void check_limit(__rlimit_resource_t what, unsigned least_mib, const char *message, size_t length)
 {
-    static const char message[] = "xlmr: error: the limit on address space (ulimit -v) is below 512 MiB, in which "
-                                  "OpenBLAS cannot start; raise it\n";
     struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur >= (rlim_t)LEAST_ADDRESS_SPACE_MB << 20)
+    if (getrlimit(what, &limit) < 0 || limit.rlim_cur >= (rlim_t)least_mib << 20)
         return;
-    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    ssize_t ignored = write(STDERR_FILENO, message, length);
     (void)ignored;
     _exit(-XR_ESYSTEM);
 }
 
-__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = check_address_space;
+/* OpenBLAS maps a buffer while it is being loaded, and tries for ever when the address space does not suffice; kernels keep blocks of 400 KB on the
+ * stack. So limits that are too low must be refused before any library starts: by .preinit_array, with system calls only. */
+static void check_limits(void)
+{
+    static const char space[] = "xlmr: error: the limit on address space (ulimit -v) is below 512 MiB, in which OpenBLAS cannot start; raise it\n";
+    static const char stack[] = "xlmr: error: the limit on the stack (ulimit -s) is below 1 MiB, which the kernels need; raise it\n";
+    check_limit(RLIMIT_AS, 512, space, sizeof space - 1);
+    check_limit(RLIMIT_STACK, 1, stack, sizeof stack - 1);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = check_limits;
 
 static void install_signals(void)
 {
@@ -172,16 +176,7 @@ static xr_status unknown_verb(const char *name)
 
 static xr_status start_machine(const xr_options *o)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const char *env = getenv("OMP_NUM_THREADS");
-    long long want;
-    if (o->threads > cores && cores > 0)
-        xr_warn("--threads %lld on a machine with %ld cores; more threads than cores are slower, and results do not "
-                "depend on them",
-                o->threads, cores);
-    else if (!o->threads && env && xr_parse_int(env, &want) && want > cores && cores > 0)
-        xr_warn("OMP_NUM_THREADS is %lld on a machine with %ld cores; more threads than cores are slower", want, cores);
-    xr_threads_set((int)o->threads);
+    XR_TRY(xr_threads_start(o));
     return o->verb & XR_V_MODEL ? xr_blas_start() : XR_OK;
 }
 

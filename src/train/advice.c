@@ -1,6 +1,5 @@
 #include "train/advice.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,22 +18,19 @@ static void say(json_t *list, const char *format, ...)
     va_end(ap);
 }
 
-/* At least one, and no more than the quota pays for. */
-static int paid_for(double quota) { return quota < 1.0 ? 1 : (int)floor(quota); }
-
 static void look_at_count(json_t *list, const xr_advice_facts *f)
 {
     const xr_machine *m = &f->machine;
     int most = m->cores > 0 ? m->cores : m->allowed;
-    if (m->cpu_quota > 0.0 && f->threads > paid_for(m->cpu_quota))
+    if (m->cpu_quota > 0.0 && f->threads > xr_machine_paid(m))
         say(list, "the control group may use %.3g processors' worth of time, %d threads want more and would be stopped over and over: give --threads %d",
-            m->cpu_quota, f->threads, paid_for(m->cpu_quota));
+            m->cpu_quota, f->threads, xr_machine_paid(m));
     else if (f->threads > m->allowed)
         say(list, "%d threads on the %d processors that this process may run on wait for each other: give --threads %d", f->threads, m->allowed, most);
     else if (m->cores > 0 && f->threads > m->cores)
         say(list, "%d threads on %d cores: the hyper-threads of a core share its multipliers, so --threads %d is usually as fast or faster", f->threads,
             m->cores, m->cores);
-    else if (f->threads < most && !(m->cpu_quota > 0.0 && f->threads >= paid_for(m->cpu_quota)))
+    else if (f->threads < most && !(m->cpu_quota > 0.0 && f->threads >= xr_machine_paid(m)))
         say(list, "%d threads on %d cores: --threads or OMP_NUM_THREADS asks for fewer than there are; leave it out unless others need the rest", f->threads,
             most);
     if (m->allowed < m->processors)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/cpu.h"
 #include "train/prepare_plan.h"
 #include "util/alloc.h"
 #include "util/log.h"
@@ -244,9 +245,7 @@ static xr_status set_up(pool *w)
     qsort(w->order, w->n, sizeof *w->order, larger_first);
     atomic_store(&w->s->bytes, w->progress.bytes_before);
     atomic_store(&w->s->inputs, w->progress.inputs_total - w->n);
-    long long asked = p->job->o->workers, cores = p->job->o->threads;
-    if (asked <= 0)
-        asked = cores > 0 ? cores : sysconf(_SC_NPROCESSORS_ONLN);
+    long long asked = p->job->o->workers > 0 ? p->job->o->workers : xr_threads();
     w->n_workers = (int)((size_t)asked < w->n ? asked : (long long)w->n);
     if (w->n_workers > WORKER_CAP)
         w->n_workers = WORKER_CAP;

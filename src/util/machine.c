@@ -175,4 +175,6 @@ xr_machine xr_machine_look_at(const char *root)
 
 xr_machine xr_machine_look(void) { return xr_machine_look_at(""); }
 
+int xr_machine_paid(const xr_machine *m) { return m->cpu_quota <= 0.0 ? 0 : m->cpu_quota < 1.0 ? 1 : m->cpu_quota < INT_MAX ? (int)m->cpu_quota : INT_MAX; }
+
 double xr_machine_memory(const xr_machine *m) { return smaller(m->memory, m->memory_limit); }

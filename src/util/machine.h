@@ -14,6 +14,7 @@ typedef struct xr_machine {
 xr_machine xr_machine_look(void);
 /* The same with the files of another system under `root` ("" is this one), for tests; affinity is this process's all the same. */
 xr_machine xr_machine_look_at(const char *root);
+int xr_machine_paid(const xr_machine *m);         /* threads that the quota pays for, at least 1; 0: no quota */
 double xr_machine_memory(const xr_machine *m);  /* bytes that a process may come to use: of the machine, or of its control group */
 
 #endif
