@@ -135,6 +135,34 @@ END
     [ ! -s "$dir/err" ]
 }
 
+@test "who reads the messages of a run may go: it goes on" {
+    set +o pipefail
+    "$xlmr" finetune --model "$model" --train-file "$train" --validation-file "$dev" --max-steps 40 --eval-steps 1 --output-dir "$dir/run" 2>&1 >"$dir/out" |
+        head -1 >/dev/null
+    codes=("${PIPESTATUS[@]}")
+    [ "${codes[0]}" -eq 0 ]
+    grep -q "^final model after step 40" "$dir/out"
+    "$xlmr" verify --quiet "$dir/run" >/dev/null
+}
+
+@test "closed streams: what is written to them reaches no file" {
+    local run status
+    tune() { "$xlmr" finetune --model "$model" --train-file "$train" --validation-file "$dev" --max-steps 3 --eval-steps 1 --output-dir "$1"; }
+    tune "$dir/whole" >/dev/null 2>&1
+    status=0; tune "$dir/a" <&- >&- 2>&- || status=$?
+    [ "$status" -eq 74 ]                    # its results were to be printed
+    status=0; tune "$dir/b" <&- 2>&- >"$dir/out" || status=$?
+    [ "$status" -eq 0 ]
+    for run in a b; do
+        cmp "$dir/whole/metrics.jsonl" "$dir/$run/metrics.jsonl"
+        cmp "$dir/whole/config.yaml" <(sed "s,$dir/$run,$dir/whole," "$dir/$run/config.yaml")
+        "$xlmr" verify --quiet "$dir/$run" >/dev/null
+    done
+    status=0; "$xlmr" fill-mask --model "$model" <&- >"$dir/out" 2>"$dir/err" || status=$?
+    [ "$status" -eq 74 ]
+    grep -q 'Bad file descriptor' "$dir/err"
+}
+
 @test "a weight file cut short while it is mapped is 74, not a crash" {
     copy_model
     mkfifo "$dir/pipe"

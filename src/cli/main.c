@@ -1,6 +1,7 @@
 /* xlmr VERB [--config FILE] [--KEY VALUE ...]: finds the command, resolves its options, runs it, and turns its status
  * into an exit code. Nothing but this folder prints or ends the program. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,13 +77,19 @@ static void sink(xr_level level, const char *message)
         say("debug", "2", message);
 }
 
+/* A reader that has had enough ends us quietly, as it does cat: exit 141 to the shell. */
+static xr_status out_failed(void)
+{
+    if (errno == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    return xr_fail(XR_EIO, "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere", strerror(errno));
+}
+
 xr_status xr_out_bytes(const char *s, size_t len)
 {
-    if (fwrite(s, 1, len, stdout) == len)
-        return XR_OK;
-    return xr_fail(XR_EIO,
-                   "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
-                   strerror(errno));
+    return fwrite(s, 1, len, stdout) == len ? XR_OK : out_failed();
 }
 
 xr_status xr_out(const char *format, ...)
@@ -91,11 +98,7 @@ xr_status xr_out(const char *format, ...)
     va_start(ap, format);
     int n = vprintf(format, ap);
     va_end(ap);
-    return n < 0
-               ? xr_fail(XR_EIO,
-                         "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
-                         strerror(errno))
-               : XR_OK;
+    return n < 0 ? out_failed() : XR_OK;
 }
 
 xr_status xr_out_json(const json_t *j)
@@ -110,11 +113,7 @@ xr_status xr_out_json(const json_t *j)
 
 xr_status xr_out_flush(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return XR_OK;
-    return xr_fail(XR_EIO,
-                   "standard output: cannot write (%s); results are incomplete, free space or redirect elsewhere",
-                   strerror(errno));
+    return fflush(stdout) == 0 && !ferror(stdout) ? XR_OK : out_failed();
 }
 
 /* A mapped file that another program cut short: only write and _exit are allowed here. */
@@ -155,11 +154,19 @@ static void install_signals(void)
     struct sigaction bus = { .sa_handler = on_sigbus };
     sigemptyset(&bus.sa_mask);
     sigaction(SIGBUS, &bus, NULL);
-    /* A reader that has had enough ends us quietly, as it does cat: exit 141 to the shell, even if the parent ignored
-     * it. */
-    struct sigaction pipe_default = { .sa_handler = SIG_DFL };
-    sigemptyset(&pipe_default.sa_mask);
-    sigaction(SIGPIPE, &pipe_default, NULL);
+    /* Whoever reads the messages of a run may go: that must not end it. Of results, see out_failed. */
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* A file that got the number of a closed stream would get what is written there: messages, in the midst of a log. Open in the wrong direction, so that
+ * reading and writing fail as they do where it is closed. */
+static void occupy_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            open("/", O_RDONLY);
 }
 
 static xr_status unknown_verb(const char *name)
@@ -277,6 +284,7 @@ static xr_status run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    occupy_closed_streams();
     install_signals();
     xr_log_set_sink(sink);
     xr_status st = run(argc, argv);
