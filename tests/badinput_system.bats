@@ -197,6 +197,23 @@ END
     done
 }
 
+@test "a limit on the size of files is 74 with the remedy, and leaves nothing" {
+    local command status
+    for command in "features --model $model --output $dir/o.h5 $BATS_FILE_TMPDIR/corpus.txt" "features --model $model --output $dir/o.jsonl $BATS_FILE_TMPDIR/corpus.txt" \
+        "prepare --model $model --output-dir $dir/o $BATS_FILE_TMPDIR/corpus.txt" "train-tokenizer --vocab-size 100 --output $dir/o.spm $BATS_FILE_TMPDIR/corpus.txt" \
+        "init --preset nano --tokenizer $model/sentencepiece.bpe.model --output-dir $dir/o"; do
+        status=0
+        # shellcheck disable=SC2086
+        ( ulimit -c 0 -f 10; exec "$xlmr" $command --quiet >/dev/null 2>"$dir/err" ) || status=$?
+        echo "${command%% *}: $status"
+        cat "$dir/err"
+        [ "$status" -eq 74 ]
+        grep -q '^xlmr: error: .*: File too large' "$dir/err"
+        grep -q '^xlmr: warning: .*(ulimit -f).*raise the limit' "$dir/err"
+        run ! compgen -G "$dir/o*"
+    done
+}
+
 @test "numbers are read and written with a point in every locale" {
     local charmap=/usr/share/i18n/charmaps/UTF-8.gz
     if locale -a 2>/dev/null | grep -qi '^de_DE.utf-\?8'; then

@@ -127,6 +127,19 @@ static void on_sigbus(int sig)
     _exit(-XR_EIO);
 }
 
+/* The write fails with EFBIG then, and is told of and cleaned up after as on a full disk; only the remedy is another. */
+static void on_sigxfsz(int sig)
+{
+    static volatile sig_atomic_t said;
+    static const char message[] = "xlmr: warning: a file reaches the limit on the size of files (ulimit -f), and writing it fails; raise the limit\n";
+    int before = errno;
+    (void)sig;
+    ssize_t ignored = said ? 0 : write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    said = 1;
+    errno = before;
+}
+
 static void check_limit(__rlimit_resource_t what, unsigned least_mib, const char *message, size_t length)
 {
     struct rlimit limit;
@@ -158,6 +171,9 @@ static void install_signals(void)
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     sigemptyset(&ignore.sa_mask);
     sigaction(SIGPIPE, &ignore, NULL);
+    struct sigaction large = { .sa_handler = on_sigxfsz };
+    sigemptyset(&large.sa_mask);
+    sigaction(SIGXFSZ, &large, NULL);
 }
 
 /* A file that got the number of a closed stream would get what is written there: messages, in the midst of a log. Open in the wrong direction, so that
