@@ -26,8 +26,8 @@ start_run() {
     return 1
 }
 
-@test "SIGINT, SIGTERM, SIGUSR1, SIGHUP: exit 75 with a checkpoint, from which the same command goes on" {
-    for signal in INT TERM USR1 USR2 HUP; do
+@test "SIGINT, SIGTERM, SIGUSR1, SIGXCPU, SIGHUP: exit 75 with a checkpoint, from which the same command goes on" {
+    for signal in INT TERM USR1 USR2 XCPU HUP; do
         start_run
         kill -$signal "$pid"
         status=0; wait "$pid" || status=$?
@@ -79,11 +79,10 @@ start_run() {
 }
 
 @test "predict and features: a signal ends them and leaves no unfinished file" {
-    local command status
+    local command signal status
     yes 'the cat sat on a mat' | head -300000 >"$dir/texts"
     "$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/run" >/dev/null
-    for command in "predict --model $dir/run/final --format tsv --output $dir/o.jsonl" "features --model $model --output $dir/o.jsonl" \
-        "features --model $model --output $dir/o.h5"; do
+    while read -r signal command; do
         set -m
         # shellcheck disable=SC2086
         "$xlmr" $command --quiet "$dir/texts" >/dev/null 2>"$dir/err" 3>&- &
@@ -91,12 +90,16 @@ start_run() {
         set +m
         for _ in $(seq 400); do compgen -G "$dir/o.*" >/dev/null && break; sleep 0.02; done
         compgen -G "$dir/o.*.tmp-*"
-        kill -TERM "$pid"
+        kill -"$signal" "$pid"
         status=0; wait "$pid" || status=$?
         cat "$dir/err"
-        [ "$status" -eq 143 ]
+        [ "$status" -eq $((128 + $(kill -l "$signal"))) ]
         run ! compgen -G "$dir/o.*"
-    done
+    done <<END
+TERM predict --model $dir/run/final --format tsv --output $dir/o.jsonl
+USR1 features --model $model --output $dir/o.jsonl
+XCPU features --model $model --output $dir/o.h5
+END
 }
 
 @test "a full disk is 74 wherever results are printed" {

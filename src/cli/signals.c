@@ -11,8 +11,8 @@ static volatile sig_atomic_t stop_asked, end_asked;
 static volatile sig_atomic_t held;      /* the signal that came while they were held, 0: none */
 static char unfinished[PATH_MAX];       /* changed only while signals are held */
 
-/* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM. A terminal that closes may send SIGHUP twice: the
- * kernel does, and the shell for its jobs. */
+/* SIGUSR1 and SIGUSR2 are warnings, of which a batch system may send several before SIGTERM; so is SIGXCPU, which comes each second (ulimit -t).
+ * A terminal that closes may send SIGHUP twice: the kernel does, and the shell for its jobs. */
 static void on_signal(int number)
 {
     int end = number == SIGINT || number == SIGTERM;
@@ -53,7 +53,7 @@ static void hold(int number)
 
 static void answer(void (*handler)(int))
 {
-    static const int number[] = { SIGINT, SIGTERM, SIGHUP };
+    static const int number[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU };
     struct sigaction sa = action(handler);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         if (!is_ignored(number[i]))
@@ -77,7 +77,7 @@ void xr_signals_remove(const char *path)
 void xr_signals_catch(void)
 {
     struct sigaction sa = action(on_signal);
-    const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
+    const int number[] = { SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU };
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         sigaction(number[i], &sa, NULL);
     if (!is_ignored(SIGHUP))

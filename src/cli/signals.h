@@ -1,5 +1,5 @@
-/* Signals as a request to stop cleanly: SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and SIGHUP (unless it is ignored, as nohup has it) only set a flag, which
- * long work looks at; a second SIGINT or SIGTERM ends the program at once. */
+/* Signals as a request to stop cleanly: SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU and SIGHUP (unless it is ignored, as nohup has it) only set a flag,
+ * which long work looks at; a second SIGINT or SIGTERM ends the program at once. */
 #ifndef XR_CLI_SIGNALS_H
 #define XR_CLI_SIGNALS_H
 
