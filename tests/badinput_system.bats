@@ -235,6 +235,34 @@ END
     cmp "$dir/a/final/config.json" "$dir/b/final/config.json"
 }
 
+@test "without /proc: the memory is known all the same, runs work, and a sweep says what it needs" {
+    unshare -m mount -t tmpfs none /proc 2>/dev/null || skip "no tmpfs may be mounted here"
+    cat >"$dir/script" <<END
+mount -t tmpfs none /proc || exit 1
+"$xlmr" doctor --json 2>/dev/null >"$dir/doctor"
+"$xlmr" finetune --quiet --model "$model" --train-file "$train" --max-steps 1 --output-dir "$dir/run" || exit 2
+"$xlmr" sweep --quiet --grid seed=1,2 --output-dir "$dir/sweep" -- --model "$model" --train-file "$train" --max-steps 1
+[ \$? -eq 69 ]
+END
+    unshare -m bash "$dir/script" >"$dir/out" 2>"$dir/err"
+    cat "$dir/err"
+    jq -e '.machine.memory_mib > 0 and .machine.memory_available_mib > 0 and .machine.memory_available_mib <= .machine.memory_mib' "$dir/doctor"
+    "$xlmr" verify --quiet "$dir/run/final"
+    grep -q 'a run cannot be started: No such file or directory; see to it that /proc is mounted' "$dir/err"
+}
+
+@test "a run in a place where its lock cannot be made is 73, with a way out" {
+    unshare -m mount -t tmpfs none "$dir" 2>/dev/null || skip "no tmpfs may be mounted here"
+    local place=$BATS_FILE_TMPDIR/place
+    mkdir -p "$place"
+    status=0
+    unshare -m bash -c 'mount -t tmpfs none "$0" && mkdir "$0/q" && mount -o remount,ro "$0" && exec "$@"' "$place" "$xlmr" finetune --quiet --model "$model" \
+        --train-file "$train" --output-dir "$place/q" 2>"$dir/err" || status=$?
+    cat "$dir/err"
+    [ "$status" -eq 73 ]
+    grep -q 'lock: cannot be created: Read-only file system; make its folder one that you may write to, or choose another --output-dir' "$dir/err"
+}
+
 @test "no environment at all" {
     run -0 --separate-stderr env -i "$xlmr" fill-mask --model "$model" 'a <mask>'
     [ -n "$output" ]

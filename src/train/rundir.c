@@ -442,7 +442,8 @@ static xr_status take(xr_rundir_lock *l, const char *dir)
     for (;;) {
         l->fd = xr_file_open(l->path, O_RDWR | O_CREAT);
         if (l->fd < 0)
-            return xr_fail(XR_ECANTCREAT, "%s: cannot be created: %s", l->path, strerror(errno));
+            return xr_fail(XR_ECANTCREAT,
+                           "%s: cannot be created: %s; make its folder one that you may write to, or choose another --output-dir", l->path, strerror(errno));
         if (!xr_lock_take(l->fd, LOCK_EX, l->path)) {
             held_by_another(dir, l->fd);
             close(l->fd);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -33,6 +34,8 @@ static void become(const char *program, char *const *argv, const char *log, pid_
     if (none < 0 || out < 0 || getppid() != parent || dup2(none, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(-XR_ESYSTEM);
     execv(program, argv);
+    dprintf(STDERR_FILENO, "xlmr: error: %s: a run cannot be started: %s; see to it that /proc is mounted and the program may be run\n", program,
+            strerror(errno));
     _exit(-XR_EUNAVAIL);
 }
 

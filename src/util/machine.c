@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 enum { MOST = 1024 };   /* processors looked at */
@@ -160,10 +161,22 @@ static void allowed_processors(cpu_set_t *set, int processors)
         CPU_SET((size_t)cpu, set);
 }
 
+/* Where /proc is not mounted. Files in memory that could be dropped count as used here. */
+static void ask_kernel(xr_machine *m)
+{
+    struct sysinfo s;
+    if (sysinfo(&s) < 0)
+        return;
+    m->memory = (double)s.totalram * s.mem_unit;
+    m->available = (double)(s.freeram + s.bufferram) * s.mem_unit;
+}
+
 xr_machine xr_machine_look_at(const char *root)
 {
     xr_machine m = { .memory = meminfo(root, "MemTotal"), .available = meminfo(root, "MemAvailable"), .processors = (int)sysconf(_SC_NPROCESSORS_ONLN) };
     cpu_set_t set;
+    if (m.memory <= 0.0 && !*root)
+        ask_kernel(&m);
     allowed_processors(&set, m.processors);
     m.allowed = CPU_COUNT(&set);
     m.cores = count_cores(root, &set);
