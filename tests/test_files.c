@@ -156,6 +156,15 @@ static void output_directory(void)
     assert_int_equal(xr_outdir_begin(&o, in_scratch("p/other"), 0, ""), XR_OK);
     fill(&o, "x");
     xr_outdir_abort(&o);
+
+    /* Made by another program while ours was at work: theirs stays, nothing of ours does. */
+    assert_int_equal(xr_outdir_begin(&o, in_scratch("p/both"), 0, ""), XR_OK);
+    fill(&o, "ours");
+    assert_int_equal(xr_mkdirs(in_scratch("p/both/theirs")), XR_OK);
+    assert_int_equal(xr_outdir_commit(&o), XR_ECANTCREAT);
+    expect_error(XR_ECANTCREAT, "another program has made it meanwhile; see what is in it, or choose another output");
+    assert_true(xr_path_exists(in_scratch("p/both/theirs")) && !xr_path_exists(in_scratch("p/both/sub")));
+    assert_int_equal(xr_remove_tree(in_scratch("p/both")), XR_OK);
     assert_int_equal(xr_remove_tree(in_scratch("p/out")), XR_OK);
     assert_int_equal(unlink(in_scratch("p/link")), 0);
     assert_int_equal(rmdir(in_scratch("p")), 0);     /* nothing else was left in it */

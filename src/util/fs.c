@@ -551,7 +551,10 @@ static xr_status swap_in(const xr_outdir *o, int *replaced)
     *replaced = 0;
     if (rename(o->tmp, o->path) == 0)
         return XR_OK;
-    *replaced = (errno == ENOTEMPTY || errno == EEXIST) && o->replace && exchange(o->tmp, o->path) == 0;
+    int taken = errno == ENOTEMPTY || errno == EEXIST;
+    *replaced = taken && o->replace && exchange(o->tmp, o->path) == 0;
+    if (taken && !o->replace)
+        return xr_fail(XR_ECANTCREAT, "%s: another program has made it meanwhile; see what is in it, or choose another output", o->path);
     return *replaced ? XR_OK : xr_fail(XR_ECANTCREAT, "%s: cannot be put in place: %s", o->path, strerror(errno));
 }
 
