@@ -288,6 +288,7 @@ END
     [ "$(threads env 'OMP_NUM_THREADS= 3 ,2')" -eq 3 ]
     [ "$(threads env -u OMP_NUM_THREADS taskset -c "$first")" -eq 1 ]
     [ "$(threads env -u OMP_NUM_THREADS OMP_PROC_BIND=true taskset -c "$first")" -eq 1 ]
+    [ "$(OMP_PROC_BIND=true taskset -c "$first" "$xlmr" doctor --json 2>/dev/null | jq .machine.cores_allowed)" -eq 1 ]
     for wrong in 0 -1 abc '' 4096000 1.5; do
         [ "$(threads env OMP_NUM_THREADS="$wrong" taskset -c "$first")" -eq 1 ]
         grep -qF "xlmr: warning: OMP_NUM_THREADS is \"$wrong\", which is no number of threads" "$dir/err"

@@ -192,12 +192,23 @@ static json_t *describe_machine(const xr_machine *m, int threads, const char *hu
                      "memory_available_mib", mib(m->available), "memory_limit_mib", mib(m->memory_limit), "huge_pages", huge);
 }
 
+/* Where OpenMP has bound this thread, only it knows what the process may use, and not which cores these are threads of. */
+static xr_machine look_at_machine(void)
+{
+    xr_machine m = xr_machine_look();
+    if (xr_processors() < m.allowed) {
+        m.allowed = xr_processors();
+        m.cores = m.cores > m.allowed ? 0 : m.cores;
+    }
+    return m;
+}
+
 static json_t *examine(int *ok)
 {
     char huge[32];
     const char *forced = getenv("OPENBLAS_CORETYPE");
     json_t *libraries = json_object(), *checks = json_object();
-    xr_machine machine = xr_machine_look();
+    xr_machine machine = look_at_machine();
     int threads = xr_threads();
     huge_pages(huge);
     xr_advice_facts facts = { machine, threads, getenv("OMP_PROC_BIND"), getenv("OMP_PLACES"), huge, xr_cpu_best(), xr_cpu_isa(), xr_blas_core(),

@@ -20,12 +20,6 @@ static int from_environment(void)
     return n > 0 && n <= MOST_THREADS && (!*end || *end == ',') ? (int)n : 0;
 }
 
-static int processors(void)
-{
-    xr_threads_set(0);
-    return xr_threads();
-}
-
 static int choose(const xr_options *o, int most)
 {
     int named = from_environment();
@@ -98,7 +92,7 @@ static xr_status try_threads(int n)
 xr_status xr_threads_start(const xr_options *o)
 {
     xr_machine m = xr_machine_look();
-    int allowed = processors(), paid = xr_machine_paid(&m), n = choose(o, paid && paid < allowed ? paid : allowed);
+    int allowed = xr_processors(), paid = xr_machine_paid(&m), n = choose(o, paid && paid < allowed ? paid : allowed);
     warn_too_many(o, n, allowed, &m);
     xr_threads_set(n);
     if (!(o->verb & (XR_V_MODEL | XR_V_DOCTOR)))

@@ -160,7 +160,9 @@ const char *xr_cpu_model(void)
 static int threads;         /* 0 until set or asked for */
 
 /* omp_get_num_procs counts the cores the process may run on, omp_get_max_threads also obeys OMP_NUM_THREADS. */
-void xr_threads_set(int n) { __atomic_store_n(&threads, n > 0 ? n : omp_get_num_procs(), __ATOMIC_RELAXED); }
+int xr_processors(void) { return omp_get_num_procs(); }
+
+void xr_threads_set(int n) { __atomic_store_n(&threads, n > 0 ? n : xr_processors(), __ATOMIC_RELAXED); }
 
 int xr_threads(void)
 {

@@ -20,6 +20,7 @@ xr_status xr_cpu_use(xr_isa isa);               /* for tests: XR_EUNAVAIL if the
 
 void xr_threads_set(int n);                     /* 0 = all cores allowed to the process */
 int xr_threads(void);
+int xr_processors(void);                        /* cores allowed to the process, also where OpenMP has bound this thread to one */
 
 /* For a loop over n numbers that take about 1 ns each: all, or 1 if there are at most `serial` or few for so many threads. A number between would make
  * libgomp end threads and start others for the next loop. */
