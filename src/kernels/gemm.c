@@ -105,7 +105,7 @@ void xr_gemm_parallel(size_t n, int threads, void (*body)(void *context, size_t 
 #pragma omp parallel num_threads(threads) if (n > 1)
     {
         omp_set_num_threads(1);
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, 1) nowait
         for (size_t i = 0; i < n; i++)
             body(context, i, omp_get_thread_num());
     }
