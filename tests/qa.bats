@@ -102,6 +102,19 @@ J
     "$xlmr" predict --quiet --model "$base/run/best" --doc-stride 16 --max-query-length 8 <"$base/dev.json" | grep -q '"id": "z0"'
 }
 
+@test "records of their own, as Hugging Face has them, train the same model and are answered" {
+    jq -c '.data[].paragraphs[] | .context as $c | .qas[] | {id, title: "x", context: $c, question, answers: {text: [.answers[].text],
+        answer_start: [.answers[].answer_start]}}' "$base/dev.json" >"$dir/lines.json"
+    jq -cs '{version: "2", data: .}' "$dir/lines.json" >"$dir/flat.json"
+    for file in "$base/dev.json" "$dir/lines.json" "$dir/flat.json"; do
+        "$xlmr" finetune --quiet --task qa --model "$base/model" --train-file "$file" --validation-file "$file" --max-steps 6 --batch-size 16 \
+            --doc-stride 16 --max-query-length 8 --max-seq-length 64 --output-dir "$dir/of-$(basename "$file")" >/dev/null
+        cmp "$dir/of-dev.json/final/model.safetensors" "$dir/of-$(basename "$file")/final/model.safetensors"
+        "$xlmr" predict --quiet --model "$base/run/best" --doc-stride 16 --max-query-length 8 "$file" >"$dir/said"
+        [ "$(grep -c '"answer": ' "$dir/said")" = 120 ]
+    done
+}
+
 @test "what is wrong is told with its place and a way out" {
     no() { run -"$1" "$xlmr" "${@:3}"; [[ $output == *"$2"* ]] || { echo "$output"; false; }; }
     p=(predict --model "$base/run/best" --doc-stride 16 --max-query-length 8)

@@ -60,12 +60,13 @@ static void other_tasks(void **state)
     expect("a.json", "{\n \"version\": \"1\",\n" PIECE, XR_FILE_CHOICE, 0, "give --task qa");
     expect("a.json", PIECE, XR_FILE_QA, 0, NULL);
     expect("a.conllu", conllu, XR_FILE_CLASSIFY, 0, "a.conllu:2: looks like CoNLL-U, words with their parts of speech; expected rows");
-    expect("a.conllu", conllu, XR_FILE_QA, 0, "expected SQuAD's JSON; give --task tag");
+    expect("a.conllu", conllu, XR_FILE_QA, 0, "expected SQuAD's JSON, or JSON lines of \"context\"");
     expect("a.conllu", conllu, XR_FILE_TAG, 0, NULL);
     expect("a.tsv", "a\tO\nb\tB-PER\n\nc\tO\n", XR_FILE_CHOICE, 0, "a.tsv:1: looks like tagged words");
     expect("a.txt", "Some text.\n\nAnd another paragraph of it.\n\nThe end.\n", XR_FILE_QA, 0, NULL);
     expect("a.jsonl", "{\"tokens\": [\"a\"], \"tags\": [\"O\"]}\n", XR_FILE_CLASSIFY, 0, "looks like JSON lines of tagged words");
     expect("a.jsonl", "{\"premise\": \"a\", \"choice1\": \"b\", \"choice2\": \"c\"}\n", XR_FILE_CLASSIFY, 0, "give --task choice");
+    expect("a.jsonl", "{\"context\": \"a\", \"question\": \"b\", \"answers\": {}}\n", XR_FILE_CHOICE, 0, "give --task qa");
     expect("a.jsonl", "{\"text\": \"a\", \"label\": \"b\"}\n{", XR_FILE_QA, 0, "looks like JSON lines of texts");
     expect("a.jsonl", "{\"text\": \"a\", \"label\": \"b\"", XR_FILE_QA, 0, NULL);
     expect("a.jsonl", "{\"text\": \"a\", \"label\": \"b\"}\n", XR_FILE_CLASSIFY, 0, NULL);

@@ -111,6 +111,7 @@ static void refusals(void **state)
     refuse("a", ASK("x", ", \"answers\": [" ANSWER(0, "a") "]") ", " ASK("x", ", \"answers\": [" ANSWER(0, "a") "]"),
            "qas[1], id x: another question of the file");
     refuse("a", ASK("x", ", \"answers\": {}"), "\"answers\" is no list");
+    refuse("a", ASK("x", ", \"answers\": {\"text\": [\"a\"], \"answer_start\": []}"), "\"answers\" is no list");
     refuse("a", ASK("x", ", \"answers\": [{\"text\": \"a\", \"answer_start\": \"0\"}]"), "an answer is not {");
     refuse("a", ASK("x", ", \"answers\": [" ANSWER(0, "a") ", " ANSWER(0, "") "]"), "an answer is not {");
     refuse("a", ASK("x", ", \"is_impossible\": 1"), "neither true nor false");
@@ -126,7 +127,47 @@ static void refusals(void **state)
     refuse_file("{\"data\": []", "qa.json: not valid JSON");
     refuse_file("", "qa.json: is empty; expected one JSON document");
     refuse_file("za?\tkiru\n", "qa.json: is no JSON; expected one JSON document");
-    refuse_file("\xEF\xBB\xBF{\"question\": \"a\"}\r\n{\"question\": \"b\"}\r\n", "qa.json: is JSON lines; expected one JSON document");
+    refuse_file("\xEF\xBB\xBF{\"question\": \"a\"}\r\n{\"question\": \"b\"}\r\n", "qa.json:1: \"context\" is missing");
+}
+
+#define FLAT(id, context, question, texts, starts) "{\"id\": \"" id "\", \"context\": \"" context "\", \"question\": \"" question "\", " \
+    "\"answers\": {\"text\": [" texts "], \"answer_start\": [" starts "]}}"
+
+/* As datasets' to_json writes SQuAD; in a document, run_qa.py takes them too. */
+static void records_of_their_own(void **state)
+{
+    (void)state;
+    static const char *const record[] = {
+        FLAT("1", "\xC3\xA9 b", "who?", "\"\xC3\xA9\", \"b\"", "0, 2"), FLAT("2", "\xC3\xA9 b", "what?", "", ""), FLAT("3", "c", "where?", "\"c\"", "0"),
+        "{\"id\": 4, \"context\": \"c\", \"question\": \"when?\"}" };
+    static const char *const layout[][3] = { { "", "\r\n", "\n" }, { "\n", "\n\n", "" }, { "{\"data\": [", ",", "]}" } };
+    for (size_t k = 0; k < 3; k++) {
+        xr_str s = { 0 };
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(xr_str_printf(&s, "%s%s", i ? layout[k][1] : layout[k][0], record[i]), XR_OK);
+        assert_int_equal(xr_str_puts(&s, layout[k][2]), XR_OK);
+        write_scratch("qa.json", s.s);
+        xr_str_free(&s);
+        xr_questions q = { 0 };
+        assert_int_equal(xr_questions_read(&q, in_scratch("qa.json"), &(xr_squad_options){ .unique_ids = 1 }), XR_OK);
+        assert_true(q.n == 4 && q.n_passages == 2 && q.n_answers == 3 && q.n_impossible == 1 && q.n_unlabelled == 1);
+        assert_true(q.v[1].impossible && q.v[1].passage == 0 && q.v[2].passage == 1);
+        assert_true(q.answer[1].begin == 3 && q.answer[1].end == 4);
+        assert_string_equal(q.v[3].id, "4");
+        xr_questions_free(&q);
+        assert_int_equal(xr_questions_read(&q, in_scratch("qa.json"), &strict), XR_EDATA);
+        expect_error(XR_EDATA, ((const char *const[]){ "qa.json:4, id 4: there is no answer", "qa.json:8, id 4: there is no answer",
+                                                       "qa.json: data[3], id 4: there is no answer" })[k]);
+        xr_questions_free(&q);
+    }
+    write_scratch("qa.json", record[0]);
+    xr_questions q = { 0 };
+    assert_int_equal(xr_questions_read(&q, in_scratch("qa.json"), &strict), XR_OK);
+    assert_int_equal(q.n, 1);
+    xr_questions_free(&q);
+    refuse_file(FLAT("1", " ", "who?", "\"a\"", "0"), "qa.json:1: \"context\" is empty");
+    refuse_file(FLAT("1", "a", "who?", "\"b\"", "0") "\n{", "qa.json:1, id 1: at answer_start 0 the context has 'a'");
+    refuse_file(FLAT("1", "a", "who?", "\"a\"", "0") "\n{", "qa.json:2: not valid JSON");
 }
 
 static void bad_questions_are_left_out(void **state)
@@ -463,12 +504,8 @@ static xr_status whole_way(void)
     return status;
 }
 
-static void memory_runs_out(void **state)
+static void without_memory(void)
 {
-    (void)state;
-    xr_questions q = { 0 };
-    assert_int_equal(read_paragraph(&q, "babo kade titi moru gafi nulu sasa toki", ASK("1", ", \"answers\": [" ANSWER(20, "gafi") "]"), &strict), XR_OK);
-    xr_questions_free(&q);
     long live = xr_alloc_live(), k = 0;
     for (;; k++) {
         xr_alloc_fail_after(k);
@@ -480,6 +517,17 @@ static void memory_runs_out(void **state)
         expect_error(XR_ESYSTEM, "");
     }
     assert_true(k > 15);
+}
+
+static void memory_runs_out(void **state)
+{
+    (void)state;
+    xr_questions q = { 0 };
+    assert_int_equal(read_paragraph(&q, "babo kade titi moru gafi nulu sasa toki", ASK("1", ", \"answers\": [" ANSWER(20, "gafi") "]"), &strict), XR_OK);
+    xr_questions_free(&q);
+    without_memory();
+    write_scratch("qa.json", FLAT("1", "babo kade titi moru gafi nulu sasa toki", "who?", "\"gafi\", \"nulu\"", "20, 25"));
+    without_memory();
 }
 
 /* ---- real files ---- */
@@ -599,7 +647,8 @@ static int free_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(offsets_count_code_points), cmocka_unit_test(labels), cmocka_unit_test(refusals), cmocka_unit_test(bad_questions_are_left_out),
+        cmocka_unit_test(offsets_count_code_points), cmocka_unit_test(labels), cmocka_unit_test(refusals), cmocka_unit_test(records_of_their_own),
+        cmocka_unit_test(bad_questions_are_left_out),
         cmocka_unit_test(windows_as_tokenizers_cuts_them), cmocka_unit_test(questions_are_stripped_and_cut), cmocka_unit_test(fewest_pieces),
         cmocka_unit_test(labels_of_windows), cmocka_unit_test(answers_as_run_qa_chooses_them), cmocka_unit_test(a_passage_without_pieces_has_no_answer),
         cmocka_unit_test(memory_runs_out), cmocka_unit_test(answers_of_real_files), cmocka_unit_test(oddities_of_real_files),

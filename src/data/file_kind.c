@@ -12,11 +12,12 @@
 
 enum { HEAD = 1 << 16, LINES = 50, WORD = 20 };     /* bytes and lines looked at; code points that a word hardly has on average */
 
-typedef enum kind { UNKNOWN, SQUAD, CHOICES, TEXT_LINES, TAG_LINES, CONLLU, TAGGED, TEXTS, COMMAS, SEMICOLONS } kind;
+typedef enum kind { UNKNOWN, SQUAD, QUESTION_LINES, CHOICES, TEXT_LINES, TAG_LINES, CONLLU, TAGGED, TEXTS, COMMAS, SEMICOLONS } kind;
 
 /* What each is called, and the task that reads it. */
 static const struct { const char *name; xr_file_task task; } known[] = {
     [SQUAD] = { "SQuAD's JSON, questions about passages", XR_FILE_QA },
+    [QUESTION_LINES] = { "JSON lines of questions about passages", XR_FILE_QA },
     [CHOICES] = { "JSON lines of questions with choices", XR_FILE_CHOICE },
     [TEXT_LINES] = { "JSON lines of texts", XR_FILE_CLASSIFY },
     [TAG_LINES] = { "JSON lines of tagged words", XR_FILE_TAG },
@@ -29,7 +30,7 @@ static const struct { const char *name; xr_file_task task; } known[] = {
 static const struct { const char *value, *expected; } tasks[] = {
     [XR_FILE_CLASSIFY] = { "classify", "rows of texts and a label between TABs or commas, or JSON lines of them" },
     [XR_FILE_TAG] = { "tag", "a word and its tag a line, or JSON lines of \"tokens\" and \"tags\"" },
-    [XR_FILE_QA] = { "qa", "SQuAD's JSON" },
+    [XR_FILE_QA] = { "qa", "SQuAD's JSON, or JSON lines of \"context\", \"question\" and \"answers\"" },
     [XR_FILE_CHOICE] = { "choice", "JSON lines of questions with their choices" },
 };
 
@@ -128,6 +129,8 @@ static kind of_record(const json_t *j)
     static const char *const choices[] = { "choices", "endings", "choice1", "ending0", "answerA", NULL };
     if (json_is_array(json_object_get(j, "tokens")))
         return TAG_LINES;
+    if (json_object_get(j, "context") && json_object_get(j, "question") && json_object_get(j, "answers"))
+        return QUESTION_LINES;
     if (has_any(j, choices))
         return CHOICES;
     for (const xr_text_names *t = xr_conventional_texts; t->text; t++)

@@ -12,6 +12,8 @@
 /* Bad questions shown per file; code points of a text shown; the largest file. */
 enum { SHOWN = 5, SHOWN_POINTS = 40 };
 static const size_t FILE_CAP = (size_t)1 << 30;
+#define LAYOUTS "one JSON document in SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}, or JSON lines of " \
+                "{\"id\", \"context\", \"question\", \"answers\"}"
 
 void xr_questions_free(xr_questions *q)
 {
@@ -70,12 +72,16 @@ static xr_status add_question(xr_questions *q, const char *id, const char *text,
     return XR_OK;
 }
 
+/* Unless it is the last one. */
+static xr_status add_other_passage(xr_questions *q, const char *text, size_t len)
+{
+    const xr_passage *last = q->n_passages ? &q->passage[q->n_passages - 1] : NULL;
+    return last && last->len == len && memcmp(last->text, text, len) == 0 ? XR_OK : add_passage(q, text, len);
+}
+
 xr_status xr_questions_add(xr_questions *q, const char *id, const char *question, const char *context)
 {
-    size_t len = strlen(context);
-    const xr_passage *last = q->n_passages ? &q->passage[q->n_passages - 1] : NULL;
-    if (!last || last->len != len || memcmp(last->text, context, len) != 0)
-        XR_TRY(add_passage(q, context, len));
+    XR_TRY(add_other_passage(q, context, strlen(context)));
     return add_question(q, id, question, q->n_answers, 0);
 }
 
@@ -158,6 +164,8 @@ typedef struct reading {
     const char *path;
     json_t *ids;                        /* of this file: id -> anything */
     size_t article, paragraph, item;    /* where we are */
+    int flat;                           /* data[article] is a question itself */
+    size_t line;                        /* of JSON lines, which have no data; else 0 */
     size_t first;                       /* questions there were before */
     uint64_t n_read, n_bad, n_repeated;
 } reading;
@@ -195,10 +203,30 @@ static xr_status take_answer(reading *g, const json_t *answer)
     return status < 0 ? status : add_answer(q, text, begin, end);
 }
 
-static xr_status take_answers(reading *g, const json_t *answers, int impossible)
+/* {"text": […], "answer_start": […]} as a list of answers, and a list as it stands; the caller's. NULL with the error set: neither, or no memory. */
+static json_t *list_of(json_t *answers)
 {
-    if (answers && !json_is_array(answers))
-        return xr_fail(XR_EDATA, "\"answers\" is no list; expected [{\"text\": \"…\", \"answer_start\": N}, …]; correct it");
+    const json_t *text = json_object_get(answers, "text"), *start = json_object_get(answers, "answer_start");
+    size_t n = json_array_size(text), i = 0;
+    if (json_is_array(answers))
+        return json_incref(answers);
+    if (!json_is_array(text) || !json_is_array(start) || json_array_size(start) != n) {
+        xr_fail(XR_EDATA, "\"answers\" is no list; expected [{\"text\": \"…\", \"answer_start\": N}, …], or {\"text\": [\"…\", …], "
+                "\"answer_start\": [N, …]}; correct it");
+        return NULL;
+    }
+    json_t *list = json_array();
+    while (i < n && json_array_append_new(list, json_pack("{sO sO}", "text", json_array_get(text, i), "answer_start", json_array_get(start, i))) == 0)
+        i++;
+    if (list && i == n)
+        return list;
+    json_decref(list);
+    xr_fail(XR_ESYSTEM, "out of memory for %zu answers", n);
+    return NULL;
+}
+
+static xr_status take_list(reading *g, const json_t *answers, int impossible)
+{
     int any = has_answers(answers);
     if (impossible && any)
         return xr_fail(XR_EDATA, "is_impossible is true, but there are answers; which holds cannot be known: take one of them away");
@@ -207,6 +235,23 @@ static xr_status take_answers(reading *g, const json_t *answers, int impossible)
     for (size_t i = 0; any && i < json_array_size(answers); i++)
         XR_TRY(take_answer(g, json_array_get(answers, i)));
     return XR_OK;
+}
+
+static xr_status take_answers(reading *g, json_t *answers, int impossible)
+{
+    if (!answers)
+        return take_list(g, NULL, impossible);
+    json_t *list = list_of(answers);
+    xr_status status = list ? take_list(g, list, impossible) : xr_error_status();
+    json_decref(list);
+    return status;
+}
+
+/* Hugging Face's squad_v2 has lists without anything in them where there is no answer, and no mark. */
+static int is_impossible(const json_t *mark, const json_t *answers)
+{
+    const json_t *text = json_object_get(answers, "text");
+    return json_is_true(mark) || (!mark && json_is_array(text) && json_array_size(text) == 0);
 }
 
 static xr_status check_id(reading *g, const char *id)
@@ -224,6 +269,8 @@ static xr_status take_question(reading *g, const json_t *item, const char *id)
     xr_questions *q = g->q;
     const char *text = string_of(item, "question");
     const json_t *mark = json_object_get(item, "is_impossible");
+    json_t *answers = json_object_get(item, "answers");
+    int impossible = is_impossible(mark, answers);
     size_t answer = q->n_answers, unplaced = q->n_unplaced;
     if (!id || !*id)
         return xr_fail(XR_EDATA, "the question has no \"id\"; expected a string; give it one");
@@ -231,16 +278,28 @@ static xr_status take_question(reading *g, const json_t *item, const char *id)
         return xr_fail(XR_EDATA, "\"question\" is missing or empty; expected a text; complete it");
     if (mark && !json_is_boolean(mark) && !json_is_null(mark))
         return xr_fail(XR_EDATA, "\"is_impossible\" is neither true nor false; correct it");
-    xr_status status = take_answers(g, json_object_get(item, "answers"), json_is_true(mark));
+    xr_status status = take_answers(g, answers, impossible);
     if (status == XR_OK)
         status = check_id(g, id);
     if (status == XR_OK)
-        status = add_question(q, id, text, answer, json_is_true(mark));
+        status = add_question(q, id, text, answer, impossible);
     while (status < 0 && q->n_answers > answer)
         xr_free(q->answer[--q->n_answers].text);
     if (status < 0)
         q->n_unplaced = unplaced;
     return status;
+}
+
+/* Where we are, in front of a message. */
+static xr_status say_where(const reading *g, const char *id)
+{
+    const char *comma = id ? ", id " : "";
+    id = id ? id : "";
+    if (g->line)
+        return xr_fail_context("%s:%zu%s%.80s", g->path, g->line, comma, id);
+    if (g->flat)
+        return xr_fail_context("%s: data[%zu]%s%.80s", g->path, g->article, comma, id);
+    return xr_fail_context("%s: data[%zu].paragraphs[%zu].qas[%zu]%s%.80s", g->path, g->article, g->paragraph, g->item, comma, id);
 }
 
 /* An id may be a number, and an error names it where there is one. */
@@ -254,12 +313,10 @@ static xr_status take_item(reading *g, const json_t *item)
         id = number;
     }
     xr_status status = take_question(g, item, id);
-    if (status == XR_EDATA)
-        xr_fail_context("%s: data[%zu].paragraphs[%zu].qas[%zu]%s%.80s", g->path, g->article, g->paragraph, g->item, id ? ", id " : "", id ? id : "");
-    return status;
+    return status == XR_EDATA ? say_where(g, id) : status;
 }
 
-/* ---- one file ---- */
+/* ---- a document ---- */
 
 /* A bad question: the end, or left out and counted. */
 static xr_status bad_question(reading *g)
@@ -278,14 +335,20 @@ static int full(const reading *g)
     return g->o->max_questions > 0 && g->q->n - g->first >= (size_t)g->o->max_questions;
 }
 
-static xr_status check_paragraph(const json_t *paragraph)
+static xr_status check_context(const json_t *of)
 {
-    const char *context = string_of(paragraph, "context");
+    const char *context = string_of(of, "context");
     size_t len = context ? strlen(context) : 0, at = 0, size = 0;
     while (at < len && xr_utf8_is_space(xr_utf8_decode(context + at, len - at, &size)))
         at += size;
     if (at == len)
         return xr_fail(XR_EDATA, "\"context\" is %s; expected the text that the questions are about; complete it", context ? "empty" : "missing");
+    return XR_OK;
+}
+
+static xr_status check_paragraph(const json_t *paragraph)
+{
+    XR_TRY(check_context(paragraph));
     if (!json_is_array(json_object_get(paragraph, "qas")))
         return xr_fail(XR_EDATA, "\"qas\" is missing or no list; expected the questions about the context; complete it");
     return XR_OK;
@@ -310,9 +373,28 @@ static xr_status take_paragraph(reading *g, const json_t *paragraph)
     return XR_OK;
 }
 
+/* A question with its passage and its answers, as Hugging Face's data sets have them: {"id", "context", "question", "answers"}. */
+static xr_status take_flat(reading *g, const json_t *record)
+{
+    const json_t *context = json_object_get(record, "context");
+    g->flat = 1;
+    g->n_read++;
+    xr_status status = check_context(record);
+    if (status < 0)
+        say_where(g, NULL);
+    if (status == XR_OK)
+        status = add_other_passage(g->q, json_string_value(context), json_string_length(context));
+    if (status == XR_OK)
+        status = take_item(g, record);
+    return status < 0 ? bad_question(g) : XR_OK;
+}
+
 static xr_status take_article(reading *g, const json_t *article)
 {
     const json_t *paragraphs = json_object_get(article, "paragraphs");
+    g->flat = 0;
+    if (!paragraphs && json_object_get(article, "question"))
+        return take_flat(g, article);
     if (!json_is_array(paragraphs)) {
         g->n_read++;
         xr_fail(XR_EDATA, "%s: data[%zu]: \"paragraphs\" is missing or no list; expected [{\"context\", \"qas\"}, …]; complete it", g->path, g->article);
@@ -327,8 +409,7 @@ static xr_status take_document(reading *g, const json_t *root)
 {
     const json_t *data = json_object_get(root, "data");
     if (!json_is_array(data))
-        return xr_fail(XR_EDATA, "%s: there is no list \"data\"; expected SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}; "
-                       "convert the file", g->path);
+        return xr_fail(XR_EDATA, "%s: there is no list \"data\"; expected " LAYOUTS "; convert the file", g->path);
     for (g->article = 0; g->article < json_array_size(data) && !full(g); g->article++)
         XR_TRY(take_article(g, json_array_get(data, g->article)));
     return XR_OK;
@@ -346,33 +427,62 @@ static xr_status read_bytes(xr_str *out, xr_stream *s)
     return got < 0 ? (xr_status)got : XR_OK;
 }
 
-/* "{…}", and another object on the next line. */
-static int is_json_lines(const char *at)
+/* ---- JSON lines ---- */
+
+static xr_status take_line(reading *g, const char *line, size_t n)
+{
+    char where[4096];
+    snprintf(where, sizeof where, "%s:%zu", g->path, g->line);
+    json_t *j = xr_json_parse(line, n, where);
+    if (!j) {
+        g->n_read++;
+        return bad_question(g);
+    }
+    xr_status status = take_flat(g, j);
+    json_decref(j);
+    return status;
+}
+
+static xr_status take_lines(reading *g, const char *text, size_t n)
+{
+    for (const char *end = text + n, *stop; text < end && !full(g); text = stop + 1) {
+        stop = memchr(text, '\n', (size_t)(end - text));
+        stop = stop ? stop : end;
+        g->line++;
+        size_t blank = strspn(text, " \t\r");
+        if (text + blank < stop)
+            XR_TRY(take_line(g, text, (size_t)(stop - text)));
+    }
+    return XR_OK;
+}
+
+/* A line is an object, and another one follows or it is a question itself. */
+static int is_json_lines(const char *at, size_t len)
 {
     size_t n = strcspn(at, "\n"), next = n + strspn(at + n, " \t\r\n");
-    while (n > 0 && at[n - 1] == '\r')
+    while (n > 0 && strchr(" \t\r", at[n - 1]))
         n--;
-    return n > 0 && at[n - 1] == '}' && at[next] == '{';
+    return n > 0 && at[n - 1] == '}' && (at[next] == '{' || (next == len && memmem(at, len, "\"question\"", 10) && !memmem(at, len, "\"data\"", 6)));
+}
+
+/* ---- either ---- */
+
+static xr_status take_document_text(reading *g, const char *text, size_t n)
+{
+    json_t *root = xr_json_parse(text, n, g->path);
+    xr_status status = root ? take_document(g, root) : xr_error_status();
+    json_decref(root);
+    return status;
 }
 
 /* Files of other kinds would be told as a JSON error. */
-static xr_status check_begin(const xr_str *text, const xr_stream *s)
+static xr_status take_text(reading *g, const xr_str *bytes)
 {
-    const char *at = text->len ? text->s + (text->len >= 3 && memcmp(text->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0) : "";
-    at += strspn(at, " \t\r\n");
-    const char *what = !*at ? "empty" : *at != '{' && *at != '[' ? "no JSON" : is_json_lines(at) ? "JSON lines" : NULL;
-    return !what ? XR_OK
-           : xr_fail(XR_EDATA, "%s: is %s; expected one JSON document in SQuAD's layout, {\"data\": [{\"paragraphs\": [{\"context\", \"qas\"}, …]}, …]}; "
-                     "convert the file", xr_stream_path(s), what);
-}
-
-/* NULL with the error set. */
-static json_t *read_document(xr_stream *s)
-{
-    xr_str bytes = { 0 };
-    json_t *root = read_bytes(&bytes, s) == XR_OK && check_begin(&bytes, s) == XR_OK ? xr_json_parse(bytes.s, bytes.len, xr_stream_path(s)) : NULL;
-    xr_str_free(&bytes);
-    return root;
+    size_t skip = bytes->len >= 3 && memcmp(bytes->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, n = bytes->len - skip;
+    const char *text = n ? bytes->s + skip : "", *at = text + strspn(text, " \t\r\n");
+    if (*at != '{' && *at != '[')
+        return xr_fail(XR_EDATA, "%s: is %s; expected " LAYOUTS "; convert the file", g->path, *at ? "no JSON" : "empty");
+    return is_json_lines(at, n - (size_t)(at - text)) ? take_lines(g, text, n) : take_document_text(g, text, n);
 }
 
 static xr_status check_file(reading *g)
@@ -386,20 +496,19 @@ static xr_status check_file(reading *g)
         return xr_fail(XR_EDATA, "%s: %llu of %llu questions are bad; at most a share of %g may be left out; correct the file, or raise --max-bad-fraction",
                        g->path, (unsigned long long)g->n_bad, (unsigned long long)g->n_read, g->o->max_bad_fraction);
     if (g->q->n == g->first)
-        return xr_fail(XR_EDATA, "%s: there are no questions; expected some in data[].paragraphs[].qas; give another file", g->path);
+        return xr_fail(XR_EDATA, "%s: there are no questions; expected some in data[].paragraphs[].qas, or one a line; give another file", g->path);
     return XR_OK;
 }
 
 xr_status xr_questions_read_stream(xr_questions *q, xr_stream *s, const xr_squad_options *o)
 {
-    reading g = { .q = q, .o = o, .path = xr_stream_path(s), .first = q->n };
-    json_t *root = read_document(s);
-    if (!root)
-        return xr_error_status();
-    g.ids = json_object();
-    xr_status status = g.ids ? take_document(&g, root) : xr_fail(XR_ESYSTEM, "%s: out of memory", g.path);
+    reading g = { .q = q, .o = o, .path = xr_stream_path(s), .first = q->n, .ids = json_object() };
+    xr_str bytes = { 0 };
+    xr_status status = g.ids ? read_bytes(&bytes, s) : xr_fail(XR_ESYSTEM, "%s: out of memory", g.path);
+    if (status == XR_OK)
+        status = take_text(&g, &bytes);
+    xr_str_free(&bytes);
     json_decref(g.ids);
-    json_decref(root);
     return status < 0 ? status : check_file(&g);
 }
 

@@ -2,8 +2,13 @@
  *
  *   {"data": [{"paragraphs": [{"context": TEXT, "qas": [{"id", "question", "answers": [{"text", "answer_start"}, …], "is_impossible"}, …]}, …]}, …]}
  *
- * answer_start counts code points of the context. SQuAD 2.0 marks a question without an answer by is_impossible. One without any answer that is not
- * marked so has no label, as in a test set; so has one whose answers are all empty, as TyDi's dev files write it. */
+ * or, as Hugging Face's data sets have them, in records of their own, one in place of each {"paragraphs"} or one a line:
+ *
+ *   {"id", "context": TEXT, "question", "answers": {"text": [TEXT, …], "answer_start": [N, …]}}
+ *
+ * Either way of writing answers is read in both; two empty lists say that there is no answer. answer_start counts code points of the context. SQuAD 2.0
+ * marks a question without an answer by is_impossible. One without any answer that is not marked so has no label, as in a test set; so has one whose
+ * answers are all empty, as TyDi's dev files write it. */
 #ifndef XR_DATA_SQUAD_H
 #define XR_DATA_SQUAD_H
 

@@ -68,6 +68,10 @@ static void fuzz_seeds(char **argv)
         "{\"id\": \"x\", \"question\": \"q\", \"answers\": [{\"text\": \"b\", \"answer_start\": 1}]},"
         "{\"id\": \"y\", \"question\": \"\", \"answers\": [{\"text\": \"\", \"answer_start\": 0}]}, {\"id\": 3}]},"
         "{\"context\": \"\", \"qas\": []}]}, {}]}";
+    static const char lines[] = "\7\3{\"id\": \"x\", \"context\": \"a b\", \"question\": \"q\", "
+        "\"answers\": {\"text\": [\"a\", \"b\"], \"answer_start\": [0, 2]}}\r\n\n"
+        "{\"id\": 2, \"context\": \"a b\", \"question\": \"q\", \"answers\": {\"text\": [], \"answer_start\": []}}\n{}";
     FUZZ_SEED(argv, "one", one);
+    FUZZ_SEED(argv, "lines", lines);
     FUZZ_SEED(argv, "two", two);
 }
