@@ -4,11 +4,12 @@
 #include <math.h>
 
 #include "golden/metrics.h"
+#include "train/evaluate_classes.h"
 #include "train/metrics.h"
 #include "train/score.h"
 #include "util/alloc.h"
 
-enum { N_CLASSES = 5, N_SETS = 4 };
+enum { N_CLASSES = 5, N_SETS = 4, MANY = 1500 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static void near(double got, double expected)
@@ -97,6 +98,20 @@ static void constant_values(void **state)
     near(xr_pearson(same, other, 3), 0.0);
     near(xr_spearman(other, same, 3, &status), 0.0);
     near(xr_spearman(other, other, 3, &status), 1.0);
+    float gold[MANY], predicted[MANY];
+    double sum[6] = { 0 };
+    for (size_t i = 0; i < MANY; i++) {         /* their means and sums are not exact in double */
+        gold[i] = 0.9f;
+        predicted[i] = 1.1f;
+        const double x = (double)predicted[i], y = (double)gold[i], term[] = { 1.0, x, y, x * x, y * y, x * y };
+        for (size_t k = 0; k < COUNT(term); k++)
+            sum[k] += term[k];
+    }
+    for (size_t n = 1; n <= MANY; n++) {
+        assert_true(xr_pearson(predicted, gold, n) == 0.0);
+        assert_true(xr_spearman(predicted, gold, n, &status) == 0.0);
+    }
+    assert_true(xr_classes_main_figure(sum, COUNT(sum), MANY) == 0.0);
     xr_alloc_fail_after(0);
     xr_spearman(other, same, 3, &status);
     xr_alloc_fail_after(-1);

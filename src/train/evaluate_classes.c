@@ -1,5 +1,6 @@
 #include "train/evaluate_classes.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -167,10 +168,11 @@ static xr_status make_parts(const xr_evaluation *e, xr_scored *s)
     return XR_OK;
 }
 
+/* What the rounding of n terms may leave of equal numbers is no deviation. */
 static double pearson(const double *sum)
 {
-    double n = sum[0], xx = n * sum[3] - sum[1] * sum[1], yy = n * sum[4] - sum[2] * sum[2];
-    return xx > 0.0 && yy > 0.0 ? (n * sum[5] - sum[1] * sum[2]) / sqrt(xx * yy) : 0.0;
+    double n = sum[0], noise = n * n * DBL_EPSILON, xx = n * sum[3] - sum[1] * sum[1], yy = n * sum[4] - sum[2] * sum[2];
+    return xx > noise * sum[3] && yy > noise * sum[4] ? (n * sum[5] - sum[1] * sum[2]) / sqrt(xx * yy) : 0.0;
 }
 
 double xr_classes_main_figure(const double *sum, size_t n_parts, size_t n_units)

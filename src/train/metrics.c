@@ -118,8 +118,19 @@ int xr_argmax(const float *x, int n)
     return best;
 }
 
+/* Asked of the values, not of their deviations: the mean of equal numbers is rounded, and what that leaves on both sides correlates perfectly. */
+static int is_constant(const float *x, size_t n)
+{
+    size_t i = 1;
+    while (i < n && x[i] == x[0])
+        i++;
+    return i >= n;
+}
+
 double xr_pearson(const float *x, const float *y, size_t n)
 {
+    if (is_constant(x, n) || is_constant(y, n))
+        return 0.0;
     double mx = 0.0, my = 0.0, xx = 0.0, yy = 0.0, xy = 0.0;
     for (size_t i = 0; i < n; i++) {
         mx += (double)x[i] / (double)n;
