@@ -32,7 +32,13 @@ numbered() { awk -v p="$1" '{ printf "%s-%06d\t%s\n", p, NR, $0 }'; }
     cmp "$dir/a/tatoeba/test-de.tsv" "$dir/b/tatoeba/test-de.tsv"
     cmp "$dir/a/results.tsv" "$dir/b/results.tsv"
     # the file of predictions in the model's place
-    "$xlmr" evaluate --quiet --task tatoeba --predictions "$dir/a" --data-dir "$dir/data" --languages de | grep -qE '^de +300 +100\.00 '
+    "$xlmr" evaluate --quiet --task tatoeba --predictions "$dir/a" --data-dir "$dir/data" --output-dir "$dir/p" >"$dir/said"
+    grep -qE '^de +300 +100\.00 +-$' "$dir/said"     # the way back is in no file: not known, rather than 0
+    grep -qE '^average +100\.00 +- +of 2 languages$' "$dir/said"
+    grep -A2 '"average"' "$dir/p/results.json" | grep -q '"reverse": null'
+    grep -q '"languages": 2' "$dir/p/results.json"
+    "$xlmr" report --quiet "$dir/p" --output "$dir/page.html" >/dev/null
+    grep -qF '>average</th><td></td><td class="n">100.00</td><td class="n">-</td>' "$dir/page.html"
     grep -q '"layer": 1' "$dir/a/results.json"      # 7 / 12 of two layers
     grep -q '"pooling": "mean"' "$dir/a/results.json"
     ! grep -q '"tokens": 0' "$dir/a/results.json"

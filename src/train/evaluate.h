@@ -101,7 +101,7 @@ void xr_evaluate_tell_cut(const char *path, uint64_t n_cut, uint64_t n, size_t m
 /* How the model was chosen: "model as given; no per-language selection". */
 extern const char xr_evaluate_as_given[];
 
-/* evaluate_report.c. Mean of a figure over the languages with gold labels, and their number. */
+/* evaluate_report.c. Mean of a figure over the languages that have it, and their number. */
 double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n);
 /* The training language minus the mean of the other languages; 0 when one of the two is missing. */
 int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap);

@@ -87,13 +87,14 @@ static void add_averages(const xr_evaluation *e, json_t *j)
 {
     json_t *average = json_object();
     double gap;
-    size_t n = 0;
+    size_t n = 0, with;
     const xr_report_column *c = columns(e);
     for (const xr_report_column *k = c; k->metric; k++) {
         if (!k->title)
             continue;
-        double mean = xr_evaluation_mean(e, k->metric, &n);
-        json_object_set_new(average, k->metric, n ? json_real(mean) : json_null());
+        double mean = xr_evaluation_mean(e, k->metric, &with);
+        json_object_set_new(average, k->metric, with ? json_real(mean) : json_null());
+        n = k == c ? with : n;
     }
     add_context(e, &e->statistic, "average", average);
     json_object_set_new(average, "languages", json_integer((json_int_t)n));

@@ -13,20 +13,19 @@ static const xr_report_column *columns(const xr_evaluation *e)
     return e->benchmark->columns(e);
 }
 
-static double figure(const xr_scored *s, const char *metric)
+/* 0: the language has no gold labels, or what is scored does not have this figure: a file of predictions has no `reverse` of tatoeba. */
+static int figure(const xr_scored *s, const char *metric, double *value)
 {
-    double value = 0.0;
-    (void)xr_scored_get(s, metric, &value);
-    return value;
+    return s->labelled && xr_scored_get(s, metric, value);
 }
 
 double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n)
 {
-    double sum = 0.0;
+    double sum = 0.0, value;
     *n = 0;
     for (size_t i = 0; i < e->n; i++)
-        if (e->v[i].labelled) {
-            sum += figure(&e->v[i], metric);
+        if (figure(&e->v[i], metric, &value)) {
+            sum += value;
             ++*n;
         }
     return *n ? sum / (double)*n : 0.0;
@@ -34,13 +33,15 @@ double xr_evaluation_mean(const xr_evaluation *e, const char *metric, size_t *n)
 
 int xr_evaluation_gap(const xr_evaluation *e, const char *metric, double *gap)
 {
-    double english = 0.0, others = 0.0;
+    double english = 0.0, others = 0.0, value;
     size_t n_english = 0, n = 0;
     for (size_t i = 0; i < e->n; i++) {
         const xr_scored *s = &e->v[i];
         int en = strcmp(s->language, e->o->training_language) == 0;
-        *(en ? &english : &others) += s->labelled ? figure(s, metric) : 0.0;
-        *(en ? &n_english : &n) += (size_t)(s->labelled != 0);
+        if (!figure(s, metric, &value))
+            continue;
+        *(en ? &english : &others) += value;
+        ++*(en ? &n_english : &n);
     }
     *gap = n ? english - others / (double)n : 0.0;
     return n_english && n;
@@ -106,9 +107,12 @@ static xr_status put_statistic(const table *t, size_t k, const xr_statistic *s, 
 
 static xr_status put_figures(const table *t, size_t k, const xr_scored *s, xr_str *out)
 {
+    double value = 0.0;
     for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
-        if (c->title)
-            XR_TRY(put_number(out, s->labelled, figure(s, c->metric)));
+        if (c->title) {
+            int known = figure(s, c->metric, &value);
+            XR_TRY(put_number(out, known, value));
+        }
     return put_statistic(t, k, &s->statistic, out);
 }
 
@@ -217,15 +221,17 @@ static xr_status put_titles(const table *t, xr_str *out)
 
 static xr_status put_average(const table *t, xr_str *out)
 {
-    size_t n = 0;
+    size_t n = 0, with;
     (void)xr_evaluation_mean(t->e[0], columns(t->e[0])->metric, &n);
     if (n == 0)
         return XR_OK;
     XR_TRY(xr_str_printf(out, "%-*s", NAME + COUNT, "average"));
     for (size_t k = 0; k < t->n; k++) {
         for (const xr_report_column *c = columns(t->e[k]); c->metric; c++)
-            if (c->title)
-                XR_TRY(put_number(out, 1, xr_evaluation_mean(t->e[k], c->metric, &n)));
+            if (c->title) {
+                double mean = xr_evaluation_mean(t->e[k], c->metric, &with);
+                XR_TRY(put_number(out, with > 0, mean));
+            }
         XR_TRY(put_statistic(t, k, &t->e[k]->statistic, out));
     }
     XR_TRY(each_published(t, put_published_average, &n, out));

@@ -172,12 +172,12 @@ static xr_status put_row(const xr_report_evaluation *e, const char *name, const 
 static xr_status put_average(const xr_report_evaluation *e, xr_str *out)
 {
     const char *key;
-    json_t *value;
+    json_t *unused;
     if (!isfinite(xr_report_number(e->results, "average/languages")) || xr_report_number(e->results, "average/languages") < 1.0)
         return XR_OK;
     XR_TRY(xr_str_puts(out, "<tr class=\"sum\"><th scope=\"row\">average</th><td></td>"));
-    EACH_FIGURE(e, key, value)
-        XR_TRY(xr_report_cell(out, xr_number_fixed(percent(json_number_value(value)), 2).s));
+    EACH_FIGURE(e, key, unused)
+        XR_TRY(xr_report_cell(out, xr_number_fixed(percent(xr_report_number(json_object_get(e->results, "average"), key)), 2).s));
     return xr_str_printf(out, "<td colspan=\"%d\"></td></tr>\n", has_published(e) ? 4 : 2);
 }
 
