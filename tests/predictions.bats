@@ -22,6 +22,7 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     grep -q "^sw  *4  *75.00  *55.56" "$dir/out"
     cmp "$dir/p/xnli/test-en.tsv" "$dir/e/xnli/test-en.tsv"
     [ "$(figure "$dir/e/results.json" en loss)" = null ]        # only a model has one
+    [ "$(figure "$dir/e/results.json" en auc)" = null ]         # of classes alone it would be another figure than the model's
     [ "$(figure "$dir/e/results.json" en accuracy)" = 0.75 ]
     grep -qF "\"predictions\": \"$dir/p\"" "$dir/e/results.json"
     run ! grep -q '^  "model"' "$dir/e/results.json"

@@ -121,7 +121,7 @@ xr_status xr_evaluation_score(xr_evaluation *e, const xr_evaluate_hooks *hooks)
             hooks->language(hooks->context, s->language, s->data.n ? s->data.n : s->n_rows);
         XR_TRY(e->benchmark->score(e, s, hooks));
         if (e->o->predictions)
-            xr_predictions_forget_loss(s);
+            xr_predictions_forget_shares(s);
     }
     return warn_single_answers(e);
 }

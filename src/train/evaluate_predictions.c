@@ -42,11 +42,11 @@ xr_status xr_predictions_logits(xr_evaluation *e, xr_scored *s)
     return XR_OK;
 }
 
-void xr_predictions_forget_loss(xr_scored *s)
+void xr_predictions_forget_shares(xr_scored *s)
 {
     size_t kept = 0;
     for (size_t i = 0; i < s->n_figures; i++)
-        if (strcmp(s->figure[i].name, "loss") != 0)
+        if (strcmp(s->figure[i].name, "loss") != 0 && strcmp(s->figure[i].name, "auc") != 0)
             s->figure[kept++] = s->figure[i];
     s->n_figures = kept;
 }

@@ -21,6 +21,6 @@ xr_status xr_predicted_tags(xr_evaluation *e, xr_scored *s, const char *path);
 /* s->logits from s->predicted, when every language has been read. */
 xr_status xr_predictions_logits(xr_evaluation *e, xr_scored *s);
 /* Takes back the figures that only a model's own logits give. */
-void xr_predictions_forget_loss(xr_scored *s);
+void xr_predictions_forget_shares(xr_scored *s);
 
 #endif
