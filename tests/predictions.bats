@@ -35,6 +35,18 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     refused 2 "one file for 2 languages" "--languages" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/f.tsv"
 }
 
+@test "a gap of nothing but rounding is 0.00, in the table as on the page" {
+    for language in en:2 de:1 fr:2 sw:3; do       # (0.1 + 0.2 + 0.3) / 3 is more than 0.2
+        for i in $(seq 10); do printf 'a %s\tb\tneutral\n' "$i"; done >"$dir/data/test-${language%:*}.tsv"
+        for i in $(seq 10); do [ "$i" -le "${language#*:}" ] && echo neutral || echo entailment; done >"$dir/p/xnli/test-${language%:*}.tsv"
+    done
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --output-dir "$dir/e"
+    grep -q '"transfer_gap": -2.77' "$dir/e/results.json"
+    grep -q '^transfer gap  *0\.00 ' "$dir/out"
+    "$xlmr" report "$dir/e" --output "$dir/page.html" >/dev/null
+    grep -A2 'transfer gap' "$dir/page.html" | grep -q '>0\.00<'
+}
+
 @test "what does not fit the gold file is 65 with counts" {
     echo neutral >>"$dir/p/xnli/test-sw.tsv"
     refused 65 "test-sw.tsv: 5 predictions;" "has 4 pairs" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p"

@@ -385,7 +385,7 @@ static void several(void **state)
     expect(page, "<bdi>s1/run</bdi>");                      /* the shortest ends that differ */
     expect(page, "<bdi>s2/run</bdi>");
     expect(page, "accuracy compared</h2>");
-    expect(page, "<th scope=\"row\">en</th><td class=\"n\">75.00 <span class=\"soft\">p 0.250</span></td>");
+    expect(page, "<th scope=\"row\">en</th><td class=\"n\">75.00 <span class=\"soft\">p 0.2500</span></td>");
     expect(page, "<th scope=\"row\">sw</th><td class=\"n\">-</td>");
     expect(page, "p: two-sided, of no difference from the first model");
     assert_string_equal(page, again);

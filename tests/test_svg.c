@@ -43,6 +43,12 @@ static void numbers(void **state)
     assert_string_equal(xr_number_fixed(-0.001, 2).s, "0.00");
     assert_string_equal(xr_number_fixed(1234.5, 2).s, "1,234.50");
     assert_string_equal(xr_number_fixed((double)NAN, 2).s, "-");
+    assert_string_equal(xr_number_chance(1.0).s, "1.0000");
+    assert_string_equal(xr_number_chance(0.000999000999000999).s, "0.0010");
+    assert_string_equal(xr_number_chance(0.00005).s, "0.0001");
+    assert_string_equal(xr_number_chance(1.0 / 1000001.0).s, "<0.0001");
+    assert_string_equal(xr_number_chance(0.0).s, "0.0000");
+    assert_string_equal(xr_number_chance((double)NAN).s, "-");
     assert_string_equal(xr_number_short(5.858076).s, "5.858");
     assert_string_equal(xr_number_short(302.96499).s, "303.0");
     assert_string_equal(xr_number_short(35323.97).s, "35,324");

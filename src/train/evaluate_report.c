@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "train/benchmark.h"
+#include "util/number.h"
 #include "util/utf8.h"
 
 const char xr_evaluate_as_given[] = "model as given; no per-language selection";
@@ -89,20 +90,20 @@ static int group_width(const table *t, size_t k)
 
 static xr_status put_number(xr_str *out, int known, double value)
 {
-    return known ? xr_str_printf(out, "%*.2f", COLUMN, 100.0 * value) : xr_str_printf(out, "%*s", COLUMN, "-");
+    return xr_str_printf(out, "%*s", COLUMN, known ? xr_number_fixed(100.0 * value, 2).s : "-");
 }
 
 static xr_status put_statistic(const table *t, size_t k, const xr_statistic *s, xr_str *out)
 {
-    char text[48] = "-";
+    char text[96] = "-";
     if (!has_interval(t->e[k]))
         return XR_OK;
     if (isfinite(s->low))
-        snprintf(text, sizeof text, "[%.2f, %.2f]", 100.0 * s->low, 100.0 * s->high);
+        snprintf(text, sizeof text, "[%s, %s]", xr_number_fixed(100.0 * s->low, 2).s, xr_number_fixed(100.0 * s->high, 2).s);
     XR_TRY(xr_str_printf(out, "%*s", INTERVAL, text));
     if (!has_p(t, k))
         return XR_OK;
-    return isfinite(s->p) ? xr_str_printf(out, "%*.4f", P, s->p) : xr_str_printf(out, "%*s", P, "-");
+    return xr_str_printf(out, "%*s", P, xr_number_chance(s->p).s);
 }
 
 static xr_status put_figures(const table *t, size_t k, const xr_scored *s, xr_str *out)

@@ -318,7 +318,7 @@ static xr_status put_compared(const json_t *figures, const char *metric, int *an
     XR_TRY(xr_markup_put(out, "<td class=\"n\">%s", isfinite(value) ? xr_number_fixed(value, 2).s : "-"));
     if (isfinite(p)) {
         *any = 1;
-        XR_TRY(xr_markup_put(out, " <span class=\"soft\">p %s</span>", xr_number_fixed(p, 3).s));
+        XR_TRY(xr_markup_put(out, " <span class=\"soft\">p %s</span>", xr_number_chance(p).s));
     }
     return xr_str_puts(out, "</td>");
 }

@@ -29,6 +29,12 @@ xr_number xr_number_fixed(double x, int decimals)
     return out;
 }
 
+/* One that is not 0 does not look like 0. */
+xr_number xr_number_chance(double p)
+{
+    return p > 0.0 && p < 5e-5 ? (xr_number){ "<0.0001" } : xr_number_fixed(p, 4);
+}
+
 xr_number xr_number_count(double n)
 {
     return xr_number_fixed(n, 0);
