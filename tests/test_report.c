@@ -135,7 +135,8 @@ static const char results[] =
     "\"metric\":\"accuracy\",\"max_eval_samples\":5,\"languages\":{\"en\":{\"n\":4,\"examples\":4,\"accuracy\":0.75,\"confusion\":[[2,1],[0,1]],\"tokens\":100,"
     "\"unk\":2,\"truncated\":1,\"interval\":{\"low\":0.5,\"high\":0.9,\"p\":0.25},"
     "\"published\":[{\"size\":\"base\",\"protocol\":\"zero-shot transfer\",\"metric\":"
-    "\"accuracy\",\"source\":\"" EVIL "\",\"value\":0.858}]},\"" EVIL "\":{\"n\":2,\"examples\":2,\"accuracy\":0.5,\"confusion\":[[1,0],[1,0]]},"
+    "\"accuracy\",\"source\":\"" EVIL "\",\"value\":0.858}]},\"" EVIL "\":{\"n\":2,\"examples\":2,\"accuracy\":0.5,\"confusion\":[[1,0],[1,0]],"
+    "\"published\":[{\"metric\":\"accuracy\",\"value\":0.9225}]},"
     "\"sw\":{\"n\":0,\"examples\":3,\"accuracy\":null,\"confusion\":null}},\"average\":{\"accuracy\":0.625,\"interval\":{\"low\":0.5},"
     "\"published\":[],\"languages\":2},\"transfer_gap\":0.25,"
     "\"options\":{\"task\":\"xnli\",\"model\":\"" EVIL "\",\"max_eval_samples\":5},\"version\":\"" EVIL "\"}";
@@ -331,6 +332,7 @@ static void evaluation_page(void **state)
     assert_null(strstr(page, "<xss"));
     expect(page, "<b><bdi>62.50</bdi></b><span>per cent, of 2 languages</span>");
     expect(page, "<td class=\"n\">85.8</td><td class=\"n\">-10.8</td>");        /* published, difference */
+    expect(page, "<td class=\"n\">92.25</td><td class=\"n\">-42.25</td>");      /* as CoNLL's are printed */
     expect(page, "<td class=\"n\">2.00</td><td class=\"n\">1</td>");            /* <unk>, cut */
     assert_null(strstr(page, "interval, %"));               /* of the average, no figure */
     expect(page, "Only the first 5 rows of each language were scored.");

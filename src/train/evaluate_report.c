@@ -157,8 +157,7 @@ static xr_status put_published(const table *t, const xr_published *p, const char
     (void)title;
     if (!xr_published_value(p, language, &value))
         return xr_str_printf(out, "%*s", PUBLISHED, "");
-    int decimals = fabs(10.0 * value - round(10.0 * value)) < 1e-6 ? 1 : 2;     /* as the paper prints it */
-    return xr_str_printf(out, "%*.*f", PUBLISHED, decimals, value);
+    return xr_str_printf(out, "%*s", PUBLISHED, xr_number_fixed(value, xr_number_decimals(value)).s);
 }
 
 /* The paper's average stands beside an average over the same languages only. */

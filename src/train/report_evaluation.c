@@ -161,8 +161,8 @@ static xr_status put_row(const xr_report_evaluation *e, const char *name, const 
     EACH_FIGURE(e, key, unused)
         XR_TRY(xr_report_cell(out, xr_number_fixed(percent(xr_report_number(language, key)), 2).s));
     if (has_published(e)) {
-        XR_TRY(xr_report_cell(out, xr_number_fixed(known, 1).s));
-        XR_TRY(xr_report_cell(out, xr_number_fixed(own - known, 1).s));
+        XR_TRY(xr_report_cell(out, xr_number_fixed(known, xr_number_decimals(known)).s));
+        XR_TRY(xr_report_cell(out, xr_number_fixed(own - known, xr_number_decimals(known)).s));
     }
     XR_TRY(xr_report_cell(out, tokens > 0.0 ? xr_number_fixed(percent(xr_report_number(language, "unk")) / tokens, 2).s : NULL));
     XR_TRY(xr_report_cell(out, xr_number_count(xr_report_number(language, "truncated")).s));

@@ -29,6 +29,11 @@ xr_number xr_number_fixed(double x, int decimals)
     return out;
 }
 
+int xr_number_decimals(double x)
+{
+    return fabs(10.0 * x - round(10.0 * x)) < 1e-6 ? 1 : 2;
+}
+
 /* One that is not 0 does not look like 0. */
 xr_number xr_number_chance(double p)
 {
