@@ -293,7 +293,7 @@ def random_squad1(refs, xlmr, tally, sources, rng, n):
     for begin in range(0, n, BATCH):
         sets = Questions(refs, xlmr, tally, "xquad", "xquad.{}.json")
         for k in range(begin, min(begin + BATCH, n)):
-            sets.add(f"s{k}", *random_questions(rng, rng.choice(sources), k % 2))
+            sets.add(f"set{k}", *random_questions(rng, rng.choice(sources), k % 2))
         sets.compare("random questions, SQuAD 1.1's rules")
 
 
@@ -302,7 +302,7 @@ def random_squad2(refs, xlmr, tally, source, rng, n):
         sets = Questions(refs, xlmr, tally, "qa", "test-{}.json")
         for k in range(begin, min(begin + BATCH, n)):
             dataset, predictions = random_questions(rng, source, 0)
-            sets.add(f"s{k}", dataset, predictions, {i: rng.choice([-1.5, 0.0, 0.25, rng.uniform(-5, 5)]) for i in predictions})
+            sets.add(f"set{k}", dataset, predictions, {i: rng.choice([-1.5, 0.0, 0.25, rng.uniform(-5, 5)]) for i in predictions})
         sets.compare("random questions, SQuAD 2.0's rules")
 
 
@@ -388,7 +388,7 @@ def tagged_files(refs, xlmr, tally, data, rng):
     for path in sorted((data / "ner/panx").glob("dev-*.gz")):
         gold = sentences_of(path)
         tags = sorted({t for s in gold for t in s})
-        sets.add(f"l{len(sets.sets)}", gold, other_tags(rng, gold, tags, 0.85))
+        sets.add(f"file{len(sets.sets)}", gold, other_tags(rng, gold, tags, 0.85))
     if sets.sets:
         sets.compare("tags, every file of ner/panx")
 
@@ -404,7 +404,7 @@ def treebanks(refs, xlmr, tally, data, rng):
     sets = Tagged(refs, xlmr, tally, "udpos")
     for path in sorted((data / "pos").glob("*/*-test.conllu.gz")):
         gold = treebank(path)
-        sets.add(f"l{len(sets.sets)}", gold, other_tags(rng, gold, sorted({t for s in gold for t in s}), 0.9))
+        sets.add(f"file{len(sets.sets)}", gold, other_tags(rng, gold, sorted({t for s in gold for t in s}), 0.9))
     if sets.sets:
         sets.compare("parts of speech, every test file of pos")
 
@@ -415,7 +415,7 @@ def random_tags(refs, xlmr, tally, rng, n):
         for k in range(begin, min(begin + BATCH, n)):
             tags = TAGS if k % 3 else TAGS[:5]
             gold = [[rng.choice(tags) for _ in range(rng.randrange(1, 14))] for _ in range(SENTENCES)]
-            sets.add(f"s{k}", gold, other_tags(rng, gold, tags if k % 7 else ["O"], rng.choice([0.0, 0.5, 0.9, 1.0])))
+            sets.add(f"set{k}", gold, other_tags(rng, gold, tags if k % 7 else ["O"], rng.choice([0.0, 0.5, 0.9, 1.0])))
         sets.compare("random tags")
 
 
@@ -446,7 +446,7 @@ def random_classes(refs, xlmr, tally, rng, n):
         for k in range(begin, min(begin + BATCH, n)):
             gold = [rng.choice(CLASSES[:1 + k % 3]) for _ in range(PAIRS)]
             answers = CLASSES + ["another"] if k % 2 else CLASSES
-            sets.add(f"s{k}", gold, [rng.choice(answers[-1:] if k % 9 == 0 else answers) if rng.random() < 0.6 else g for g in gold])
+            sets.add(f"set{k}", gold, [rng.choice(answers[-1:] if k % 9 == 0 else answers) if rng.random() < 0.6 else g for g in gold])
         sets.compare("random classes")
 
 
@@ -458,7 +458,7 @@ def xnli_files(refs, xlmr, tally, data, rng):
         gold = [next((c for c in row if c in CLASSES), None) for row in rows]
         gold = [g for g in gold if g][:5010]
         if len(gold) > 100:
-            sets.add(f"l{len(sets.sets)}", gold, [g if rng.random() < 0.7 else rng.choice(CLASSES) for g in gold])
+            sets.add(f"file{len(sets.sets)}", gold, [g if rng.random() < 0.7 else rng.choice(CLASSES) for g in gold])
     if sets.sets:
         sets.compare("classes, labels of every file of xnli")
 
