@@ -68,6 +68,25 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     refused 65 "'NOUN' is no tag of an entity" -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
 }
 
+@test "tags: IOB1, and the same entities in IOB2, are as good as the gold tags" {
+    printf 'A\tI-PER\nB\tI-PER\nC\tB-PER\nD\tO\nE\tI-LOC\n\nF\tI-LOC\nG\tI-PER\n' >"$dir/tags/test-en.tsv"
+    printf 'I-PER\nI-PER\nB-PER\nO\nI-LOC\n\nI-LOC\nI-PER\n' >"$dir/t.tsv"
+    printf 'B-PER\nI-PER\nB-PER\nO\nB-LOC\n\nB-LOC\nB-PER\n' >"$dir/u.tsv"
+    for file in t u; do
+        accepted -- evaluate --task conll --data-dir "$dir/tags" --predictions "$dir/$file.tsv" --output-dir "$dir/$file"
+        grep -q '^en  *2  *100.00  *100.00  *100.00  *100.00' "$dir/out"        # the last: strict
+        [ "$(figure "$dir/$file/results.json" en accuracy)" = 1.0 ]
+    done
+    # seqeval 1.2.2: default F1, mode='strict' with scheme=IOB1, accuracy
+    printf 'I-PER\nI-PER\nO\nB-PER\nI-LOC\n\nI-LOC\nI-LOC\n' >"$dir/t.tsv"
+    accepted -- evaluate --task conll --data-dir "$dir/tags" --predictions "$dir/t.tsv" --output-dir "$dir/v"
+    [ "$(figure "$dir/v/results.json" en f1)" = 0.4444444444444445 ]
+    [ "$(figure "$dir/v/results.json" en f1_strict)" = 0.5 ]
+    [ "$(figure "$dir/v/results.json" en precision_strict)" = 0.6666666666666666 ]
+    [ "$(figure "$dir/v/results.json" en accuracy)" = 0.5714285714285714 ]
+    [ "$(figure "$dir/v/results.json" en scheme)" = '"IOB1"' ]
+}
+
 @test "a model or predictions, one of them" {
     refused 2 "--model DIR" "--predictions DIR" -- evaluate --task xnli --data-dir "$dir/data"
     refused 2 "leave one out" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --model "$dir/m"

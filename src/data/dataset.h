@@ -50,6 +50,7 @@ typedef struct xr_data_options {
     int grow_labels; /* 1: a new label name is added (training); 0: it is an error naming the known ones */
     int n_learnt;                   /* of tagged words that a model is scored on: the first labels, which it has. Another tag becomes a label
                                      * behind them, but it is an error if the file has none of theirs, O apart. 0: as grow_labels says */
+    int keep_iob1;                  /* tagged words: IOB1 is not made IOB2 */
     int need_label;                 /* 0: unlabelled records are kept with label -1 (predict, test without gold) */
     int keep_text;                  /* keep text, text_pair of each example (reports, predictions) */
     int skip_bad;                   /* --on-bad-record skip */
@@ -70,6 +71,7 @@ typedef struct xr_words {
     int all_pieces;                 /* predict all pieces of a word, not only the first */
     int32_t *inside;                // [labels] with all_pieces: tag of the further pieces of a word with a tag; NULL: the same
     uint64_t n_empty;               /* words without a piece, which are <unk> */
+    int iob1;                       /* so were the tags of the file that was read last */
     size_t cap, cap_example, cap_sentence;
 } xr_words;
 

@@ -222,23 +222,23 @@ static xr_status check_learnt(const reading *g)
 /* ---- the scheme ---- */
 
 /* A label that words of this model may be given: one that it has not learnt is never predicted. */
-static int find_beginning(const reading *g, const char *name)
+static int find_beginning(const xr_labels *labels, const xr_data_options *o, const char *name)
 {
-    int id = xr_labels_find(g->labels, name);
-    return g->o->n_learnt && id >= g->o->n_learnt ? -1 : id;
+    int id = xr_labels_find(labels, name);
+    return o->n_learnt && id >= o->n_learnt ? -1 : id;
 }
 
 /* to_b[label] = B-TYPE of I-TYPE, added where labels may grow; -1: there is none. */
-static xr_status map_beginnings(const reading *g, int n, int32_t *to_b)
+static xr_status map_beginnings(xr_labels *labels, const xr_data_options *o, int n, int32_t *to_b)
 {
     for (int k = 0; k < n; k++) {
         to_b[k] = -1;
-        if (g->labels->name[k][0] != 'I' || xr_tag_kind_of(g->labels->name[k]) == XR_TAG_PLAIN)
+        if (labels->name[k][0] != 'I' || xr_tag_kind_of(labels->name[k]) == XR_TAG_PLAIN)
             continue;
-        char *name = xr_asprintf("B%s", g->labels->name[k] + 1);
-        to_b[k] = !name ? -1 : g->o->grow_labels ? xr_labels_add(g->labels, name) : find_beginning(g, name);
+        char *name = xr_asprintf("B%s", labels->name[k] + 1);
+        to_b[k] = !name ? -1 : o->grow_labels ? xr_labels_add(labels, name) : find_beginning(labels, o, name);
         xr_free(name);
-        if (!name || (g->o->grow_labels && to_b[k] < 0))
+        if (!name || (o->grow_labels && to_b[k] < 0))
             return xr_error_status();
     }
     return XR_OK;
@@ -255,14 +255,13 @@ static void begin_with_b(const xr_tagset *s, const int32_t *to_b, int32_t *tag, 
     }
 }
 
-/* IOB1 to IOB2, so that a model has one way to begin an entity. */
-static xr_status convert(const reading *g, const xr_tagset *s)
+/* IOB1 to IOB2, so that a model has one way to begin an entity: the sentences from `first` on. */
+static xr_status convert(xr_labels *labels, const xr_data_options *o, const xr_tagset *s, xr_words *w, size_t first)
 {
-    xr_words *w = &g->d->words;
     int n = s->n;       /* before labels are added */
     int32_t *to_b = xr_alloc((size_t)n, sizeof *to_b);
-    xr_status status = to_b ? map_beginnings(g, n, to_b) : xr_error_status();
-    for (size_t k = g->first; k < w->n_sentences && status == XR_OK; k++)
+    xr_status status = to_b ? map_beginnings(labels, o, n, to_b) : xr_error_status();
+    for (size_t k = first; k < w->n_sentences && status == XR_OK; k++)
         begin_with_b(s, to_b, w->tag + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
     xr_free(to_b);
     return status;
@@ -276,7 +275,8 @@ static void tell_scheme(const reading *g, xr_scheme scheme)
     if (scheme == XR_SCHEME_PLAIN)
         xr_info("%s: %s; plain tags, scored word by word", path_of(g), format);
     else if (scheme == XR_SCHEME_IOB1)
-        xr_info("%s: %s; tags: IOB1 (%llu entities begin with I-), made IOB2 for the types whose B- is among the labels", path_of(g), format, n);
+        xr_info("%s: %s; tags: IOB1 (%llu entities begin with I-)%s", path_of(g), format, n,
+                g->o->keep_iob1 ? "" : ", made IOB2 for the types whose B- is among the labels");
     else if (n)
         xr_info("%s: %s; tags: %s, but %llu entities begin with I-, which is read as a beginning", path_of(g), format, xr_scheme_name(scheme), n);
     else
@@ -286,7 +286,7 @@ static void tell_scheme(const reading *g, xr_scheme scheme)
 /* Names the scheme of the file's tags, and makes IOB1 IOB2. */
 static xr_status settle_scheme(reading *g)
 {
-    const xr_words *w = &g->d->words;
+    xr_words *w = &g->d->words;
     xr_tagset s;
     if (g->tagged != 1)
         return XR_OK;
@@ -295,7 +295,23 @@ static xr_status settle_scheme(reading *g)
         xr_tag_survey_add(&g->survey, &s, w->tag + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
     xr_scheme scheme = xr_tag_survey_scheme(&g->survey, &s);
     tell_scheme(g, scheme);
-    xr_status status = scheme == XR_SCHEME_IOB1 ? convert(g, &s) : XR_OK;
+    w->iob1 = scheme == XR_SCHEME_IOB1;
+    xr_status status = w->iob1 && !g->o->keep_iob1 ? convert(g->labels, g->o, &s, w, g->first) : XR_OK;
+    xr_tagset_free(&s);
+    return status;
+}
+
+xr_status xr_words_meet(xr_words *w, xr_labels *labels, const int32_t *predicted, const char *where)
+{
+    static const xr_data_options grow = { .grow_labels = 1 };
+    xr_tag_survey survey = { 0 };
+    xr_tagset s;
+    if (!w->iob1)
+        return XR_OK;
+    XR_TRY(xr_tagset_init(&s, (const char *const *)labels->name, labels->n, where));
+    for (size_t k = 0; k < w->n_sentences; k++)
+        xr_tag_survey_add(&survey, &s, predicted + w->sentence[k], (size_t)(w->sentence[k + 1] - w->sentence[k]));
+    xr_status status = survey.begins_in > survey.begins_b ? XR_OK : convert(labels, &grow, &s, w, 0);
     xr_tagset_free(&s);
     return status;
 }

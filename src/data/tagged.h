@@ -56,7 +56,7 @@ xr_status xr_tagged_json(xr_tagged_reader *r, const char *line, size_t len, size
 
 /* Appends one file's sentences. Of `o` it reads max_len, stride, max_samples (sentences), grow_labels, n_learnt, need_label,
  * skip_bad and max_bad_fraction. A file has tags on every line or on none. IOB1 is read as IOB2 where the labels that
- * this needs are known. */
+ * this needs are known, or with keep_iob1 as it is. */
 xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokenizer *tok, xr_labels *labels,
                                 const xr_data_options *o);
 /* Appends one sentence from memory; tag NULL: none. A sentence longer than max_len becomes several examples that share
@@ -64,6 +64,9 @@ xr_status xr_dataset_add_tagged(xr_dataset *d, const char *path, const xr_tokeni
  * pieces is <unk>, and one that alone is too long keeps its first pieces. */
 xr_status xr_dataset_add_words(xr_dataset *d, const xr_tokenizer *tok, const char *const *word, const int32_t *tag,
                                size_t n, size_t max_len, size_t stride);
+/* Words of a file that was read with keep_iob1 meet what was predicted for them, [w->n]: IOB1 tags stay as they are where most predicted entities begin
+ * with I-, too, and become IOB2 where they do not, as those of models that learnt such data. `where` is for messages. */
+xr_status xr_words_meet(xr_words *w, xr_labels *labels, const int32_t *predicted, const char *where);
 /* Adds to count[label] the words from `first` on that have it; a list of the labels from `from` on that were counted, "B-DATE (12), I-DATE (3)",
  * of which 50 are named. */
 void xr_words_count_tags(const xr_words *w, size_t first, uint64_t *count);

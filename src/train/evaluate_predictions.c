@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/source.h"
+#include "data/tagged.h"
 #include "train/benchmark.h"
 #include "util/alloc.h"
 #include "util/fs.h"
@@ -175,7 +176,7 @@ xr_status xr_predicted_tags(xr_evaluation *e, xr_scored *s, const char *path)
     XR_TRY(each_line(&r, take_tag));
     XR_TRY(end_sentence(&r, r.n + r.sentence));
     if (r.sentence == s->data.words.n_sentences)
-        return XR_OK;
+        return xr_words_meet(&s->data.words, &e->labels, s->predicted, path);
     return xr_fail(XR_EDATA, "%s: %zu sentences with %zu tags; %s has %zu sentences with %zu words; expected as many of both", path, r.sentence, r.n, s->path,
                    s->data.words.n_sentences, s->data.words.n);
 }

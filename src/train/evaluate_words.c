@@ -84,6 +84,7 @@ xr_status xr_words_read(xr_evaluation *e, xr_scored *s)
     xr_evaluate_data_options(e, &d);
     d.stride = (size_t)e->o->tag_stride;
     d.grow_labels = e->o->predictions != NULL;
+    d.keep_iob1 = d.grow_labels;
     d.n_learnt = d.grow_labels ? 0 : n_learnt(e);
     XR_TRY(xr_dataset_add_tagged(&s->data, s->path, e->context->tokenizer, &e->labels, &d));
     const xr_words *w = &s->data.words;
