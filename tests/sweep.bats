@@ -37,6 +37,15 @@ sweep() {
     grep -q '"metric":"accuracy","best_run":"seed=' <<<"$output"
 }
 
+@test "a TAB in a value is no column of results.tsv, nor of the table" {
+    tabbed="$dir/a"$'\t'"b.tsv"
+    cp "$train" "$tabbed"
+    run -0 --separate-stderr "$xlmr" sweep --grid "train_file=$tabbed" --output-dir "$dir/s" -- --model "$model" --max-seq-length 16 --batch-size 8 --max-steps 1
+    [[ $output != *$'\t'* ]]
+    [ "$(awk -F '\t' '{ print NF }' "$dir/s/results.tsv" | uniq)" = 9 ]
+    [ "$(awk -F '\t' 'NR == 2 { print $2, $3 }' "$dir/s/results.tsv")" = "$dir/a b.tsv finished" ]
+}
+
 @test "by the loss on several validation sets: the least is marked in the table, in results.json and on the report's page" {
     cp "$dev" "$dir/dev-en.tsv"
     head -17 "$dev" >"$dir/dev-de.tsv"

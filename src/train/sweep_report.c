@@ -7,6 +7,7 @@
 #include "train/sweep.h"
 #include "util/alloc.h"
 #include "util/fs.h"
+#include "util/utf8.h"
 
 static const size_t on_validation = offsetof(xr_sweep_run, best), on_test = offsetof(xr_sweep_run, tested);
 
@@ -25,6 +26,13 @@ static xr_status put_number(xr_str *out, int there, double x)
     return xr_str_printf(out, " %10s", text);
 }
 
+/* A value of an axis, on one line and without a TAB, which parts the columns of results.tsv. */
+static xr_status put_value(const xr_sweep *s, const xr_sweep_run *r, size_t axis, xr_str *out)
+{
+    const char *value = s->axis[axis].value[r->at[axis]];
+    return xr_utf8_printable(out, value, strlen(value));
+}
+
 /* "learning_rate=1e-5,batch_size=32", from the first run of a setting; a grid of seeds only has one setting. */
 static xr_status put_setting(const xr_sweep *s, size_t setting, xr_str *out)
 {
@@ -33,8 +41,10 @@ static xr_status put_setting(const xr_sweep *s, size_t setting, xr_str *out)
     while (r->setting != setting)
         r++;
     for (size_t i = 0; i < s->n_axes; i++)
-        if (strcmp(s->axis[i].key, "seed") != 0)
-            XR_TRY(xr_str_printf(out, "%s%s=%s", out->len > before ? "," : "", s->axis[i].key, s->axis[i].value[r->at[i]]));
+        if (strcmp(s->axis[i].key, "seed") != 0) {
+            XR_TRY(xr_str_printf(out, "%s%s=", out->len > before ? "," : "", s->axis[i].key));
+            XR_TRY(put_value(s, r, i, out));
+        }
     return out->len > before ? XR_OK : xr_str_puts(out, "all runs");
 }
 
@@ -240,8 +250,10 @@ static xr_status put_tsv(const xr_sweep *s, xr_str *out)
     for (size_t i = 0; i < s->n_runs; i++) {
         const xr_sweep_run *r = &s->run[i];
         XR_TRY(xr_str_puts(out, r->name));
-        for (size_t k = 0; k < s->n_axes; k++)
-            XR_TRY(xr_str_printf(out, "\t%s", s->axis[k].value[r->at[k]]));
+        for (size_t k = 0; k < s->n_axes; k++) {
+            XR_TRY(xr_str_putc(out, '\t'));
+            XR_TRY(put_value(s, r, k, out));
+        }
         XR_TRY(xr_str_printf(out, "\t%s\t%lld\t%lld\t%s\t", state_name(r), r->steps, r->best_step, r->best.metric ? r->best.metric : ""));
         XR_TRY(r->best.metric ? xr_str_double(out, r->best.value) : XR_OK);
         XR_TRY(xr_str_printf(out, "\t%s\t", r->tested.metric ? r->tested.metric : ""));
