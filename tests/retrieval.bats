@@ -137,6 +137,8 @@ PY
     mv "$dir/gold" "$dir/data/de-en.test.gold"
     run -0 --separate-stderr bucc
     [[ $stderr == *"F1 is an upper bound"* ]]
+    run -0 --separate-stderr "$xlmr" evaluate --task bucc2018 --predictions "$dir/a" --data-dir "$dir/data"     # pairs are given, no threshold is looked for
+    [[ $stderr != *"upper bound"* ]]
     echo "de-000001" >>"$dir/data/de-en.test.gold"
     refused 65 "de-en.test.gold:51: 'de-000001' is no pair of ids" -- evaluate --task bucc2018 --model "$model" --data-dir "$dir/data" --output-dir "$dir/o"
 }
