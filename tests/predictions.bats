@@ -57,7 +57,7 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
 }
 
 @test "tags: sentence by sentence" {
-    printf 'O\nB-PER\n\nI-LOC\n' >"$dir/t.tsv"
+    printf 'O\nB-PER\n \t\nI-LOC\n' >"$dir/t.tsv"        # nothing but white space is an empty line
     accepted -- evaluate --task panx --data-dir "$dir/tags" --predictions "$dir/t.tsv"
     grep -q '^en  *2  *100.00' "$dir/out"
     printf 'O\nB-PER\nB-LOC\n' >"$dir/t.tsv"

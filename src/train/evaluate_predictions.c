@@ -167,7 +167,7 @@ static xr_status end_sentence(line_reader *r, size_t number)
 
 static xr_status take_tag(line_reader *r, char *line, size_t len, size_t number)
 {
-    return strspn(line, " ") == len ? end_sentence(r, number) : take_name(r, line, len, number);
+    return strspn(line, " \t") == len ? end_sentence(r, number) : take_name(r, line, len, number);
 }
 
 xr_status xr_predicted_tags(xr_evaluation *e, xr_scored *s, const char *path)
