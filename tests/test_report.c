@@ -395,6 +395,26 @@ static void several(void **state)
     xr_free(again);
 }
 
+/* Averages are of other languages: each has a row, and each average says of how many. */
+static void other_languages(void **state)
+{
+    (void)state;
+    char one[300], two[300];
+    const char *dirs[] = { one, two };
+    write_file("eval", "results.json", results);
+    write_file("other", "results.json", "{\"task\":\"" EVIL "\",\"split\":\"test\",\"metric\":\"accuracy\",\"languages\":{\"de\":{\"n\":4,\"accuracy\":0.25}},"
+               "\"average\":{\"accuracy\":0.25,\"languages\":1}}");
+    snprintf(one, sizeof one, "%s", in_scratch("eval"));
+    snprintf(two, sizeof two, "%s", in_scratch("other"));
+    char *page = page_of(dirs, 2);
+    assert_non_null(page);
+    check_page(page);
+    expect(page, "<th scope=\"row\">sw</th><td class=\"n\">-</td><td class=\"n\">-</td></tr>\n<tr><th scope=\"row\">de</th><td class=\"n\">-</td>"
+                 "<td class=\"n\">25.00</td></tr>\n<tr class=\"sum\">");
+    expect(page, "average</th><td class=\"n\">62.50 <span class=\"soft\">of 2</span></td><td class=\"n\">25.00 <span class=\"soft\">of 1</span></td></tr>");
+    xr_free(page);
+}
+
 static const char sweep_results[] =
     "{\"verb\":\"finetune\",\"metric\":\"accuracy\",\"best_run\":\"seed=1,x=2\",\"runs\":["
     "{\"name\":\"seed=1,x=2\",\"values\":{\"seed\":\"1\",\"x\":\"2\"},\"state\":\"finished\",\"steps\":1234,\"best_step\":56,"
@@ -493,6 +513,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(run_page, clear_error), cmocka_unit_test_teardown(broken_runs, clear_error),
         cmocka_unit_test_teardown(evaluation_page, clear_error), cmocka_unit_test_teardown(several, clear_error),
+        cmocka_unit_test_teardown(other_languages, clear_error),
         cmocka_unit_test_teardown(sweep_page, clear_error), cmocka_unit_test_teardown(best_step, clear_error),
         cmocka_unit_test_teardown(best_steps_compared, clear_error), cmocka_unit_test_teardown(transfer_gap, clear_error),
         cmocka_unit_test_teardown(wrong_paths, clear_error), cmocka_unit_test_teardown(memory, clear_error),

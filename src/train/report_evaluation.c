@@ -311,11 +311,13 @@ static int comparable(const xr_report_evaluation *a, const xr_report_evaluation 
            same(xr_report_string(a->results, "split"), xr_report_string(b->results, "split"));
 }
 
-/* A figure, and behind it what its comparison said of the difference. */
-static xr_status put_compared(const json_t *figures, const char *metric, int *any, xr_str *out)
+/* A figure, and behind it, of an average, the number of its languages (0: it is that of the others), and what its comparison said of the difference. */
+static xr_status put_compared(const json_t *figures, const char *metric, double languages, int *any, xr_str *out)
 {
     double value = percent(xr_report_number(figures, metric)), p = xr_report_number(figures, "interval/p");
     XR_TRY(xr_markup_put(out, "<td class=\"n\">%s", isfinite(value) ? xr_number_fixed(value, 2).s : "-"));
+    if (languages > 0.0)
+        XR_TRY(xr_markup_put(out, " <span class=\"soft\">of %s</span>", xr_number_count(languages).s));
     if (isfinite(p)) {
         *any = 1;
         XR_TRY(xr_markup_put(out, " <span class=\"soft\">p %s</span>", xr_number_chance(p).s));
@@ -323,25 +325,49 @@ static xr_status put_compared(const json_t *figures, const char *metric, int *an
     return xr_str_puts(out, "</td>");
 }
 
-static xr_status put_group_table(const xr_report_evaluation *const *e, size_t n, xr_str *out)
+/* Languages that no earlier evaluation has. */
+static xr_status put_group_rows(const xr_report_evaluation *const *e, size_t n, size_t which, int *any, xr_str *out)
 {
     const char *name;
     json_t *language;
+    json_object_foreach((json_t *)languages_of(e[which]), name, language) {
+        size_t first = 0;
+        while (!json_object_get(languages_of(e[first]), name))
+            first++;
+        if (first < which)
+            continue;
+        XR_TRY(xr_markup_put(out, "<tr><th scope=\"row\">%s</th>", name));
+        for (size_t k = 0; k < n; k++)
+            XR_TRY(put_compared(json_object_get(languages_of(e[k]), name), metric_of(e[k]), 0.0, any, out));
+        XR_TRY(xr_str_puts(out, "</tr>\n"));
+    }
+    return XR_OK;
+}
+
+static double averaged(const xr_report_evaluation *e) { return xr_report_number(e->results, "average/languages"); }
+
+static xr_status put_group_average(const xr_report_evaluation *const *e, size_t n, int *any, xr_str *out)
+{
+    int differ = 0;
+    for (size_t k = 1; k < n; k++)
+        differ |= averaged(e[k]) != averaged(e[0]);
+    XR_TRY(xr_str_puts(out, "<tr class=\"sum\"><th scope=\"row\">average</th>"));
+    for (size_t k = 0; k < n; k++)
+        XR_TRY(put_compared(json_object_get(e[k]->results, "average"), metric_of(e[k]), differ ? averaged(e[k]) : 0.0, any, out));
+    return xr_str_puts(out, "</tr>");
+}
+
+static xr_status put_group_table(const xr_report_evaluation *const *e, size_t n, xr_str *out)
+{
     int any = 0;
     XR_TRY(xr_str_puts(out, "<div class=\"scroll\"><table><thead><tr><th>language</th>"));
     for (size_t k = 0; k < n; k++)
         XR_TRY(xr_markup_put(out, "<th class=\"n\"><bdi>%s</bdi></th>", e[k]->name));
     XR_TRY(xr_str_puts(out, "</tr></thead><tbody>\n"));
-    json_object_foreach((json_t *)languages_of(e[0]), name, language) {
-        XR_TRY(xr_markup_put(out, "<tr><th scope=\"row\">%s</th>", name));
-        for (size_t k = 0; k < n; k++)
-            XR_TRY(put_compared(json_object_get(languages_of(e[k]), name), metric_of(e[k]), &any, out));
-        XR_TRY(xr_str_puts(out, "</tr>\n"));
-    }
-    XR_TRY(xr_str_puts(out, "<tr class=\"sum\"><th scope=\"row\">average</th>"));
     for (size_t k = 0; k < n; k++)
-        XR_TRY(put_compared(json_object_get(e[k]->results, "average"), metric_of(e[k]), &any, out));
-    XR_TRY(xr_str_puts(out, "</tr></tbody></table>\n"));
+        XR_TRY(put_group_rows(e, n, k, &any, out));
+    XR_TRY(put_group_average(e, n, &any, out));
+    XR_TRY(xr_str_puts(out, "</tbody></table>\n"));
     if (any)
         XR_TRY(xr_str_puts(out, "<p class=\"soft\">p: two-sided, of no difference from the first model that evaluate was given beside it; paired.</p>\n"));
     return xr_str_puts(out, "</div>\n");
