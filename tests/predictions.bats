@@ -47,6 +47,21 @@ figure() { # FILE LANGUAGE NAME: a number of results.json
     grep -A2 'transfer gap' "$dir/page.html" | grep -q '>0\.00<'
 }
 
+@test "a row without a gold label in one language: its rows are no longer those of the others, and are drawn apart" {
+    for i in $(seq 40); do printf 'a %s\tb\tneutral\n' "$i"; done | tee "$dir/data/test-en.tsv" >"$dir/data/test-sw.tsv"
+    for _ in $(seq 20); do printf 'neutral\nentailment\n'; done | tee "$dir/p/xnli/test-en.tsv" >"$dir/p/xnli/test-sw.tsv"
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --bootstrap 1000
+    [ "$(grep -oE '\[.*\]' "$dir/out" | uniq | wc -l)" = 1 ]           # drawn together: languages that are alike tell nothing new
+    sed -i '1i z\tb\t-' "$dir/data/test-sw.tsv"
+    sed -i '1i neutral' "$dir/p/xnli/test-sw.tsv"
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --bootstrap 1000
+    [ "$(grep -oE '\[.*\]' "$dir/out" | uniq | wc -l)" = 3 ]
+    cp "$dir/data/test-sw.tsv" "$dir/data/test-en.tsv"                 # in both: the same rows again
+    cp "$dir/p/xnli/test-sw.tsv" "$dir/p/xnli/test-en.tsv"
+    accepted -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p" --bootstrap 1000
+    [ "$(grep -oE '\[.*\]' "$dir/out" | uniq | wc -l)" = 1 ]
+}
+
 @test "what does not fit the gold file is 65 with counts" {
     echo neutral >>"$dir/p/xnli/test-sw.tsv"
     refused 65 "test-sw.tsv: 5 predictions;" "has 4 pairs" -- evaluate --task xnli --data-dir "$dir/data" --predictions "$dir/p"

@@ -5,11 +5,12 @@
 #include "train/resample.h"
 #include "util/alloc.h"
 
-/* Rows that were left out move those behind them, so row i is no longer the same example in every language. */
+/* Rows that were left out move those behind them, so row i is no longer the same example in every language. So do rows without a gold label: those
+ * languages share their draws that lack as many, which will be the same rows. */
 static xr_units units_of(const xr_evaluation *e, const xr_scored *s)
 {
     int together = e->benchmark->parallel && s->data.n_bad == 0;
-    return (xr_units){ s->part, s->n_units, s->n_parts, e->benchmark->main_figure, together ? 0 : xr_stream_of(s->language) };
+    return (xr_units){ s->part, s->n_units, s->n_parts, e->benchmark->main_figure, together ? (uint32_t)(s->n_rows - s->n) : xr_stream_of(s->language) };
 }
 
 /* Work space: draws of a language, and their sum over the languages. */
