@@ -442,6 +442,9 @@ static void sweep_page(void **state)
     expect(page, "best setting</span><b><bdi>x=2</bdi></b><span>accuracy 0.8750 ± 0.1250</span>");
     expect(page, "<a href=\"#run1\"><bdi>seed=1,x=2</bdi></a></th><td class=\"n\">1</td><td class=\"n\">2</td><td>finished</td><td class=\"n\">1,234</td>"
                  "<td class=\"n\">0.8750</td><td class=\"n\">56</td><td class=\"n\">0.6250</td><td>best</td>");
+    expect(page, "<th class=\"n\">evaluate: F1</th>");
+    expect(page, "<h3>Settings, on the validation data: accuracy</h3>");
+    expect(page, "<h3>Settings, by evaluate: F1</h3>");
     expect(page, "<td>failed (65): <span class=\"soft\">" EVIL_HTML "</span></td>");
     expect(page, "<td class=\"n\">1</td><td class=\"n\">0.6250</td><td class=\"n\">-</td><td class=\"n\">0.5000</td>");
     expect(page, "<section id=\"run1\">");

@@ -38,6 +38,19 @@ static int has_figure(const json_t *list, const char *key)
     return 0;
 }
 
+/* What evaluate measured, as titles say it; NULL where nothing was. */
+static const char *evaluated_by(const json_t *runs)
+{
+    size_t i;
+    json_t *run;
+    json_array_foreach((json_t *)runs, i, run) {
+        const char *metric = xr_report_string(json_object_get(run, "evaluate"), "metric");
+        if (metric)
+            return xr_report_title(metric);
+    }
+    return NULL;
+}
+
 /* "learning_rate=1e-5, batch_size=32" */
 static xr_status put_values(const json_t *values, xr_str *out)
 {
@@ -167,7 +180,9 @@ static xr_status put_runs(const xr_report *r, const xr_report_sweep *s, xr_str *
     XR_TRY(put_axes(json_array_get(runs, 0), out));
     XR_TRY(xr_markup_put(out, "<th>state</th><th class=\"n\">steps</th><th class=\"n\">%s</th><th class=\"n\">at step</th>",
                          metric ? xr_report_title(metric) : "validation"));
-    XR_TRY(xr_str_puts(out, evaluated ? "<th class=\"n\">evaluate</th><th></th></tr></thead><tbody>\n" : "<th></th></tr></thead><tbody>\n"));
+    if (evaluated)
+        XR_TRY(xr_markup_put(out, "<th class=\"n\">evaluate: %s</th>", evaluated_by(runs)));
+    XR_TRY(xr_str_puts(out, "<th></th></tr></thead><tbody>\n"));
     json_array_foreach((json_t *)runs, i, run)
         XR_TRY(put_run(r, s, run, evaluated, out));
     return xr_str_puts(out, "</tbody></table></div>\n");
@@ -184,15 +199,16 @@ static xr_status put_statistics(const json_t *t, xr_str *out)
     return XR_OK;
 }
 
-static xr_status put_settings(const json_t *results, const char *key, const char *title, xr_str *out)
+static xr_status put_settings(const json_t *results, const char *key, const char *title, const char *metric, xr_str *out)
 {
     const json_t *settings = json_object_get(results, "settings");
     size_t i;
     json_t *one;
     if (!has_figure(settings, key))
         return XR_OK;
-    XR_TRY(xr_markup_put(out, "<h3>%s</h3>\n<div class=\"scroll\"><table><thead><tr><th>setting</th><th class=\"n\">runs</th><th class=\"n\">mean</th>"
-                         "<th class=\"n\">std. dev.</th><th class=\"n\">min</th><th class=\"n\">max</th><th></th></tr></thead><tbody>\n", title));
+    XR_TRY(xr_markup_put(out, "<h3>%s%s%s</h3>\n<div class=\"scroll\"><table><thead><tr><th>setting</th><th class=\"n\">runs</th><th class=\"n\">mean</th>"
+                         "<th class=\"n\">std. dev.</th><th class=\"n\">min</th><th class=\"n\">max</th><th></th></tr></thead><tbody>\n", title,
+                         metric ? ": " : "", metric));
     json_array_foreach((json_t *)settings, i, one) {
         xr_str values = { 0 };
         xr_status status = put_values(json_object_get(one, "values"), &values);
@@ -209,11 +225,12 @@ static xr_status put_settings(const json_t *results, const char *key, const char
 xr_status xr_report_put_sweep(const xr_report *r, size_t i, xr_str *out)
 {
     const xr_report_sweep *s = &r->sweep[i];
+    const char *metric = xr_report_string(s->results, "metric");
     XR_TRY(xr_str_printf(out, "<section id=\"sweep%zu\">\n", i + 1));
     XR_TRY(xr_markup_put(out, "<h2>Sweep <bdi>%s</bdi></h2>\n<p class=\"soft\"><bdi>%s</bdi></p>\n", s->name, s->path));
     XR_TRY(put_cards(s->results, out));
     XR_TRY(put_runs(r, s, out));
-    XR_TRY(put_settings(s->results, "validation", "Settings, on the validation data", out));
-    XR_TRY(put_settings(s->results, "evaluate", "Settings, by evaluate", out));
+    XR_TRY(put_settings(s->results, "validation", "Settings, on the validation data", metric ? xr_report_title(metric) : NULL, out));
+    XR_TRY(put_settings(s->results, "evaluate", "Settings, by evaluate", evaluated_by(json_object_get(s->results, "runs")), out));
     return xr_str_puts(out, "</section>\n");
 }
