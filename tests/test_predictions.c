@@ -52,6 +52,10 @@ static void tags(void **state)
     write_file("words/test-en.tsv", "A\tO\nB\tB-PER\n\nC\tB-LOC\n");
     write_file("tags.tsv", "O\nB-PER\n\nI-LOC\n");
     fail_everywhere("panx", "words", "tags.tsv");
+    assert_int_equal(xr_mkdirs(in_scratch("iob1")), XR_OK);
+    write_file("iob1/test-en.tsv", "A\tO\nB\tI-PER\n\nC\tI-LOC\n");
+    write_file("iob2.tsv", "O\nB-PER\n\nB-LOC\n");         /* so the gold tags become IOB2 */
+    fail_everywhere("conll", "iob1", "iob2.tsv");
 }
 
 static void answers(void **state)
