@@ -102,7 +102,7 @@ teardown() { rm -rf "$dir"; }
     [[ $stderr != *SQuAD* && $stderr == *"nested.json:1: "* ]]
     printf '{\n "premise": "a"\n}\n' >"$dir/pretty.json"
     run -65 --separate-stderr "$xlmr" predict --model "$base/run/best" "$dir/pretty.json"
-    [[ $stderr == *"pretty.json:1: a JSON object over several lines"*"one object a line"*"(jq -c .)"* ]]
+    [[ $stderr == *"pretty.json:1: a JSON object over several lines"*"one object a line"*"(jq -c '.')"* ]]
 }
 
 @test "evaluate: XCOPA's files and XTREME-R's, the accuracy of training, predictions as XTREME-R takes them" {

@@ -252,10 +252,10 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
 
 @test "JSON that is no JSON lines is refused with the command that makes it so" {
     printf '[{"text": "the cat"},\n{"text": "sat"}]\n' >"$dir/list-en.json"
-    refused 65 "list-en.json:1: JSON over several lines; expected one JSON object a line; convert it with: jq -c '.[]'" -- \
+    refused 65 "list-en.json:1: a JSON list over several lines; expected JSON lines, one object a line; write each record on one line (jq -c '.[]')" -- \
         prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/list-en.json"
     printf '{\n  "text": "the cat"\n}\n' >"$dir/one-en.json"
-    refused 65 "one-en.json:1: JSON over several lines" "convert it with: jq -c ." -- \
+    refused 65 "one-en.json:1: a JSON object over several lines" "(jq -c '.')" -- \
         prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/one-en.json"
 }
 

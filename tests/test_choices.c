@@ -108,6 +108,8 @@ static void refusals(void **state)
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", \"b\"], \"label\": 0.5}", "the label is 0.5");
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", \"b\"]}", "has no label");
     refuse("[1]", "no JSON object");
+    refuse("{\n\"choices\": [\"a\", \"b\"]\n}", "a JSON object over several lines; expected JSON lines");
+    refuse("[{\"choices\": [\"a\", \"b\"]},\n{}]", "jq -c '.[]'");
     refuse("id,premise,choice1", "is no JSON; expected JSON lines");
     refuse("{\"premise\": \"x\"", "");
 }

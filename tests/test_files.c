@@ -17,6 +17,32 @@ static void expect_no_json(const char *text, size_t len, const char *part)
     expect_error(XR_EDATA, part);
 }
 
+/* text is refused as a line of JSON lines, because it goes on over several (what: with that), or taken (NULL). */
+static void expect_line(const char *text, const char *what)
+{
+    json_t *j = xr_json_line(text, strlen(text), "f.jsonl:7");
+    if (what)
+        expect_error(XR_EDATA, what);
+    assert_int_equal(j != NULL, what == NULL);
+    json_decref(j);
+}
+
+static void json_over_lines(void **state)
+{
+    (void)state;
+    expect_line("{", "f.jsonl:7: a JSON object over several lines; expected JSON lines, one object a line; write each record on one line (jq -c '.')");
+    expect_line(" \t{ \r", "a JSON object over several lines");
+    expect_line("[", "f.jsonl:7: a JSON list over several lines; expected JSON lines, one object a line; write each record on one line (jq -c '.[]')");
+    expect_line("[{\"a\": 1},", "a JSON list over several lines");
+    expect_line("[{", "a JSON list over several lines");
+    expect_line("[[[", "not valid JSON");
+    expect_line("{\"a\": 1", "not valid JSON");
+    expect_line("[1,]", "not valid JSON");
+    expect_line("", "not valid JSON");
+    expect_line(" [{}] ", NULL);
+    expect_line("{}", NULL);
+}
+
 static void test_json(void **state)
 {
     (void)state;
@@ -253,7 +279,7 @@ static void leftovers_of_the_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_json), TEST(test_files), TEST(test_output_directory), TEST(test_out_of_memory), TEST(leftovers_of_the_dead),
+        TEST(test_json), TEST(json_over_lines), TEST(test_files), TEST(test_output_directory), TEST(test_out_of_memory), TEST(leftovers_of_the_dead),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -164,6 +164,7 @@ static void refusals(void **state)
     xr_data_options o = training(), test = { .max_len = 128 };
     refuse("babo\tO\nnulu\n", &o, "words.tsv:2: no tag behind 'nulu'; expected the word, a TAB or a blank");
     refuse("babo\n", &o, "words.tsv:1: no tag behind 'babo'; expected the word");
+    refuse("{\n\"tokens\": [\"babo\"],\n\"tags\": [\"O\"]\n}\n", &o, "words.tsv:1: a JSON object over several lines; expected JSON lines");
     refuse("babo O\nnulu O\n\n \t\n\nnulu O\n", &o, "words.tsv:4: nothing but TABs; expected a word and its tag");     /* found by fuzzing */
     refuse("babo\tO\n\t\nnulu\tO\n", &o, "words.tsv:2: nothing but TABs; expected a word and its tag, or an empty line where a sentence ends");
     refuse("babo\tO\n\t\nnulu\tO\n", &test, "words.tsv:2: nothing but TABs");      /* would be a word, and its neighbours one sentence */

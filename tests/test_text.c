@@ -731,7 +731,7 @@ static void test_shown(void **state)
     for (const char *p = notes; (p = strchr(p, '\n')) != NULL; p++)
         lines++;
     assert_int_equal(lines, 6);
-    assert_non_null(strstr(notes, "input:6: not valid JSON"));
+    assert_non_null(strstr(notes, "input:6: a JSON object over several lines"));
     assert_non_null(strstr(notes, "more bad records follow"));
 }
 

@@ -152,7 +152,7 @@ static json_t *parse(const xr_question_reader *r, const char *line, size_t len, 
     if (xr_line_check(r->stream, line, len) < 0)
         return NULL;
     if (strchr("{[", start[strspn(start, " \t")]))
-        return xr_json_parse(start, len - (size_t)(start - line), where);
+        return xr_json_line(start, len - (size_t)(start - line), where);
     xr_fail(XR_EDATA, "%s: is no JSON; expected JSON lines of questions with their choices; convert a table with: "
             "python3 -c 'import csv,json,sys; [print(json.dumps(r)) for r in csv.DictReader(sys.stdin)]'", where);
     return NULL;

@@ -50,7 +50,7 @@ static xr_status put_all(xr_tagged_reader *r, const json_t *j, size_t line)
 xr_status xr_tagged_json(xr_tagged_reader *r, const char *line, size_t len, size_t number)
 {
     char *where = xr_asprintf("%s:%zu", xr_stream_path(r->stream), number);
-    json_t *j = where ? xr_json_parse(line, len, where) : NULL;
+    json_t *j = where ? xr_json_line(line, len, where) : NULL;
     xr_status status = j ? put_all(r, j, number) : xr_error_status();
     if (j && status < 0)
         status = xr_fail_context("%s", where);

@@ -205,13 +205,12 @@ static xr_status take_line(xr_tagged_reader *r, const char *line, size_t len, si
 
 /* ---- which format ---- */
 
-static int looks_json(const char *line, size_t len)
+/* { alone begins an object over several lines, which the reading of it says. */
+static int looks_json(const char *line)
 {
-    for (; len && strchr(BLANKS, line[len - 1]); len--)
-        ;
     line += strncmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     size_t at = strspn(line, BLANKS);
-    return line[at] == '{' && strchr("\"}", line[at + 1 + strspn(line + at + 1, BLANKS)]) && line[at + 1] != '\0' && !strchr(line, '\t');
+    return line[at] == '{' && strchr("\"}", line[at + 1 + strspn(line + at + 1, BLANKS)]) && !strchr(line, '\t');
 }
 
 /* The first line that is no comment decides; comments alone, which precede the first sentence of a CoNLL-U file, decide nothing, nor does the
@@ -303,7 +302,7 @@ static xr_status read_lines(xr_tagged_reader *r)
             status = keep_line(r, line, len);
         if (status < 0 && status != XR_EDATA)
             return status;
-        if (r->format == XR_TAGGED_UNKNOWN && r->n_lines == 1 && !r->started && looks_json(line, len))
+        if (r->format == XR_TAGGED_UNKNOWN && r->n_lines == 1 && !r->started && looks_json(line))
             r->format = XR_TAGGED_JSONL;
         if (r->format == XR_TAGGED_JSONL)
             return status;

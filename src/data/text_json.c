@@ -53,11 +53,6 @@ static int not_json(xr_text_reader *r, const char *line, size_t len)
         xr_error_clear();
         return xr_text_bad(r, XR_TEXT_TRUNCATED, "the last record is cut off; get the shard again");
     }
-    if (r->line == 1 && (*line == '[' || (len == 1 && *line == '{'))) {
-        xr_error_clear();
-        return xr_text_bad(r, XR_TEXT_BAD_JSON, "JSON over several lines; expected one JSON object a line; convert it with: jq -c %s",
-                           *line == '[' ? "'.[]'" : ".");
-    }
     r->bad = memmem(line, len, "\\u0000", 6) ? XR_TEXT_NUL : XR_TEXT_BAD_JSON;
     return xr_error_status();
 }
@@ -68,7 +63,7 @@ static int parse(xr_text_reader *r, xr_text_json *j, const char *line, size_t le
     char *where = xr_asprintf("%s:%zu", xr_stream_path(r->stream), r->line);
     if (!where)
         return xr_error_status();
-    j->object = xr_json_parse(line, len, where);
+    j->object = xr_json_line(line, len, where);
     xr_free(where);
     if (!j->object)
         return not_json(r, line, len);

@@ -23,7 +23,7 @@ int xr_predict_json_line(xr_predicting *g, xr_status (*look)(const char *line, c
         return got;
     char *where = xr_asprintf("%s:%zu", xr_stream_path(g->stream), xr_stream_line_number(g->stream));
     int good = where && xr_line_check(g->stream, line, len) == XR_OK && (!look || look(line, where) == XR_OK);
-    json_t *j = good ? xr_json_parse(line, len, where) : NULL;
+    json_t *j = good ? xr_json_line(line, len, where) : NULL;
     xr_status status = j ? take(g, j) : xr_error_status();
     if (j && status < 0)
         status = xr_fail_context("%s", where);
@@ -242,9 +242,9 @@ static xr_status refuse_document(xr_predicting *g)
     if (xr_questions_detect(head, (size_t)n))
         return xr_fail(XR_EDATA, "%s: is a document in SQuAD's layout, but %s (%s); give --model one that finetune --task qa made, or another file", path,
                        g->kind->what, g->c->dir);
-    if (n > 0 && head[0] == '{' && (n == 1 || head[1] == '\n' || head[1] == '\r'))
-        return xr_fail(XR_EDATA, "%s:1: a JSON object over several lines; expected JSON lines, one object a line; write each record on one line (jq -c .)",
-                       path);
+    const char *stop = n <= 0 ? NULL : memchr(head, '\n', (size_t)n);
+    if (n > 0 && *head == '{' && xr_json_check_line(head, stop ? (size_t)(stop - head) : (size_t)n) < 0)
+        return xr_fail_context("%s:1", path);
     return XR_OK;
 }
 

@@ -31,6 +31,29 @@ json_t *xr_json_parse(const char *text, size_t len, const char *where)
     return NULL;
 }
 
+static int is_white(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+xr_status xr_json_check_line(const char *line, size_t len)
+{
+    for (; len && is_white(*line); len--)
+        line++;
+    while (len && is_white(line[len - 1]))
+        len--;
+    int list = len && *line == '[' && (len == 1 || line[len - 1] == ',' || line[len - 1] == '{'), object = len == 1 && *line == '{';
+    if (!list && !object)
+        return XR_OK;
+    return xr_fail(XR_EDATA, "a JSON %s over several lines; expected JSON lines, one object a line; write each record on one line (jq -c '%s')",
+                   list ? "list" : "object", list ? ".[]" : ".");
+}
+
+json_t *xr_json_line(const char *line, size_t len, const char *where)
+{
+    if (xr_json_check_line(line, len) == XR_OK)
+        return xr_json_parse(line, len, where);
+    xr_fail_context("%s", where);
+    return NULL;
+}
+
 json_t *xr_json_file(const char *path, size_t cap)
 {
     size_t len;

@@ -9,6 +9,10 @@
 /* Parses a whole document. `where` is a path, or "path:line" for one line of a file, and starts the message. NULL with XR_EDATA set. */
 json_t *xr_json_parse(const char *text, size_t len, const char *where);
 json_t *xr_json_file(const char *path, size_t cap);
+/* XR_EDATA of a line that only begins a list or an object over several lines, with what makes JSON lines of it; callers put the place before it. */
+xr_status xr_json_check_line(const char *line, size_t len);
+/* xr_json_parse of one of JSON lines, which is checked so. */
+json_t *xr_json_line(const char *line, size_t len, const char *where);
 
 /* Serialises compactly and byte-stably (sorted = 0 keeps insertion order); caller frees. indent 0 = one line. */
 char *xr_json_dump(const json_t *j, int indent);

@@ -159,13 +159,6 @@ static xr_status read_label(const xr_source_reader *r, records *s, const char **
     return XR_OK;
 }
 
-/* The first line of a document that was written for people to read. */
-static xr_status fail_spread(const xr_source_reader *r, char first)
-{
-    return xr_fail(XR_EDATA, "%s:%zu: a JSON %s over several lines; expected JSON lines, one object a line; write each record on one line (jq -c '%s')",
-                   xr_stream_path(r->stream), xr_stream_line_number(r->stream), first == '[' ? "list" : "object", first == '[' ? ".[]" : ".");
-}
-
 static xr_status parse(xr_source_reader *r, records *s, const char *line, size_t len)
 {
     const char *path = xr_stream_path(r->stream);
@@ -173,7 +166,7 @@ static xr_status parse(xr_source_reader *r, records *s, const char *line, size_t
     char *where = xr_asprintf("%s:%zu", path, number);
 
     json_decref(s->object);
-    s->object = where ? xr_json_parse(line, len, where) : NULL;
+    s->object = where ? xr_json_line(line, len, where) : NULL;
     xr_free(where);
     if (!s->object && xr_error_status() == XR_EDATA && !xr_stream_line_ended(r->stream)) {
         xr_error_clear();
@@ -202,8 +195,6 @@ static int next(xr_source_reader *r, xr_record *out)
     while (rc > 0 && strspn(line, " \t\r") == len);
     if (rc <= 0)
         return rc;
-    if (len == 1 && (*line == '{' || *line == '['))
-        return fail_spread(r, *line);
     XR_TRY(parse(r, s, line, len));
     XR_TRY(choose_keys(r, s));
     out->line = xr_stream_line_number(r->stream);
