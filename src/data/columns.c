@@ -61,15 +61,9 @@ static int has_texts(const char *line, size_t n, char separator)
     return 0;
 }
 
-int xr_columns_header(const char *line, size_t n)
+int xr_columns_header(const char *line, size_t n, char separator)
 {
-    return memchr(line, '\t', n) && has_texts(line, n, '\t');
-}
-
-int xr_columns_look_csv(const char *line, size_t n)
-{
-    char separator = memchr(line, ',', n) ? ',' : ';';
-    return memchr(line, separator, n) && !memchr(line, '\t', n) && has_texts(line, n, separator);
+    return memchr(line, separator, n) && has_texts(line, n, separator);
 }
 
 static int is_number(const char *s)

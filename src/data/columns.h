@@ -12,11 +12,8 @@ typedef struct xr_text_names { const char *text, *text_pair; } xr_text_names;
 extern const xr_text_names xr_conventional_texts[];         /* ends with text = NULL; text_pair = NULL: a single text */
 extern const char *const xr_conventional_labels[];          /* NULL-terminated, as the next */
 extern const char *const xr_conventional_languages[];
-/* Whether the line is names of columns with tabs between them, conventional ones of texts among them. */
-int xr_columns_header(const char *line, size_t n);
-
-/* Is the line a header of a known text column and others, with commas (or semicolons, which csv refuses) between them and no TAB? */
-int xr_columns_look_csv(const char *line, size_t n);
+/* Whether the line is names of columns with this separator between them, conventional ones of texts among them. */
+int xr_columns_header(const char *line, size_t n, char separator);
 
 /* Column indices from 0; -1 = not read. A row must have n cells; those past n_min may be left out. */
 typedef struct xr_column_map { size_t n, n_min; int text, text_pair, label, language; } xr_column_map;

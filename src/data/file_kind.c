@@ -178,11 +178,10 @@ static size_t whole_lines(const char *head, size_t n)
 static kind kind_of(const char *head, size_t n, const char *path, int failed, size_t *line)
 {
     survey v = { 0 };
-    size_t skip = n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     *line = 1;
-    if (skip < n && head[skip] == '{')      /* nothing of JSON is read as words */
-        return failed ? of_json(head + skip, n - skip, path) : UNKNOWN;
-    take_lines(&v, head + skip, whole_lines(head, n) - skip);
+    if (*head == '{')       /* nothing of JSON is read as words */
+        return failed ? of_json(head, n, path) : UNKNOWN;
+    take_lines(&v, head, whole_lines(head, n));
     *line = v.first;
     return of_lines(&v, path);
 }

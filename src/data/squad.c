@@ -543,7 +543,7 @@ static int is_list(const char *head, size_t n, size_t at, const char *key)
 /* An object that begins with the list "data", or with "version" and holds "data"; records of JSON lines begin with others. */
 int xr_questions_detect(const char *head, size_t n)
 {
-    size_t at = skip_white(head, n, n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
+    size_t at = skip_white(head, n, 0);
     if (at == n || head[at] != '{')
         return 0;
     at = skip_white(head, n, at + 1);

@@ -17,10 +17,11 @@ typedef struct table {
     size_t cap_start;
 } table;
 
-/* What is piped in has no name: as TSV its header would be taken for a text. */
+/* What is piped in has no name: as TSV its header would be taken for a text. Semicolons are taken here to be refused. */
 static int detect(const char *path, const char *head, size_t n)
 {
-    return xr_source_named(path, ".csv") || xr_columns_look_csv(head, n) ? 10 : 0;
+    char separator = memchr(head, ',', n) ? ',' : ';';
+    return xr_source_named(path, ".csv") || (!memchr(head, '\t', n) && xr_columns_header(head, n, separator)) ? 10 : 0;
 }
 
 /* One character of a quoted field; a line that ends inside the quotes goes on with the next one. */

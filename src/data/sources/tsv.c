@@ -12,7 +12,7 @@
 
 static int detect(const char *path, const char *head, size_t n)
 {
-    return xr_source_named(path, ".tsv") || xr_columns_header(head, n) ? 5 : 1;
+    return xr_source_named(path, ".tsv") || xr_columns_header(head, n, '\t') ? 5 : 1;
 }
 
 static xr_status split(xr_source_reader *r, xr_rows *rows, char *line, size_t len)
