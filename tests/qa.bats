@@ -121,6 +121,8 @@ J
     t=(finetune --task qa --model "$base/model" --doc-stride 16 --max-query-length 8 --output-dir "$dir/o")
     echo '{"question": "za?"}' >"$dir/a.jsonl"
     no 65 'a.jsonl:1: "question" or "context" is missing' "${p[@]}" "$dir/a.jsonl"
+    echo '{"question": "\u3000", "context": "za"}' >"$dir/a.jsonl"
+    no 65 'a.jsonl:1: "question" or "context" is missing, empty' "${p[@]}" "$dir/a.jsonl"
     printf 'za?\tkiru\n' >"$dir/table.tsv"
     no 65 'table.tsv:1: is no JSON object; expected a line {"question"' "${p[@]}" "$dir/table.tsv"
     no 2 'is no file in SQuAD' "${p[@]}" --output-dir "$dir/x" "$dir/a.jsonl"

@@ -101,6 +101,7 @@ static void refusals(void **state)
     refuse("{\"premise\": \"x\", \"label\": 0}", "there are no choices");
     refuse("{\"premise\": \"x\", \"choices\": \"ab\", \"label\": 0}", "are no list");
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", \" \"], \"label\": 0}", "choice 2 is empty");
+    refuse("{\"premise\": \"x\", \"choices\": [\"a\", \"\\u00a0\"], \"label\": 0}", "choice 2 is empty");
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", 7], \"label\": 0}", "choice 2 is no string");
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", \"b\"], \"label\": 2}", "the label is 2; expected the number of the right choice, 0 to 1");
     refuse("{\"premise\": \"x\", \"choices\": [\"a\", \"b\"], \"label\": \"C\"}", "the label is \"C\"");

@@ -117,6 +117,7 @@ static void refusals(void **state)
     refuse("a", ASK("x", ", \"is_impossible\": 1"), "neither true nor false");
     refuse("a", "{\"question\": \"who?\"}", "qas[0]: the question has no \"id\"");
     refuse("a", "{\"id\": \"x\", \"question\": \" \\n\"}", "\"question\" is missing or empty");
+    refuse("a", "{\"id\": \"x\", \"question\": \"\\u00a0\\u3000\"}", "\"question\" is missing or empty");
     refuse(" \\u3000\\n", ASK("x", ""), "data[0].paragraphs[0]: \"context\" is empty");
     refuse("a", "", "there are no questions");
     refuse_file("[]", "there is no list \"data\"");

@@ -3,6 +3,7 @@
 
 #include "data/choices.h"
 #include "data/source.h"
+#include "data/text.h"
 #include "util/alloc.h"
 #include "util/json.h"
 
@@ -22,7 +23,7 @@ static const json_t *first_of(const json_t *j, const char *const *key)
     return NULL;
 }
 
-static int is_blank(const char *s) { return s[strspn(s, " \t\r\n")] == '\0'; }
+static int is_blank(const char *s) { return xr_text_is_blank(s, strlen(s)); }
 
 /* ---- texts ---- */
 

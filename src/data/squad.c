@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/file_kind.h"
+#include "data/text.h"
 #include "util/alloc.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -274,7 +275,7 @@ static xr_status take_question(reading *g, const json_t *item, const char *id)
     size_t answer = q->n_answers, unplaced = q->n_unplaced;
     if (!id || !*id)
         return xr_fail(XR_EDATA, "the question has no \"id\"; expected a string; give it one");
-    if (!text || !text[strspn(text, " \t\r\n")])
+    if (!text || xr_text_is_blank(text, strlen(text)))
         return xr_fail(XR_EDATA, "\"question\" is missing or empty; expected a text; complete it");
     if (mark && !json_is_boolean(mark) && !json_is_null(mark))
         return xr_fail(XR_EDATA, "\"is_impossible\" is neither true nor false; correct it");
@@ -338,10 +339,7 @@ static int full(const reading *g)
 static xr_status check_context(const json_t *of)
 {
     const char *context = string_of(of, "context");
-    size_t len = context ? strlen(context) : 0, at = 0, size = 0;
-    while (at < len && xr_utf8_is_space(xr_utf8_decode(context + at, len - at, &size)))
-        at += size;
-    if (at == len)
+    if (!context || xr_text_is_blank(context, strlen(context)))
         return xr_fail(XR_EDATA, "\"context\" is %s; expected the text that the questions are about; complete it", context ? "empty" : "missing");
     return XR_OK;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "data/qa_windows.h"
+#include "data/text.h"
 #include "train/predict_parts.h"
 #include "train/qa_options.h"
 #include "util/alloc.h"
@@ -68,7 +69,7 @@ static int next_asked(xr_predicting *g)
     return status < 0 ? status : 1;
 }
 
-static int is_blank(const char *s) { return !s[strspn(s, " \t\r\n")]; }
+static int is_blank(const char *s) { return xr_text_is_blank(s, strlen(s)); }
 
 static xr_status take_record(xr_predicting *g, const json_t *j)
 {
