@@ -48,6 +48,10 @@ same_vectors() {
     same_vectors --format tsv --text-column 2 <"$dir/a.tsv"
     same_vectors <"$dir/want"
     [ ! -s "$dir/err" ]
+    run -65 --separate-stderr "$xlmr" features --model "$model" --output "$dir/v.jsonl" < <(printf 'the cat\rsat')
+    [[ $stderr == *'<stdin>:1: lines end in CR alone'*'give --format plain' ]]
+    "$xlmr" features --quiet --model "$model" --format plain --output "$dir/v.jsonl" < <(printf 'the cat\rsat')
+    [ "$(wc -l <"$dir/v.jsonl")" -eq 1 ]
     printf '\n{"text": 1}\n\n' >"$dir/want"
     same_vectors --format plain "$dir/want"
     accepted "$dir/b.txt: read as plain text, a line a text" "--format tsv" -- features --model "$model" --output "$dir/v.jsonl" \
@@ -86,6 +90,7 @@ same_vectors() {
     run -65 "$xlmr" fill-mask --model "$model" <<<'{"text": "a <mask>", "text_pair": "a <mask>"}'
     [[ $output == *"<stdin>:1: the record has two texts"*"--text-column"* ]]
     refused 2 "$dir/t: is a file" "< $dir/t" -- fill-mask --model "$model" "$dir/t"
+    refused 65 "no <mask> in the text '$dir'" -- fill-mask --model "$model" "$dir"
 }
 
 @test "tokenize takes lines as they stand, and warns when they look like records" {

@@ -45,10 +45,10 @@ xr_status xr_line_check(const xr_stream *s, const char *line, size_t len)
     return XR_OK;
 }
 
-/* A whole file that is one line because its lines end in CR alone would pass for a header, or for one text. */
+/* A whole file that is one line because its lines end in CR alone would pass for a header, or for one text, which it is where somebody said so. */
 static xr_status check_ends(const xr_source_reader *r)
 {
-    if (!r->head || xr_stream_line_ended(r->stream) || !memchr(r->head, '\r', r->head_len - 1))
+    if (!r->head || r->source == &xr_source_plain || xr_stream_line_ended(r->stream) || !memchr(r->head, '\r', r->head_len - 1))
         return XR_OK;
     return xr_fail(XR_EDATA, "%s:%zu: lines end in CR alone, as Excel's \"CSV (Macintosh)\" has them; expected LF or CRLF; convert the file "
                    "(tr '\\r' '\\n')", xr_stream_path(r->stream), xr_stream_line_number(r->stream));
