@@ -78,7 +78,7 @@ static xr_status answer_texts(xr_context *c, const xr_options *o)
 /* A file's name would be answered as a text without a mask. */
 static xr_status answer_argument(xr_context *c, const xr_options *o, const char *text)
 {
-    if (!strstr(text, "<mask>") && xr_path_exists(text))
+    if (!strstr(text, "<mask>") && xr_path_exists(text) && !xr_path_is_dir(text))
         return xr_fail(XR_EUSAGE, "%s: is a file, and arguments are texts; give its texts by standard input: xlmr fill-mask --model %s < %s", text, o->model,
                        text);
     return answer(c, o, text);
