@@ -88,13 +88,15 @@ static void refuse(const char *name, const char *text, const xr_columns *columns
 
 static void test_tsv_without_header(void **state)
 {
-    xr_columns labelled = { .labelled = 1 };
+    xr_columns labelled = { .labelled = 1 }, unlabelled = { .label = "" };
     (void)state;
     check("a.tsv", "one\ntwo\n", "one|~|~|~@1;two|~|~|~@2;");
     check("a.tsv", "p\th\n", "p|h|~|~@1;");
     check_columns("a.tsv", "p\th\n", &labelled, "p|~|h|~@1;");
     check("a.tsv", "p\th\tneutral\n\thyp\tl", "p|h|neutral|~@1;|hyp|l|~@2;");
-    refuse("a.tsv", "a\tb\tc\td\n", NULL, -65, 1, "more columns than the three", "'a', 'b', 'c', 'd'");
+    refuse("a.tsv", "a\tb\tc\td\n", NULL, -65, 1, "more columns than the three", "'a', 'b', 'c', 'd'; name the right ones with --text-column, "
+           "--text-pair-column and --label-column (a name");
+    refuse("a.tsv", "a\tb\tc\td\n", &unlabelled, -65, 1, "more columns than the three", "the right ones with --text-column and --text-pair-column (a name");
 }
 
 static void test_tsv_known_headers(void **state)
@@ -275,8 +277,6 @@ static void test_jsonl(void **state)
           "a|~|x\x1f"
           "2\x1f|~@1;b|~|\x1f|~@2;c|~|~|~@3;");
     check("j.jsonl", "{\"text\": \"a\", \"label\": true, \"language\": \"sw\"}\n", "a|~|true|sw@1;");
-    refuse("j.json", "{\n\"text\": \"a\"\n}\n", NULL, -65, 1, "a JSON object over several lines", "(jq -c '.')");
-    refuse("j.json", "[\n{\"text\": \"a\"}\n]\n", NULL, -65, 1, "a JSON list over several lines", "(jq -c '.[]')");
     check("j.jsonl", "{\"text\": \"a\", \"lang\": null}\n{\"text\": \"b\", \"lang\": 2}\n", "a|~|~|~@1;b|~|~|~@2;");
     check_columns("j.jsonl", "{\"q\": \"1\", \"doc\": \"2\", \"y\": \"3\", \"text\": \"t\", \"label\": \"l\"}\n", &own,
                   "1|2|3|~@1;");
@@ -303,6 +303,7 @@ static void test_bad_jsonl(void **state)
         { "{\"text\": \"a\", \"lab", "truncated at end", "whole JSON" },
         { "{\"text\": \"a\", \"lab\n", "not valid JSON", "" },
     };
+    const xr_columns unlabelled = { .label = "" };
     char text[256];
     (void)state;
 
@@ -312,7 +313,9 @@ static void test_bad_jsonl(void **state)
     }
     refuse("b.jsonl", "{\"frase\": \"a\", \"etiqueta\": 1}\n", NULL, -65, 1, "no known text key",
            "'frase', 'etiqueta'");
-    refuse("b.json", "[\n{\"text\": \"a\"}]\n", NULL, -65, 1, "a JSON list over several lines", "");
+    refuse("b.json", "{\n\"text\": \"a\"\n}\n", NULL, -65, 1, "a JSON object over several lines", "(jq -c '.')");
+    refuse("b.json", "[\n{\"text\": \"a\"}\n]\n", NULL, -65, 1, "a JSON list over several lines", "(jq -c '.[]')");
+    refuse("b.jsonl", "{\"frase\": \"a\"}\n", &unlabelled, -65, 1, "no known text key", "with --text-column and --text-pair-column");
 
     size_t n = 1 << 20;
     char *deep = xr_alloc(n, 1);

@@ -66,6 +66,12 @@ int xr_columns_header(const char *line, size_t n, char separator)
     return memchr(line, separator, n) && has_texts(line, n, separator);
 }
 
+const char *xr_columns_remedy(const xr_columns *c)
+{
+    return c->label && !*c->label ? "name the right ones with --text-column and --text-pair-column"
+                                  : "name the right ones with --text-column, --text-pair-column and --label-column";
+}
+
 static int is_number(const char *s)
 {
     return s && *s && strspn(s, "0123456789") == strlen(s);
@@ -110,9 +116,9 @@ static xr_status fail_columns(const xr_source_reader *r, char *const *cell, size
 {
     xr_str list = { 0 };
     const char *columns = quote(&list, cell, n), *other = other_separator(r, cell, n);
-    xr_status status = xr_fail(XR_EDATA, "%s:%zu: %s%s%s%s; the columns found are %s; %s", xr_stream_path(r->stream), xr_stream_line_number(r->stream),
-                               what, name ? " '" : "", name ? name : "", name ? "'" : "", columns,
-                               other ? other : "name the right ones with --text-column, --text-pair-column and --label-column (a name, or a number from 1)");
+    xr_status status = xr_fail(XR_EDATA, "%s:%zu: %s%s%s%s; the columns found are %s; %s%s", xr_stream_path(r->stream), xr_stream_line_number(r->stream),
+                               what, name ? " '" : "", name ? name : "", name ? "'" : "", columns, other ? other : xr_columns_remedy(&r->columns),
+                               other ? "" : " (a name, or a number from 1)");
     xr_str_free(&list);
     return status;
 }

@@ -15,6 +15,9 @@ extern const char *const xr_conventional_languages[];
 /* Whether the line is names of columns with this separator between them, conventional ones of texts among them. */
 int xr_columns_header(const char *line, size_t n, char separator);
 
+/* What a message gives as the way out where columns or keys are not found; --label-column is no option where no label is read. */
+const char *xr_columns_remedy(const xr_columns *c);
+
 /* Column indices from 0; -1 = not read. A row must have n cells; those past n_min may be left out. */
 typedef struct xr_column_map { size_t n, n_min; int text, text_pair, label, language; } xr_column_map;
 

@@ -56,8 +56,8 @@ static xr_status fail_keys(const xr_source_reader *r, json_t *object)
     xr_status status =
         xr_fail(XR_EDATA,
                 "%s:%zu: no known text key (sentence1 and sentence2, premise and hypothesis, text, sentence); "
-                "the keys found are %s; name the right ones with --text-column, --text-pair-column and --label-column",
-                xr_stream_path(r->stream), xr_stream_line_number(r->stream), list.s ? list.s : "none");
+                "the keys found are %s; %s",
+                xr_stream_path(r->stream), xr_stream_line_number(r->stream), list.s ? list.s : "none", xr_columns_remedy(&r->columns));
     xr_str_free(&list);
     return status;
 }
