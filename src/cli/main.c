@@ -140,7 +140,7 @@ static void on_sigxfsz(int sig)
     errno = before;
 }
 
-static void check_limit(__rlimit_resource_t what, unsigned least_mib, const char *message, size_t length)
+static void check_limit(int what, unsigned least_mib, const char *message, size_t length)
 {
     struct rlimit limit;
     if (getrlimit(what, &limit) < 0 || limit.rlim_cur >= (rlim_t)least_mib << 20)

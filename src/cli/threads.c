@@ -6,6 +6,7 @@
 #include "kernels/cpu.h"
 #include "util/alloc.h"
 #include "util/log.h"
+#include "util/machine.h"
 
 enum { MOST_THREADS = 4096, LEAST_STACK_KIB = 1024 };   /* kernels keep blocks of 400 KB on the stack */
 

@@ -2,7 +2,6 @@
 #define XR_CLI_THREADS_H
 
 #include "train/options.h"
-#include "util/machine.h"
 
 /* How many threads: --threads, or OMP_NUM_THREADS, or as many as there are processors that the process may use and that its control group pays for.
  * Verbs that compute are told here, before they begin, what would end them in the middle: threads that the system refuses, and stacks too small. */

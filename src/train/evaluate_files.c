@@ -69,16 +69,27 @@ int xr_evaluate_is_tag(const char *s, size_t len)
     return part > 0 && isalpha((unsigned char)s[0]);
 }
 
+/* Takes the first name off a list such as "en, fr", *list, which is NULL behind the last; blanks around it are not part of it. */
+static const char *next_name(const char **list, size_t *len)
+{
+    const char *name = *list + strspn(*list, " \t");
+    size_t n = strcspn(name, ",");
+    *list = name[n] ? name + n + 1 : NULL;
+    while (n && strchr(" \t", name[n - 1]))
+        n--;
+    *len = n;
+    return name;
+}
+
 /* A tag whose two letters are no language's, such as test-v2.tsv, is another file of the same language; but --languages may name it. */
 static int is_strange(const xr_evaluation *e, const char *s, size_t len)
 {
     size_t letters = 0, n;
     while (letters < len && s[letters] != '-' && s[letters] != '_')
         letters++;
-    for (const char *list = e->o->languages; list; list = list[n] ? list + n + 1 : NULL) {
-        list += strspn(list, " \t");
-        n = strcspn(list, ",");
-        if (n >= len && memcmp(list, s, len) == 0 && len + strspn(list + len, " \t") == n)
+    for (const char *list = e->o->languages; list;) {
+        const char *name = next_name(&list, &n);
+        if (n == len && memcmp(name, s, len) == 0)
             return 0;
     }
     return letters == 2 && !xr_language_is_code(s, letters);
@@ -180,22 +191,19 @@ static xr_status choose(xr_evaluation *e)
     const char *list = e->o->languages;
     size_t kept = 0;
     while (list) {
-        list += strspn(list, " \t");
-        size_t n = strcspn(list, ","), len = n;
-        while (len && strchr(" \t", list[len - 1]))
-            len--;
+        size_t len;
+        const char *name = next_name(&list, &len);
         if (len == 0)
             return xr_fail(XR_EUSAGE, "--languages %s: an empty name; expected a list such as en,fr,sw",
                            e->o->languages);
-        xr_scored *s = xr_evaluate_language(e, list, len);
+        xr_scored *s = xr_evaluate_language(e, name, len);
         if (!s)
-            return fail_missing(e, list, len);
+            return fail_missing(e, name, len);
         if (s < e->v + kept)
             return xr_fail(XR_EUSAGE, "--languages %s: '%s' is named twice", e->o->languages, s->language);
         xr_scored chosen = *s;
         *s = e->v[kept];
         e->v[kept++] = chosen;
-        list = list[n] ? list + n + 1 : NULL;
     }
     while (e->n > kept)
         scored_free(&e->v[--e->n]);
