@@ -3,6 +3,7 @@
 
 #include "data/tagged.h"
 #include "scratch.h"
+#include "util/alloc.h"
 #include "util/log.h"
 #include "util/stream.h"
 
@@ -99,6 +100,30 @@ static void long_lines(void **state)
     xr_str_free(&text);
 }
 
+/* Memory that is out costs the hint, never the message that was there; where there was none, it is the error. */
+static void out_of_memory(void **state)
+{
+    (void)state;
+    static const char *const text[] = { XNLI, PIECE "\n", "{\"premise\": \"a\", \"choice1\": \"b\", \"choice2\": \"c\"}\n" };
+    for (size_t i = 0; i < 4; i++) {
+        int read = i == 3, told = 0;
+        long live = xr_alloc_live(), k = 0;
+        assert_int_equal(xr_file_write(in_scratch("a"), text[i % 3], strlen(text[i % 3])), XR_OK);
+        for (; !told && k < 100; k++) {
+            if (!read)
+                xr_fail(XR_EDATA, "as it was");
+            xr_alloc_fail_after(k);
+            xr_status status = xr_file_kind_check(in_scratch("a"), XR_FILE_TAG);
+            xr_alloc_fail_after(-1);
+            told = status != XR_ESYSTEM && strcmp(xr_error_message(), "as it was") != 0;
+            assert_true(told || status == (read ? XR_ESYSTEM : XR_EDATA));
+            xr_error_clear();
+            assert_int_equal(xr_alloc_live(), live);
+        }
+        assert_true(told && k > 2);
+    }
+}
+
 static int has_data(char *path, size_t size, const char *name)
 {
     const char *data = getenv("XLMR_DATA");
@@ -162,7 +187,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(tables_for_the_tagger, clear_error), cmocka_unit_test_teardown(words_for_the_tagger, clear_error),
         cmocka_unit_test_teardown(other_tasks, clear_error), cmocka_unit_test_teardown(tables, clear_error),
-        cmocka_unit_test_teardown(long_lines, clear_error), cmocka_unit_test_teardown(real_tables, clear_error),
+        cmocka_unit_test_teardown(long_lines, clear_error), cmocka_unit_test_teardown(out_of_memory, clear_error),
+        cmocka_unit_test_teardown(real_tables, clear_error),
         cmocka_unit_test_teardown(real_sentences, clear_error),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

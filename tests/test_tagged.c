@@ -199,26 +199,34 @@ static void refusals(void **state)
     xr_dataset_free(&d);
 }
 
-static xr_status add_learnt(const char *text, xr_dataset *d, xr_labels *l)
+/* The allocations from the k-th on fail; -1: none. */
+static xr_status add_learnt_failing(const char *text, xr_dataset *d, xr_labels *l, long k)
 {
     xr_data_options o = { .max_len = 128, .n_learnt = 3 };
     static const char *const learnt[] = { "O", "I-PER", "B-LOC" };
-    for (int k = 0; k < 3; k++)
-        assert_int_equal(xr_labels_add(l, learnt[k]), k);
-    return add(d, l, text, &o);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(xr_labels_add(l, learnt[i]), i);
+    write_scratch("words.tsv", text);
+    xr_alloc_fail_after(k);
+    xr_status status = xr_dataset_add_tagged(d, in_scratch("words.tsv"), tok, l, &o);
+    xr_alloc_fail_after(-1);
+    return status;
 }
+
+static xr_status add_learnt(const char *text, xr_dataset *d, xr_labels *l) { return add_learnt_failing(text, d, l, -1); }
 
 /* Tags that a model has not learnt are labels behind its own, and no B- of theirs is put in the place of an I- of its own. */
 static void not_learnt(void **state)
 {
     (void)state;
-    static const int32_t tag[] = { 1, 0, 3, 4, 4, 2 };
+    static const int32_t tag[] = { 1, 0, 3, 4, 4, 5 };
     uint64_t count[6] = { 0 };
     xr_dataset d = { 0 };
     xr_labels l = { 0 };
     xr_str list = { 0 };
     assert_int_equal(add_learnt("babo\tI-PER\nnulu\tO\nsasa\tI-DATE\n\nti\tB-PER\n\nti\tB-PER\nnulu\tI-LOC\n", &d, &l), XR_OK);
-    assert_memory_equal(d.words.tag, tag, 5 * sizeof *tag);
+    assert_int_equal(d.words.n, COUNT(tag));
+    assert_memory_equal(d.words.tag, tag, sizeof tag);
     assert_string_equal(l.name[3], "I-DATE");
     xr_words_count_tags(&d.words, 1, count);
     assert_int_equal(xr_labels_list_counted(&l, 3, count, &list), XR_OK);
@@ -552,6 +560,27 @@ static void out_of_memory(void **state)
     assert_true(k > 15);
 }
 
+/* The same of tags that a model has not learnt, of which one file has some, and the other no others. */
+static void not_learnt_without_memory(void **state)
+{
+    (void)state;
+    static const char *const text[] = { "babo\tI-PER\nnulu\tB-X\n", "babo\tO\nnulu\tB-X\n" };
+    for (size_t i = 0; i < COUNT(text); i++) {
+        long live = xr_alloc_live(), k = 0;
+        for (int rc = XR_ESYSTEM; rc == XR_ESYSTEM; k++) {
+            xr_dataset d = { 0 };
+            xr_labels l = { 0 };
+            rc = add_learnt_failing(text[i], &d, &l, k);
+            assert_true(rc == XR_ESYSTEM || rc == (i == 0 ? XR_OK : XR_EDATA));
+            xr_error_clear();
+            xr_dataset_free(&d);
+            xr_labels_free(&l);
+            assert_int_equal(xr_alloc_live(), live);
+        }
+        assert_true(k > 15);
+    }
+}
+
 /* Counts as the data's README and grep give them. */
 static void real_files(void **state)
 {
@@ -647,7 +676,7 @@ int main(void)
         cmocka_unit_test(words_and_tags), cmocka_unit_test(language_prefix), cmocka_unit_test(long_sentences),
         cmocka_unit_test(refusals), cmocka_unit_test(not_learnt), cmocka_unit_test(mapped_names),
         cmocka_unit_test(one_sentence), cmocka_unit_test(dash), cmocka_unit_test(skipping_and_limits),
-        cmocka_unit_test(batches), cmocka_unit_test(out_of_memory), cmocka_unit_test(real_files),
+        cmocka_unit_test(batches), cmocka_unit_test(out_of_memory), cmocka_unit_test(not_learnt_without_memory), cmocka_unit_test(real_files),
         cmocka_unit_test(formats), cmocka_unit_test(schemes), cmocka_unit_test(windows),
         cmocka_unit_test(all_pieces), cmocka_unit_test(all_real_files),
     };
