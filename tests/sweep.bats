@@ -200,7 +200,7 @@ sweep() {
     run -0 --separate-stderr sweep "$dir/s" --grid seed=1,2
     run -0 --separate-stderr "$xlmr" verify "$dir/s"
     for seed in 1 2; do grep -q "^ok   $dir/s/runs/seed=$seed/best/model.safetensors: digest" <<<"$output"; done
-    refused 65 "$dir/s: is a sweep of 2 runs; give one of them, such as $dir/s/runs/seed=1" -- inspect "$dir/s"
+    refused 65 "$dir/s: is a sweep, of 2 runs; give one, such as $dir/s/runs/seed=1" -- inspect "$dir/s"
     refused 65 "such as $dir/s/runs/seed=1" -- inspect --diff "$dir/s" "$model"
     truncate -s 1000 "$dir/s/runs/seed=2/final/model.safetensors"
     run -65 --separate-stderr "$xlmr" verify "$dir/s"

@@ -515,6 +515,8 @@ static void sweeps(void **state)
     assert_int_equal(xr_mkdirs(in_scratch("sweep/runs")), XR_OK);
     assert_int_equal(xr_mkdirs(in_scratch("sweep/logs")), XR_OK);
     assert_int_equal(verify(in_scratch("sweep")), 0);
+    assert_null(xr_inspect(in_scratch("sweep")));
+    expect_error(XR_EDATA, "is a sweep without runs yet");
     for (size_t i = 0; i < 3; i++) {
         char *path = xr_path_join(in_scratch("sweep/runs"), name[i]);
         assert_int_equal(symlink(in_scratch("run"), path), 0);
@@ -538,7 +540,7 @@ static void sweeps(void **state)
     }
     assert_true(k > 10);
     assert_null(xr_inspect(in_scratch("sweep")));
-    expect_error(XR_EDATA, "is a sweep of 3 runs; give one of them, such as ");
+    expect_error(XR_EDATA, "is a sweep, of 3 runs; give one, such as ");
 }
 
 /* Every allocation fails in turn: an error, and nothing is left. */

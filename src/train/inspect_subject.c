@@ -133,9 +133,12 @@ static xr_status about_run(xr_subject *s)
 static xr_status fail_sweep(const char *path)
 {
     xr_sweep_runs r;
-    if (xr_sweep_runs_find(path, &r) == XR_OK)
-        xr_fail(XR_EDATA, "%s: is a sweep of %zu runs; give one of them%s%s; xlmr verify checks them all, xlmr report shows them", path, r.n,
-                r.n ? ", such as " : "", r.n ? r.path[0] : "");
+    xr_status status = xr_sweep_runs_find(path, &r);
+    if (status == XR_OK && r.n == 0)
+        xr_fail(XR_EDATA, "%s: is a sweep without runs yet; run xlmr sweep on it, and give one of its runs then", path);
+    else if (status == XR_OK)
+        xr_fail(XR_EDATA, "%s: is a sweep, of %zu run%s; give one, such as %s; xlmr verify checks them all, xlmr report shows them", path, r.n,
+                r.n == 1 ? "" : "s", r.path[0]);
     xr_sweep_runs_free(&r);
     return xr_error_status();
 }
