@@ -192,7 +192,8 @@ static json_t *describe_machine(const xr_machine *m, int threads, const char *hu
                      "memory_available_mib", mib(m->available), "memory_limit_mib", mib(m->memory_limit), "huge_pages", huge);
 }
 
-/* Where OpenMP has bound this thread, only it knows what the process may use, and not which cores these are threads of. */
+/* Where OpenMP binds threads, xr_machine_look sees only all processors that are on line; OpenMP knows how many of them are the process's, but not which, so
+ * that their cores cannot be counted. */
 static xr_machine look_at_machine(void)
 {
     xr_machine m = xr_machine_look();

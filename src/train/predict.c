@@ -229,8 +229,8 @@ static xr_status check_bad(xr_predicting *g)
                    g->data.max_bad_fraction);
 }
 
-/* A document in SQuAD's layout, or an object over several lines, would be told as a line that is no JSON. Of texts the first line is read already; where
- * its source took it, it is a row of a table, and to look further would overwrite its cells. */
+/* A document in SQuAD's layout would be told as a line that is no JSON, and an object over several lines as one bad record after another where these are
+ * skipped. Of texts the first line is read already; where its source took it, it is a row of a table, and to look further would overwrite its cells. */
 static xr_status refuse_document(xr_predicting *g)
 {
     enum { HEAD = 4096 };
