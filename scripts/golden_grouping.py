@@ -24,6 +24,7 @@ TEXTS = [
     "rodilu tanepogi fumasi re",
     "\u00a0dota \ufb01ma\u00bd lu",
     "\U0001f600 gapo ena",
+    "babo\u200eti\u200c\u200cnulu (\u200bgapo\u200f, \u200frubi\ufeff7",
 ]
 WORDS = [["babo", "nulu", "ti.sasa", "rubi-gapo", "\u0448"], ["ta po", "kulepi", "dota"]]
 

@@ -58,10 +58,19 @@ static size_t end_of(const grouping *a, size_t begin, size_t end)
     return end + size;
 }
 
+/* The tokenizer's offsets give the blank before a piece to it, the pipeline's do not; within a word that is a character such as U+200C. */
+static size_t begin_of(const grouping *a, size_t begin, size_t end)
+{
+    size_t size;
+    while (begin < end && xr_utf8_is_blank(xr_utf8_decode(a->input + begin, end - begin, &size)))
+        begin += size;
+    return begin;
+}
+
 static xr_status add_piece(grouping *a, const xr_token *t, size_t from, const double *scores)
 {
     XR_TRY(xr_grow(&a->v, &a->cap, a->n + 1, sizeof *a->v));
-    size_t begin = from + t->begin;
+    size_t begin = begin_of(a, from + t->begin, from + t->end);
     int label = best_of(scores, a->g->tags.n);
     int blank = begin == 0 || a->input[begin - 1] == ' ' || a->input[begin] == ' ';
     a->v[a->n++] = (span){ begin, end_of(a, begin, from + t->end), label, !blank && t->id != XR_ID_UNK, t->id, scores[label], scores };

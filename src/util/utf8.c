@@ -87,6 +87,11 @@ int xr_utf8_is_space(uint32_t c)
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+int xr_utf8_is_blank(uint32_t c)
+{
+    return xr_utf8_is_space(c) || (c >= 0x200B && c <= 0x200F) || c == 0xFEFF || c == 0xFFFD;
+}
+
 /* Would the character move the cursor, change the screen or the order of the text around it? */
 static int is_control(uint32_t c)
 {

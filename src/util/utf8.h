@@ -21,6 +21,9 @@ size_t xr_utf8_count(const char *s, size_t len);    /* code points; every ill-fo
 /* Python's str.isspace for one code point: Unicode's White_Space and U+001C to U+001F. */
 int xr_utf8_is_space(uint32_t c);
 
+/* White space, and what XLM-R's tokenizer makes a blank too: zero-width characters, marks of direction, U+FEFF and U+FFFD. */
+int xr_utf8_is_blank(uint32_t c);
+
 uint32_t xr_utf8_lower(uint32_t c);     /* of characters whose lower case is one character; others as they are */
 int xr_utf8_is_digit(uint32_t c);       /* a decimal digit of any script (Nd) */
 int xr_utf8_is_punctuation(uint32_t c); /* of any script (general category P*; not the ASCII symbols $+<=>^`|~) */
