@@ -331,6 +331,26 @@ static void fewest_pieces(void **state)
     xr_tokens_free(&t);
 }
 
+/* Within a word zero-width characters and marks of direction are blanks to the tokenizer; transformers' offsets leave them out of the piece behind. */
+static void cut_without_unseen_blanks(void **state)
+{
+    (void)state;
+    static const char text[] = "babo\xE2\x80\x8Ekade titi\xE2\x80\x8C\xE2\x80\x8Cmoru (\xE2\x80\x8Bgafi\xE2\x80\x8F, nulu\xEF\xBB\xBFsasa";
+    static const char *const word[] = { "babo", "kade", "titi", "moru", "gafi", "nulu", "sasa" };
+    xr_data_options o = { .max_len = 60, .doc_stride = 4, .max_query = 5 };
+    xr_dataset d = { 0 };
+    assert_int_equal(xr_dataset_ask(&d, tok, "x", "babo", text, &o), XR_OK);
+    const xr_windows *w = &d.windows;
+    for (size_t k = 0; k < sizeof word / sizeof *word; k++) {
+        size_t at = (size_t)(strstr(text, word[k]) - text), first, last, begin, end;
+        assert_true(xr_windows_cover(text, w->piece, (size_t)w->passage[1], at, at + 4, &first, &last));
+        xr_windows_cut(w, 0, first, last, &begin, &end);
+        assert_int_equal(begin, at);
+        assert_int_equal(end, at + 4);
+    }
+    xr_dataset_free(&d);
+}
+
 static void labels_of_windows(void **state)
 {
     (void)state;
@@ -651,6 +671,7 @@ int main(void)
         cmocka_unit_test(offsets_count_code_points), cmocka_unit_test(labels), cmocka_unit_test(refusals), cmocka_unit_test(records_of_their_own),
         cmocka_unit_test(bad_questions_are_left_out),
         cmocka_unit_test(windows_as_tokenizers_cuts_them), cmocka_unit_test(questions_are_stripped_and_cut), cmocka_unit_test(fewest_pieces),
+        cmocka_unit_test(cut_without_unseen_blanks),
         cmocka_unit_test(labels_of_windows), cmocka_unit_test(answers_as_run_qa_chooses_them), cmocka_unit_test(a_passage_without_pieces_has_no_answer),
         cmocka_unit_test(memory_runs_out), cmocka_unit_test(answers_of_real_files), cmocka_unit_test(oddities_of_real_files),
     };

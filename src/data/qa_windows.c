@@ -10,17 +10,17 @@ enum { SPECIALS = 4 };      /* <s>, </s></s>, </s> */
 
 /* ---- bytes and pieces ---- */
 
-/* Moves both ends over white space. */
-static void trim(const char *text, size_t *begin, size_t *end)
+/* Moves both ends over characters of a kind. */
+static void trim(const char *text, size_t *begin, size_t *end, int (*is_kind)(uint32_t c))
 {
     size_t size;
-    while (*begin < *end && xr_utf8_is_space(xr_utf8_decode(text + *begin, *end - *begin, &size)))
+    while (*begin < *end && is_kind(xr_utf8_decode(text + *begin, *end - *begin, &size)))
         *begin += size;
     while (*begin < *end) {
         size_t last = *end - 1;
         while (last > *begin && ((unsigned char)text[last] & 0xC0) == 0x80)
             last--;
-        if (!xr_utf8_is_space(xr_utf8_decode(text + last, *end - last, &size)))
+        if (!is_kind(xr_utf8_decode(text + last, *end - last, &size)))
             return;
         *end = last;
     }
@@ -28,7 +28,7 @@ static void trim(const char *text, size_t *begin, size_t *end)
 
 int xr_windows_cover(const char *text, const xr_token *piece, size_t n, size_t begin, size_t end, size_t *first, size_t *last)
 {
-    trim(text, &begin, &end);
+    trim(text, &begin, &end, xr_utf8_is_space);
     size_t a = 0, b = n;
     while (a < n && piece[a].end <= begin)
         a++;
@@ -44,7 +44,7 @@ void xr_windows_cut(const xr_windows *w, uint32_t passage, size_t first, size_t 
     const xr_token *piece = w->piece + w->passage[passage];
     *begin = piece[first].begin;
     *end = piece[last].end;
-    trim(w->questions.passage[passage].text, begin, end);
+    trim(w->questions.passage[passage].text, begin, end, xr_utf8_is_blank);
 }
 
 int xr_windows_is_best(const xr_windows *w, size_t window, size_t piece)

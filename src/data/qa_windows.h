@@ -23,7 +23,7 @@ xr_status xr_windows_check(const xr_data_options *o);
  * stands for any of them. */
 int xr_windows_cover(const char *text, const xr_token *piece, size_t n, size_t begin, size_t end, size_t *first, size_t *last);
 
-/* Bytes [*begin, *end) of the passage that pieces [first, last] stand for, without the white space at either end: what an answer is cut by. */
+/* Bytes [*begin, *end) of the passage that pieces [first, last] stand for, without blanks (xr_utf8_is_blank) at either end: what an answer is cut by. */
 void xr_windows_cut(const xr_windows *w, uint32_t passage, size_t first, size_t last, size_t *begin, size_t *end);
 
 /* Whether window `w` of the question shows most of what stands around a piece of its passage: most on the poorer side, a hundredth of the window's length
