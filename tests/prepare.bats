@@ -259,11 +259,6 @@ manifest() { "$xlmr" prepare --quiet --json --model "$model" --output-dir "$out"
         prepare --model "$model" --output-dir "$out" --on-bad-record error "$dir/one-en.json"
 }
 
-@test "an archive of texts is no text" {
-    tar -C "$dir/in" -czf "$dir/en.tar.gz" en.txt sw.txt
-    refused 65 "en.tar.gz: the file is a tar archive, not text; unpack it first" -- prepare --model "$model" --output-dir "$out" "$dir/en.tar.gz"
-}
-
 @test "a store of nothing is told, with the option that left all out; training on it names it" {
     printf '{"raw_content": "the cat sat", "language": "en", "bucket": "head", "url": "u"}\n%.0s' 1 2 3 >"$dir/shard.json"
     accepted 'no document was kept: the store is empty; most were left out as filtered by --buckets (3)' -- \

@@ -184,17 +184,6 @@ static void test_disguises(void **state)
     expect_lines("\x1f", 1, "\x1f|");
     expect_refusal("PAR1\x15\x04\x15", 7, XR_EDATA, "a Parquet table");
     expect_lines("PAR1 is a receptor\n", 19, "PAR1 is a receptor|");
-    char tar[512] = "sw.txt", text[271], line[271];
-    memset(text, 'a', 257);
-    memcpy(text + 257, "ustar format\n", 14);
-    memcpy(line, text, sizeof line);
-    line[269] = '|';
-    expect_lines(text, 270, line);
-    memcpy(tar + 257, "ustar", 5);
-    expect_refusal(tar, sizeof tar, XR_EDATA, "a tar archive, not text; unpack it first");
-    add_member(&once, tar, sizeof tar, 6);
-    expect_refusal(once.s, once.len, XR_EDATA, "a tar archive");
-    xr_str_clear(&once);
     add_member(&once, "text\n", 5, 6);
     add_member(&twice, once.s, once.len, 6);
     expect_refusal(twice.s, twice.len, XR_EDATA, "gzip inside gzip");

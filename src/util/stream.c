@@ -82,20 +82,6 @@ static xr_status check_inner(xr_stream *s, int *undecided)
     return s->file->failed;
 }
 
-/* The magic of tar stands behind names and numbers padded with NUL, which text has none of. */
-static xr_status check_tar(xr_stream *s, int *undecided)
-{
-    enum { AT = 257, SIZE = 5 };
-    if (!s->out_len || !memchr(s->out, 0, s->out_len < AT ? s->out_len : AT))
-        return XR_OK;
-    if (s->out_len >= AT + SIZE && memcmp(s->out + AT, "ustar", SIZE) == 0) {
-        s->file->failed = xr_fail(XR_EDATA, "%s: the file is a tar archive, not text; unpack it first (tar -xf)", s->file->path);
-        return s->file->failed;
-    }
-    *undecided |= s->out_len < AT + SIZE;
-    return XR_OK;
-}
-
 /* Looks at the text's first bytes: drops a UTF-8 byte order mark, refuses what is no UTF-8 text. */
 static xr_status begin_text(xr_stream *s)
 {
@@ -107,7 +93,6 @@ static xr_status begin_text(xr_stream *s)
         XR_TRY(refill(s, &got));
         m = xr_magic_find(text_magics, N_TEXT, s->out, s->out_len, &undecided);
         XR_TRY(check_inner(s, &undecided));
-        XR_TRY(check_tar(s, &undecided));
     }
     s->begun = 1;
     if (m && m->what) {
