@@ -10,10 +10,9 @@
 
 enum { MOST_THREADS = 4096, LEAST_STACK_KIB = 1024 };   /* kernels keep blocks of 400 KB on the stack */
 
-/* The first number of OMP_NUM_THREADS, those behind it being for regions within regions; 0: none that can be used. */
-static int from_environment(void)
+/* Of OMP_NUM_THREADS (NULL: unset), those behind it being for regions within regions; 0: none that can be used. */
+static int first_number(const char *text)
 {
-    const char *text = getenv("OMP_NUM_THREADS");
     char *end = NULL;
     long n = text ? strtol(text, &end, 10) : 0;
     if (end)
@@ -23,8 +22,8 @@ static int from_environment(void)
 
 static int choose(const xr_options *o, int most)
 {
-    int named = from_environment();
     const char *text = getenv("OMP_NUM_THREADS");
+    int named = first_number(text);
     if (o->threads)
         return (int)o->threads;
     if (text && !named)
@@ -92,7 +91,7 @@ static xr_status try_threads(int n)
 
 xr_status xr_threads_start(const xr_options *o)
 {
-    xr_machine m = xr_machine_look();
+    xr_machine m = xr_machine_time();
     int allowed = xr_processors(), paid = xr_machine_paid(&m), n = choose(o, paid && paid < allowed ? paid : allowed);
     warn_too_many(o, n, allowed, &m);
     xr_threads_set(n);

@@ -171,10 +171,20 @@ static void ask_kernel(xr_machine *m)
     m->available = (double)(s.freeram + s.bufferram) * s.mem_unit;
 }
 
+static xr_machine time_of(const char *root)
+{
+    return (xr_machine){ .processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
+                         .cpu_quota = smaller(least(root, "", "/sys/fs/cgroup", quota_2), least(root, "cpu", "/sys/fs/cgroup/cpu", quota_1)) };
+}
+
+xr_machine xr_machine_time(void) { return time_of(""); }
+
 xr_machine xr_machine_look_at(const char *root)
 {
-    xr_machine m = { .memory = meminfo(root, "MemTotal"), .available = meminfo(root, "MemAvailable"), .processors = (int)sysconf(_SC_NPROCESSORS_ONLN) };
+    xr_machine m = time_of(root);
     cpu_set_t set;
+    m.memory = meminfo(root, "MemTotal");
+    m.available = meminfo(root, "MemAvailable");
     if (m.memory <= 0.0 && !*root)
         ask_kernel(&m);
     allowed_processors(&set, m.processors);
@@ -182,7 +192,6 @@ xr_machine xr_machine_look_at(const char *root)
     m.cores = count_cores(root, &set);
     double limit = smaller(least(root, "", "/sys/fs/cgroup", memory_2), least(root, "memory", "/sys/fs/cgroup/memory", memory_1));
     m.memory_limit = limit < m.memory ? limit : 0.0;
-    m.cpu_quota = smaller(least(root, "", "/sys/fs/cgroup", quota_2), least(root, "cpu", "/sys/fs/cgroup/cpu", quota_1));
     return m;
 }
 

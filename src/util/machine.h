@@ -12,6 +12,8 @@ typedef struct xr_machine {
 } xr_machine;
 
 xr_machine xr_machine_look(void);
+/* Only processors and cpu_quota, for the start of every command: to count cores each processor has files that are read. */
+xr_machine xr_machine_time(void);
 /* The same with the files of another system under `root` ("" is this one), for tests; affinity is this process's all the same. */
 xr_machine xr_machine_look_at(const char *root);
 int xr_machine_paid(const xr_machine *m);         /* threads that the quota pays for, at least 1; 0: no quota */
