@@ -13,7 +13,7 @@ typedef struct keyed { xr_str key; const char *name; } keyed;
 
 static int is_unseen(uint32_t c)
 {
-    return xr_utf8_is_space(c) || c == 0xAD || (c >= 0x200B && c <= 0x200F) || c == 0x2060 || c == 0xFEFF;
+    return (xr_utf8_is_blank(c) && c != 0xFFFD) || c == 0xAD || c == 0x2060;
 }
 
 static xr_status make_key(keyed *k, const char *name)
