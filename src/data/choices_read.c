@@ -23,8 +23,6 @@ static const json_t *first_of(const json_t *j, const char *const *key)
     return NULL;
 }
 
-static int is_blank(const char *s) { return xr_text_is_blank(s, strlen(s)); }
-
 /* ---- texts ---- */
 
 /* Where each text begins in r->text, since it moves while it grows. */
@@ -43,7 +41,7 @@ static xr_status put_given(xr_question_reader *r, places *p, const json_t *j)
 {
     const json_t *given = first_of(j, given_keys), *question = json_object_get(j, "question");
     const char *ask = json_is_string(question) ? json_string_value(question) : "";
-    if (!json_is_string(given) || is_blank(json_string_value(given)))
+    if (xr_text_is_missing(json_string_value(given)))
         return xr_fail(XR_EDATA, "there is no text of the question; expected a string under 'premise', 'context' or 'sent1'; name the key so");
     if (question && !json_is_string(question))
         return xr_fail(XR_EDATA, "'question' is no string; expected a text, or \"cause\" or \"effect\"; correct it");
@@ -53,7 +51,7 @@ static xr_status put_given(xr_question_reader *r, places *p, const json_t *j)
 
 static xr_status put_choice(xr_question_reader *r, places *p, const char *before, const json_t *choice)
 {
-    if (!json_is_string(choice) || is_blank(json_string_value(choice)))
+    if (xr_text_is_missing(json_string_value(choice)))
         return xr_fail(XR_EDATA, "choice %zu is %s; expected a text; complete it, or remove the line", p->n,
                        json_is_string(choice) ? "empty" : "no string");
     if (p->n > XR_MAX_CHOICES)

@@ -89,11 +89,6 @@ static xr_status widen_targets(xr_dataset *d, size_t C)
 
 /* ---- one example ---- */
 
-static int is_blank(const char *s)
-{
-    return xr_text_is_blank(s, strlen(s));
-}
-
 /* Ids behind the last example, for which there is room. */
 static void put_tokens(xr_dataset *d, const xr_token *token, size_t n)
 {
@@ -142,7 +137,7 @@ static xr_status add_example(xr_dataset *d, const xr_tokenizer *tok, xr_tokens *
     }
     put_tokens(d, tokens->v, tokens->n);
     d->n_truncated += truncated > 0;
-    d->n_empty_pair += pair && is_blank(pair);
+    d->n_empty_pair += pair && xr_text_is_missing(pair);
     return XR_OK;
 }
 
@@ -390,7 +385,7 @@ static xr_status add_record(reading *g, const xr_record *rec)
 
     if (!wanted_language(g, rec) || without_gold(g, rec))
         return XR_OK;
-    if (!r.text || is_blank(r.text))
+    if (xr_text_is_missing(r.text))
         return xr_fail(XR_EDATA,
                        "%s:%zu: the text is empty; expected at least one word; remove the row, or skip bad rows with "
                        "--on-bad-record skip",

@@ -275,7 +275,7 @@ static xr_status take_question(reading *g, const json_t *item, const char *id)
     size_t answer = q->n_answers, unplaced = q->n_unplaced;
     if (!id || !*id)
         return xr_fail(XR_EDATA, "the question has no \"id\"; expected a string; give it one");
-    if (!text || xr_text_is_blank(text, strlen(text)))
+    if (xr_text_is_missing(text))
         return xr_fail(XR_EDATA, "\"question\" is missing or empty; expected a text; complete it");
     if (mark && !json_is_boolean(mark) && !json_is_null(mark))
         return xr_fail(XR_EDATA, "\"is_impossible\" is neither true nor false; correct it");
@@ -339,7 +339,7 @@ static int full(const reading *g)
 static xr_status check_context(const json_t *of)
 {
     const char *context = string_of(of, "context");
-    if (!context || xr_text_is_blank(context, strlen(context)))
+    if (xr_text_is_missing(context))
         return xr_fail(XR_EDATA, "\"context\" is %s; expected the text that the questions are about; complete it", context ? "empty" : "missing");
     return XR_OK;
 }
@@ -476,11 +476,10 @@ static xr_status take_document_text(reading *g, const char *text, size_t n)
 /* Files of other kinds would be told as a JSON error. */
 static xr_status take_text(reading *g, const xr_str *bytes)
 {
-    size_t skip = bytes->len >= 3 && memcmp(bytes->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, n = bytes->len - skip;
-    const char *text = n ? bytes->s + skip : "", *at = text + strspn(text, " \t\r\n");
+    const char *text = bytes->len ? bytes->s : "", *at = text + strspn(text, " \t\r\n");
     if (*at != '{' && *at != '[')
         return xr_fail(XR_EDATA, "%s: is %s; expected " LAYOUTS "; convert the file", g->path, *at ? "no JSON" : "empty");
-    return is_json_lines(at, n - (size_t)(at - text)) ? take_lines(g, text, n) : take_document_text(g, text, n);
+    return is_json_lines(at, bytes->len - (size_t)(at - text)) ? take_lines(g, text, bytes->len) : take_document_text(g, text, bytes->len);
 }
 
 static xr_status check_file(reading *g)

@@ -98,6 +98,7 @@ int xr_text_line(xr_text_reader *r, size_t cap, const char **line, size_t *len, 
 /* The text is UTF-8 without NUL, or repaired into *copy where the options say so (*text then points there); else a bad record. */
 xr_status xr_text_check(xr_text_reader *r, xr_str *copy, const char **text, size_t *len);
 int xr_text_is_blank(const char *s, size_t len);                /* white space only */
+int xr_text_is_missing(const char *s);                          /* NULL, or white space only */
 
 /* A document that is in memory, handed out paragraph by paragraph. */
 typedef struct xr_text_body {

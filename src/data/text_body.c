@@ -63,6 +63,8 @@ int xr_text_is_blank(const char *s, size_t len)
     return 1;
 }
 
+int xr_text_is_missing(const char *s) { return !s || xr_text_is_blank(s, strlen(s)); }
+
 /* What may have gone wrong in a text that is not UTF-8 from here on. */
 static const char *guess(const char *s, size_t n)
 {

@@ -275,7 +275,7 @@ static xr_status open_texts(xr_predicting *g, const char *path)
 static xr_status add_text(xr_predicting *g, const xr_record *r)
 {
     const char *path = xr_stream_path(g->stream);
-    if (!r->text || xr_text_is_blank(r->text, strlen(r->text)))
+    if (xr_text_is_missing(r->text))
         return xr_fail(XR_EDATA, "%s:%zu: the text is empty; expected at least one word; remove the row, or answer it "
                        "with an error by --on-bad-record skip", path, r->line);
     uint64_t cut = g->chunk.n_truncated;

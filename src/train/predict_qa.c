@@ -69,14 +69,12 @@ static int next_asked(xr_predicting *g)
     return status < 0 ? status : 1;
 }
 
-static int is_blank(const char *s) { return xr_text_is_blank(s, strlen(s)); }
-
 static xr_status take_record(xr_predicting *g, const json_t *j)
 {
     const char *question = json_string_value(json_object_get(j, "question")), *context = json_string_value(json_object_get(j, "context"));
     const json_t *id = json_object_get(j, "id");
     char number[32] = "";
-    if (!question || !context || is_blank(question) || is_blank(context))
+    if (xr_text_is_missing(question) || xr_text_is_missing(context))
         return xr_fail(XR_EDATA, "\"question\" or \"context\" is missing, empty or no text; expected {\"question\": \"…\", \"context\": \"…\"}; complete "
                        "the line, or answer it with an error by --on-bad-record skip");
     if (json_is_integer(id))
